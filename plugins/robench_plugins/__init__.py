@@ -1,0 +1,137 @@
+"""The built-in components, declared as data; they use the same door as anybody's plugin."""
+
+from __future__ import annotations
+
+from robench import Component, hookimpl
+
+_HERE = "robench_plugins"
+_RESNET = "He et al., Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), section 4.2"
+_CLIP = "Radford et al., Learning transferable visual models from natural language supervision, ICML 2021"
+_LORA = "Hu et al., LoRA, ICLR 2022 (arXiv:2106.09685)"
+_TECOA = "Mao et al., Understanding zero-shot adversarial robustness for large-scale models, ICLR 2023"
+
+
+DATASETS = [
+    Component(
+        kind="dataset",
+        name="leaf-synth",
+        target=f"{_HERE}.datasets.leaf_synth:LeafSynth",
+        summary="synthetic tomato leaves, 10 conditions, 32 px, drawn on the spot (no photographs)",
+        reference="classes of PlantVillage: Hughes and Salathe 2015 (arXiv:1511.08060)",
+    ),
+    Component(
+        kind="dataset",
+        name="cifar10",
+        target=f"{_HERE}.datasets.cifar10:CIFAR10",
+        summary="CIFAR-10 photographs, 32 px: parquet, python batches, image folder or the Hub",
+        reference="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        recommends={"model": "clip-tiny-cifar10"},
+        downloads=("hf-dataset:uoft-cs/cifar10",),
+    ),
+]
+
+MODELS = [
+    Component(
+        kind="model",
+        name="clip-tiny",
+        target=f"{_HERE}.models.clip:CLIP",
+        summary="small CLIP pretrained on captioned synthetic leaves, shipped",
+        reference=_CLIP,
+        defaults={"path": "shipped:clip-tiny"},
+    ),
+    Component(
+        kind="model",
+        name="clip-tiny-cifar10",
+        target=f"{_HERE}.models.clip:CLIP",
+        summary="small CLIP pretrained on captioned CIFAR-10 training images, shipped",
+        reference=_CLIP,
+        defaults={"path": "shipped:clip-tiny-cifar10"},
+    ),
+    Component(
+        kind="model",
+        name="clip-vit-b32",
+        target=f"{_HERE}.models.clip:CLIP",
+        summary="OpenAI's CLIP ViT-B/32, from the Hub (605 MB)",
+        reference=_CLIP,
+        defaults={"path": "openai/clip-vit-base-patch32"},
+        downloads=("hf:openai/clip-vit-base-patch32",),
+    ),
+    Component(
+        kind="model",
+        name="clip",
+        target=f"{_HERE}.models.clip:CLIP",
+        summary="any CLIP: clip:path=DIR or clip:path=ORG/NAME on the Hub",
+        reference=_CLIP,
+    ),
+    *(
+        Component(
+            kind="model",
+            name=f"resnet{depth}",
+            target=f"{_HERE}.models.resnet:CIFARResNet",
+            summary=f"CIFAR ResNet-{depth}, also a surrogate: shipped, published, from a file, or trained",
+            reference=_RESNET,
+            defaults={"depth": depth},
+            downloads=(f"torch.hub:{checkpoint}",),
+        )
+        for depth, checkpoint in {
+            20: "resnet20-12fca82f.th",
+            32: "resnet32-d509ac18.th",
+            44: "resnet44-014dd654.th",
+            56: "resnet56-4bfd9763.th",
+        }.items()
+    ),
+]
+
+TUNERS = [
+    Component(
+        kind="tuner",
+        name="none",
+        target=f"{_HERE}.tuners.none:NoTuning",
+        summary="no tuning: the model as it comes (CLIP zero-shot)",
+        reference="the baseline",
+    ),
+    Component(
+        kind="tuner",
+        name="lora-ce",
+        target=f"{_HERE}.tuners.lora:LoRACrossEntropy",
+        summary="LoRA on q, k, v of the vision tower; clean and adversarial cross-entropy",
+        reference=f"{_LORA}; Goodfellow et al., ICLR 2015, section 6",
+    ),
+    Component(
+        kind="tuner",
+        name="tecoa",
+        target=f"{_HERE}.tuners.lora:TeCoA",
+        summary="LoRA on q, k, v of the vision tower; text-guided contrastive adversarial loss",
+        reference=f"{_TECOA}; {_LORA}",
+    ),
+    Component(
+        kind="tuner",
+        name="vpt",
+        target=f"{_HERE}.tuners.vpt:VPT",
+        summary="visual prompt tuning: learned tokens after CLS; text-guided contrastive adversarial loss",
+        reference=f"Jia et al., Visual prompt tuning, ECCV 2022; {_TECOA}",
+    ),
+]
+
+ATTACKERS = [
+    Component(
+        kind="attacker",
+        name="fgsm",
+        target=f"{_HERE}.attackers.fgsm:FGSM",
+        summary="fast gradient sign method; fgsm-MODEL takes gradients from a surrogate",
+        reference="Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015",
+    ),
+    Component(
+        kind="attacker",
+        name="pgd",
+        target=f"{_HERE}.attackers.pgd:PGD",
+        summary="projected gradient descent; pgd-MODEL takes gradients from a surrogate",
+        reference="Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
+    ),
+]
+
+
+@hookimpl
+def robench_components() -> list[Component]:
+    """Contribute the built-in components."""
+    return [*DATASETS, *MODELS, *TUNERS, *ATTACKERS]

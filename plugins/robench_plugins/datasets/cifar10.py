@@ -1,0 +1,123 @@
+"""CIFAR-10 in every form users have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from robench import DataError, Dataset, Field, ImageSet, Params
+
+from robench_plugins.datasets.image_folder import FolderSource
+from robench_plugins.datasets.parquet import ParquetSource
+from robench_plugins.datasets.python_batches import BatchesSource
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+HUB_ID = "uoft-cs/cifar10"
+VALIDATION_SHARE = 10
+"""One training image in ten is locked away for validation: 45,000 / 5,000 / 10,000 on the full set."""
+SPLIT_SEED = 0
+
+
+class Source(Protocol):
+    """One on-disk form: labels of a part (``train`` or ``test``) and the images at given positions."""
+
+    def labels(self, part: str) -> NDArray[np.int64]:
+        """Return all labels of `part`, ``int64 (N,)``."""
+
+    def images(self, part: str, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the images at `positions`, ``uint8 (n, 3, 32, 32)``."""
+
+
+class CIFAR10Params(Params):
+    """Where the images are."""
+
+    path: str = Field(
+        default=HUB_ID,
+        description="folder with the Hub's parquet files, with cifar-10-batches-py, or with train/CLASS/*.png and "
+        "test/CLASS/*.png; or a Hub id",
+    )
+
+
+class CIFAR10(Dataset):
+    """Ten classes of 32-pixel photographs: 45,000 training, 5,000 locked validation and 10,000 test images.
+
+    Validation is a seeded draw from the published training images, the same in every run.
+    """
+
+    Params = CIFAR10Params
+    params: CIFAR10Params
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The ten classes in their published order."""
+        return CLASSES
+
+    def split(self, name: str, limit: int | None = None) -> ImageSet:
+        """Read a split, decoding only the images asked for.
+
+        Raises:
+            DataError: Files are missing or damaged, a label is unknown, or the split has too few images.
+        """
+        source = open_source(self.params.path)
+        part = "test" if name == "test" else "train"
+        labels = source.labels(part)
+        # RandomState's streams are frozen for good, so this split is too. Test images of a folder come class
+        # by class; a shuffle makes every prefix a fair sample there, and does no harm elsewhere.
+        order = np.random.RandomState(SPLIT_SEED).permutation(len(labels))
+        if part == "train":
+            held_out = len(labels) // VALIDATION_SHARE
+            order = order[:held_out] if name == "validation" else order[held_out:]
+        if limit is not None and limit > len(order):
+            raise DataError(f"cifar10 has {len(order):,} {name} images; {limit:,} were asked for")
+        positions = order[:limit]
+        return ImageSet(images=source.images(part, positions), labels=labels[positions])
+
+    def prompts(self) -> tuple[tuple[str, ...], ...]:
+        """Return CLIP's own plain prompts for CIFAR-10, an ensemble of three for each class."""
+        templates = ("a photo of a {}.", "a blurry photo of a {}.", "a low contrast photo of a {}.")
+        return tuple(tuple(template.format(name) for template in templates) for name in CLASSES)
+
+
+def open_source(path: str) -> Source:
+    """Recognise the form of the data at `path`.
+
+    Raises:
+        DataError: There is nothing there, or nothing recognised.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        if path.count("/") == 1 and not path.startswith((".", "~", "/")):
+            folder = _from_hub(path)
+        else:
+            raise DataError(f"no folder {path}; pass --dataset cifar10:path=DIR")
+    forms: list[Callable[[Path], Source | None]] = [
+        ParquetSource.open,
+        BatchesSource.open,
+        lambda root: FolderSource.open(root, CLASSES),
+    ]
+    for form in forms:
+        source = form(folder)
+        if source is not None:
+            return source
+    raise DataError(
+        f"{folder} holds no CIFAR-10: expected train-*.parquet and test-*.parquet, cifar-10-batches-py, "
+        "or train/CLASS and test/CLASS"
+    )
+
+
+def _from_hub(repository: str) -> Path:
+    """Return the local snapshot of a Hub dataset, fetching it if need be."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, repo_type="dataset", allow_patterns=["*.parquet"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise DataError(
+            f"dataset {repository!r} cannot be had from the Hugging Face Hub and is not in its cache; download it "
+            f"where there is a network (hf download {repository} --repo-type dataset --local-dir DIR) and pass "
+            "--dataset cifar10:path=DIR"
+        ) from error

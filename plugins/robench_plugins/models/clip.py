@@ -1,0 +1,154 @@
+"""CLIP as a zero-shot classifier, from a folder in the Hub's layout or from the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from robench import DataError, Field, Model, Params, RunContext
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robench_plugins.models.shipped import shipped_path
+
+
+class CLIPParams(Params):
+    """Where the weights are and which prompts stand for the classes."""
+
+    path: str = Field(description="a folder with config.json and weights, or a Hub id such as ORG/NAME")
+    revision: str | None = Field(default=None, description="branch, tag or commit of a Hub id")
+    template: str | None = Field(
+        default=None, description="one prompt with {} for the class name, in place of the dataset's prompts"
+    )
+
+
+class CLIPNetwork(nn.Module):
+    """Logits are ``exp(logit_scale) * cos(image, class prompts)``; resizing and normalisation are inside.
+
+    Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
+    section 3.1.2; a class is the mean of its prompts' unit embeddings (section 3.1.4).
+    """
+
+    mean: Tensor
+    std: Tensor
+    text: Tensor
+
+    def __init__(self, clip: Any, mean: Sequence[float], std: Sequence[float], text: Tensor) -> None:
+        super().__init__()
+        self.clip: Any = clip
+        self.image_size: int = clip.config.vision_config.image_size
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.register_buffer("text", text)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
+        return self.temperature() * self.embed_images(images) @ self.text.T
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Return unit embeddings ``(N, D)``."""
+        pixels = (self._resize(images) - self.mean) / self.std
+        features = self.clip.get_image_features(pixel_values=pixels).pooler_output
+        return F.normalize(features, dim=-1)
+
+    def class_embeddings(self) -> Tensor:
+        """Return unit embeddings ``(n_classes, D)``."""
+        return self.text
+
+    def temperature(self) -> Tensor:
+        """Return ``exp(logit_scale)``, a scalar."""
+        scale: Tensor = self.clip.logit_scale
+        return scale.exp()
+
+    def _resize(self, images: Tensor) -> Tensor:
+        """Bring the shorter side to the model's size, then crop the centre, as CLIP's processor does."""
+        height, width = images.shape[-2:]
+        size = self.image_size
+        if (height, width) == (size, size):
+            return images
+        scale = size / min(height, width)
+        target = (max(size, round(height * scale)), max(size, round(width * scale)))
+        resized = F.interpolate(images, target, mode="bicubic", antialias=True, align_corners=False)
+        top, left = (target[0] - size) // 2, (target[1] - size) // 2
+        # Bicubic interpolation overshoots; a picture does not.
+        return resized[..., top : top + size, left : left + size].clamp(0, 1)
+
+
+class CLIP(Model):
+    """Zero-shot CLIP: images are compared with prompts that describe the classes."""
+
+    Params = CLIPParams
+    params: CLIPParams
+
+    def build(self, context: RunContext) -> nn.Module:
+        """Load the weights and encode the class prompts once.
+
+        Raises:
+            DataError: The weights are missing, damaged or incomplete, or the Hub cannot be reached.
+        """
+        source = self._source()
+        clip, tokenizer, processor = _load(source, self.params.revision)
+        prompts = self._prompts(context)
+        with torch.inference_mode():
+            text = _embed_prompts(clip, tokenizer, prompts)
+        return CLIPNetwork(clip, processor.image_mean, processor.image_std, text.clone())
+
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        """Name the vision tower."""
+        assert isinstance(network, CLIPNetwork)
+        return {"vision": network.clip.vision_model}
+
+    def _source(self) -> str:
+        path = self.params.path
+        return str(shipped_path(path.removeprefix("shipped:"))) if path.startswith("shipped:") else path
+
+    def _prompts(self, context: RunContext) -> tuple[tuple[str, ...], ...]:
+        template = self.params.template
+        if template is None:
+            return context.dataset.prompts()
+        if "{}" not in template:
+            raise DataError(f"template {template!r} has no {{}} for the class name")
+        return tuple((template.format(name.replace("_", " ")),) for name in context.dataset.class_names)
+
+
+def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
+    """Load model, tokenizer and image processor."""
+    from safetensors import SafetensorError
+    from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    local = Path(source).expanduser()
+    if not local.is_dir() and (source.count("/") != 1 or source.startswith((".", "~", "/"))):
+        raise DataError(f"no folder {source}; expected one in the Hub's layout (config.json, model.safetensors)")
+    where = str(local) if local.is_dir() else source
+    try:
+        clip, loading = CLIPModel.from_pretrained(
+            where, revision=revision or "main", dtype=torch.float32, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision or "main")
+        processor = CLIPImageProcessor.from_pretrained(where, revision=revision or "main")
+    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if local.is_dir():
+            raise DataError(f"CLIP weights in {local} cannot be read: {reason}") from error
+        raise DataError(
+            f"CLIP weights {source!r} cannot be had from the Hugging Face Hub ({reason}); download them where there "
+            f"is a network (hf download {source} --local-dir DIR) and pass --model clip:path=DIR"
+        ) from error
+    if loading["missing_keys"] or loading.get("mismatched_keys"):
+        missing = sorted(loading["missing_keys"])[:3] or sorted(map(str, loading["mismatched_keys"]))[:3]
+        raise DataError(f"CLIP weights in {where} are incomplete: {', '.join(missing)} missing or of the wrong shape")
+    return clip, tokenizer, processor
+
+
+def _embed_prompts(clip: Any, tokenizer: Any, prompts: Sequence[Sequence[str]]) -> Tensor:
+    """Return for each class the unit mean of its prompts' unit embeddings, ``(n_classes, D)``."""
+    flat = [prompt for group in prompts for prompt in group]
+    tokens = tokenizer(flat, padding=True, truncation=True, return_tensors="pt")
+    features = F.normalize(clip.get_text_features(**tokens).pooler_output, dim=-1)
+    means = [group.mean(dim=0) for group in features.split([len(group) for group in prompts])]
+    return F.normalize(torch.stack(means), dim=-1)

@@ -1,0 +1,217 @@
+"""CIFAR ResNets as classifiers and as surrogates: shipped, published, from a file, or trained on the spot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from robench import DataError, Field, Model, Params, Progress, RobenchError, RunContext
+from torch import Tensor, nn
+
+from robench_plugins.models.resnet_network import ResNet, detect_layout, from_state_dict
+from robench_plugins.models.resnet_training import train
+from robench_plugins.models.shipped import shipped_path
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+
+PUBLISHED = {
+    20: "resnet20-12fca82f.th",
+    32: "resnet32-d509ac18.th",
+    44: "resnet44-014dd654.th",
+    56: "resnet56-4bfd9763.th",
+}
+"""CIFAR-10 checkpoints of https://github.com/akamaster/pytorch_resnet_cifar10; the name holds the SHA-256's start."""
+PUBLISHED_URL = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+RECIPE = 1
+"""Grows when a change of the training recipe changes the weights it gives."""
+
+
+class ResNetParams(Params):
+    """Which weights, and how they want their input."""
+
+    depth: Literal[20, 32, 44, 56] = Field(default=20, description="number of weighted layers")
+    weights: str = Field(
+        default="auto",
+        description="auto: shipped with robench, else trained on the training split and cached; published: the "
+        "CIFAR-10 checkpoints on torch.hub; or a file (.safetensors, .th, .pt)",
+    )
+    normalisation: Literal["auto", "imagenet", "cifar10"] = Field(
+        default="auto",
+        description="mean and deviation of the input; auto: imagenet for option A files, cifar10 for downsample files",
+    )
+    epochs: int = Field(default=10, ge=1, description="training epochs where weights have to be trained")
+
+
+class Normalised(nn.Module):
+    """A network behind its own normalisation: images in ``[0, 1]`` to logits."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        # Channels last: convolutions of this size run a third faster on CPUs, and on tensor cores.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
+        pixels = images.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
+
+
+class CIFARResNet(Model):
+    """The ResNets for 32-pixel images, in both layouts their weights are published in.
+
+    Source: He et al., "Deep residual learning for image recognition", CVPR 2016, section 4.2.
+    """
+
+    Params = ResNetParams
+    params: ResNetParams
+
+    def build(self, context: RunContext) -> nn.Module:
+        """Load or train the weights.
+
+        Raises:
+            DataError: Weights are missing, damaged, of another depth, or for another number of classes.
+        """
+        weights = self.params.weights
+        if weights == "auto":
+            network, mean, std = self._shipped(context) or self._trained(context)
+            return Normalised(network, mean, std)
+        path = self._published(context) if weights == "published" else Path(weights).expanduser()
+        state = read_state(path)
+        self._check(state, path, context)
+        try:
+            network = from_state_dict(state)
+        except RobenchError as error:
+            raise DataError(f"{path}: {error}") from error
+        return Normalised(network, *self._normalisation(network))
+
+    def _check(self, state: Mapping[str, Tensor], path: Path, context: RunContext) -> None:
+        try:
+            layout = detect_layout(state)
+        except RobenchError as error:
+            raise DataError(f"{path}: {error}") from error
+        if layout.depth != self.params.depth:
+            raise DataError(f"{path} holds a ResNet-{layout.depth}, not a ResNet-{self.params.depth}")
+        n_classes = len(context.dataset.class_names)
+        if layout.num_classes != n_classes:
+            raise DataError(f"{path} was trained for {layout.num_classes} classes; the dataset has {n_classes}")
+
+    def _normalisation(self, network: ResNet) -> tuple[Sequence[float], Sequence[float]]:
+        choice = self.params.normalisation
+        if choice == "auto":
+            choice = "imagenet" if network.shortcut == "pad" else "cifar10"
+        return IMAGENET if choice == "imagenet" else CIFAR10
+
+    def _shipped(self, context: RunContext) -> tuple[nn.Module, Sequence[float], Sequence[float]] | None:
+        """Return the shipped network if there is one for this dataset at this resolution."""
+        folder = shipped_path(f"resnet{self.params.depth}-{context.dataset_name}")
+        if not folder.is_dir():
+            return None
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        size = context.dataset.split("test", 1).images.shape[-1]
+        if config["image_size"] != size or tuple(config["class_names"]) != context.dataset.class_names:
+            return None
+        return from_state_dict(read_state(folder / "model.safetensors")), config["mean"], config["std"]
+
+    def _trained(self, context: RunContext) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
+        """Train on the training split, or take what an earlier run trained on the same images."""
+        from filelock import FileLock
+        from safetensors.torch import save_file
+
+        data = context.dataset.split("train")
+        params = self.params
+        identity = f"{RECIPE} resnet{params.depth} {params.epochs} {context.seed} {data.fingerprint()}"
+        key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        folder = context.cache_dir / "surrogates"
+        path = folder / f"resnet{params.depth}-{key}.safetensors"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                network = self._train(context, data.images, data.labels)
+                temporary = path.with_suffix(".tmp")
+                save_file(network.state_dict(), temporary)
+                temporary.replace(path)
+        return from_state_dict(read_state(path)), *IMAGENET
+
+    def _train(self, context: RunContext, images: Any, labels: Any) -> nn.Module:
+        stage = f"pretraining resnet{self.params.depth} on {len(images)} training images"
+
+        def on_step(loss: float, done: int, total: int) -> None:
+            seen = done * len(images) * self.params.epochs // total
+            report = Progress(stage=stage, done=seen, total=len(images) * self.params.epochs, detail=f"loss {loss:.3f}")
+            context.report(report)
+
+        seed = context.stream(f"resnet{self.params.depth}")
+        devices = [context.device] if context.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            network = ResNet(self.params.depth, len(context.dataset.class_names))
+            train(
+                network,
+                images,
+                labels,
+                epochs=self.params.epochs,
+                seed=seed,
+                device=context.device,
+                on_step=on_step,
+            )
+        return network.cpu()
+
+    def _published(self, context: RunContext) -> Path:
+        """Return the published checkpoint's path in torch.hub's folder, fetching it if it is not there."""
+        if context.dataset.class_names != CIFAR10_CLASSES:
+            raise DataError("weights=published are for CIFAR-10's ten classes in their usual order; use weights=auto")
+        name = PUBLISHED[self.params.depth]
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        path = folder / name
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.hub.download_url_to_file(PUBLISHED_URL + name, str(path), progress=False)
+            except (OSError, RuntimeError) as error:
+                raise DataError(
+                    f"{name} cannot be fetched ({error}); put the file from {PUBLISHED_URL} in {folder} "
+                    f"or pass weights=FILE"
+                ) from error
+        expected = name.partition("-")[2].partition(".")[0]
+        if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(expected):
+            raise DataError(f"{path} is damaged: its SHA-256 does not start with {expected}; delete it")
+        return path
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name from a ``.safetensors`` file or a torch checkpoint, executing nothing.
+
+    Raises:
+        DataError: The file is missing, damaged, or holds anything but tensors.
+    """
+    import pickle
+
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise DataError(f"no weights at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"weights in {path} cannot be read: {reason}") from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{path} holds no state dict of tensors")
+    return dict(state)

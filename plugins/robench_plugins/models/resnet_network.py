@@ -1,0 +1,147 @@
+"""ResNets for 32 x 32 images, in the two layouts in which their weights are published.
+
+Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016
+(arXiv:1512.03385), section 4.2. Input is a normalised image, (N, 3, H, W), float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from robench import RobenchError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Shortcut = Literal["pad", "conv"]
+
+DEPTHS: dict[str, int] = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
+
+
+class PadShortcut(nn.Module):
+    """Option A: every second pixel, new channels filled with zeros; no parameters."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve height and width and pad the channels evenly on both sides."""
+        missing = self.channels - x.shape[1]
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, missing // 2, missing - missing // 2))
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: Shortcut) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 and shortcut == "pad":
+            self.downsample = PadShortcut(outputs)
+        elif stride != 1:
+            projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(out)) + self.downsample(x))
+
+
+class ResNet(nn.Module):
+    """A CIFAR-style ResNet of depth 6n + 2.
+
+    `shortcut="pad"` is the paper's option A, with the last layer named `linear`; `"conv"` has
+    1 x 1 projections named `downsample` and the last layer named `fc`.
+    """
+
+    def __init__(self, depth: int, num_classes: int, shortcut: Shortcut = "pad") -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6:
+            raise RobenchError(f"ResNet depth must be 6n + 2 (8, 14, 20, ...), got {depth}")
+        self.shortcut: Shortcut = shortcut
+        blocks = (depth - 2) // 6
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = _stage(16, 16, blocks, 1, shortcut)
+        self.layer2 = _stage(16, 32, blocks, 2, shortcut)
+        self.layer3 = _stage(32, 64, blocks, 2, shortcut)
+        self.head_name = "linear" if shortcut == "pad" else "fc"
+        self.add_module(self.head_name, nn.Linear(64, num_classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return pooled features, (N, 64), of normalised images (N, 3, H, W)."""
+        x = F.relu(self.bn1(self.conv1(x)))
+        return self.layer3(self.layer2(self.layer1(x))).mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, (N, num_classes), of normalised images (N, 3, H, W)."""
+        logits: Tensor = self.get_submodule(self.head_name)(self.features(x))
+        return logits
+
+
+def _stage(
+    inputs: int, outputs: int, blocks: int, stride: int, shortcut: Shortcut
+) -> nn.Sequential:
+    first = BasicBlock(inputs, outputs, stride, shortcut)
+    rest = [BasicBlock(outputs, outputs, 1, shortcut) for _ in range(blocks - 1)]
+    return nn.Sequential(first, *rest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a state dict says about the network that it belongs to."""
+
+    depth: int
+    num_classes: int
+    shortcut: Shortcut
+
+
+def detect_layout(state: Mapping[str, Tensor]) -> Layout:
+    """Read depth, classes and shortcut from the keys of a state dict.
+
+    Raises:
+        RobenchError: The keys are not those of a CIFAR-style ResNet.
+    """
+    state = _without_prefix(state)
+    heads = [name for name in ("linear", "fc") if f"{name}.weight" in state]
+    blocks = sum(key.startswith("layer1.") and key.endswith(".conv1.weight") for key in state)
+    if len(heads) != 1 or not blocks:
+        raise RobenchError(
+            "these are not the weights of a CIFAR-style ResNet: expected keys such as "
+            f"'layer1.0.conv1.weight' and 'linear.weight' or 'fc.weight', got {sorted(state)[:4]}"
+        )
+    return Layout(
+        depth=6 * blocks + 2,
+        num_classes=state[f"{heads[0]}.weight"].shape[0],
+        shortcut="pad" if heads[0] == "linear" else "conv",
+    )
+
+
+def from_state_dict(state: Mapping[str, Tensor]) -> ResNet:
+    """Build the network that a state dict belongs to and load it strictly, in eval mode.
+
+    Raises:
+        RobenchError: Keys or shapes do not fit.
+    """
+    layout = detect_layout(state)
+    network = ResNet(layout.depth, layout.num_classes, layout.shortcut)
+    try:
+        network.load_state_dict(_without_prefix(state), strict=True)
+    except RuntimeError as error:
+        raise RobenchError(f"ResNet-{layout.depth} weights do not fit: {error}") from error
+    return network.eval()
+
+
+def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the `module.` that DataParallel puts before every key."""
+    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -1,0 +1,20 @@
+"""No tuning: the model as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from robench import Tuner
+from torch import nn
+
+from robench_plugins.tuners.parts import freeze
+
+
+class NoTuning(Tuner):
+    """Leaves the model as it comes, such as CLIP zero-shot: the baseline of every comparison."""
+
+    trains = False
+
+    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+        """Freeze everything."""
+        freeze(network)

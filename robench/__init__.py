@@ -1,0 +1,84 @@
+"""robench: how accurate is a fine-tuned vision model, clean and under attack, and may you trust the number?
+
+These are the public names; a plugin needs no others. They are imported on first use, so that
+``import robench`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from robench.hookspecs import hookimpl
+from robench.types import Component
+
+if TYPE_CHECKING:
+    from pydantic import Field
+
+    from robench.data import ImageSet
+    from robench.errors import BudgetError, DataError, PluginError, RobenchError, SpecError
+    from robench.interfaces import (
+        Attacker,
+        Dataset,
+        ImageTextNetwork,
+        Model,
+        Progress,
+        RunContext,
+        Tuner,
+        TuningTask,
+    )
+    from robench.params import AttackParams, Params, Pixels
+    from robench.records import RunResult, RunSpec
+    from robench.types import ThreatModel
+
+_HOMES = {
+    "pydantic": ("Field",),
+    "robench.data": ("ImageSet",),
+    "robench.errors": ("BudgetError", "DataError", "PluginError", "RobenchError", "SpecError"),
+    "robench.interfaces": (
+        "Attacker",
+        "Dataset",
+        "ImageTextNetwork",
+        "Model",
+        "Progress",
+        "RunContext",
+        "Tuner",
+        "TuningTask",
+    ),
+    "robench.params": ("AttackParams", "Params", "Pixels"),
+    "robench.records": ("RunResult", "RunSpec"),
+    "robench.types": ("ThreatModel",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AttackParams",
+    "Attacker",
+    "BudgetError",
+    "Component",
+    "DataError",
+    "Dataset",
+    "Field",
+    "ImageSet",
+    "ImageTextNetwork",
+    "Model",
+    "Params",
+    "Pixels",
+    "PluginError",
+    "Progress",
+    "RobenchError",
+    "RunContext",
+    "RunResult",
+    "RunSpec",
+    "SpecError",
+    "ThreatModel",
+    "Tuner",
+    "TuningTask",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'robench' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

@@ -1,0 +1,140 @@
+"""Adversarial sets of a run: cached where they do not depend on the target, made on the fly where they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from robench.cache import AdversarialCache, AdversarialSet, hash_images
+from robench.data import ImageSet
+from robench.errors import PluginError
+from robench.evaluate import fingerprint, predict
+from robench.interfaces import RunContext
+from robench.perturbation import perturb, perturb_set, to_pixels
+from robench.records import SurrogateRecord
+from robench.registry import ResolvedAttack
+
+if TYPE_CHECKING:
+    from robench.interfaces import Adversary
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttackedSet:
+    """The adversarial images of one attack and what is known of them."""
+
+    images: NDArray[np.uint8]
+    sha256: str
+    cached: bool
+    surrogate: SurrogateRecord | None
+
+
+class Adversaries:
+    """Makes and remembers the surrogates and adversarial sets of one run."""
+
+    def __init__(self, context: RunContext, cache: AdversarialCache) -> None:
+        self.context = context
+        self.cache = cache
+        self._surrogates: dict[str, tuple[nn.Module, str]] = {}
+
+    def attacked(self, attack: ResolvedAttack, target: nn.Module, data: ImageSet, purpose: str) -> AttackedSet:
+        """Return adversarial versions of `data`: made on the surrogate if the attack has one, else on `target`.
+
+        Args:
+            purpose: ``train`` or ``test``; each has a random stream of its own.
+        """
+        seed = self.context.stream(f"attack/{purpose}")
+        stage = f"attack {attack.label}"
+        if attack.surrogate is None:
+            images = self._make(attack, target, data, seed, stage)
+            return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)
+        network, weights = self._surrogate(attack)
+        identity = {
+            "format": 1,
+            "attack": attack.component.name,
+            "params": attack.params.as_dict(),
+            "plugin": f"{attack.plugin.distribution} {attack.plugin.version}",
+            "surrogate": weights,
+            "data": data.fingerprint(),
+            "seed": seed,
+        }
+
+        def make() -> tuple[NDArray[np.uint8], dict[str, Any]]:
+            images = self._make(attack, network, data, seed, stage)
+            clean, adversarial = (self._correct(network, pixels, data) for pixels in (data.images, images))
+            return images, {"clean_correct": clean, "adversarial_correct": adversarial}
+
+        found: AdversarialSet = self.cache.get(identity, make)
+        if found.images.shape != data.images.shape:
+            raise PluginError(f"the cached set for {attack.label} has shape {found.images.shape}")
+        surrogate = SurrogateRecord(name=attack.surrogate.label, fingerprint=weights, **found.notes)
+        self._warn_if_broken(surrogate, len(data))
+        return AttackedSet(images=found.images, sha256=found.sha256, cached=found.cached, surrogate=surrogate)
+
+    def for_training(self, attack: ResolvedAttack, target: nn.Module, data: ImageSet) -> Adversary:
+        """Return what a tuner calls for adversarial training images: cached for a surrogate, live for white-box."""
+        context = self.context
+        if attack.surrogate is not None:
+            images = self.attacked(attack, target, data, "train").images
+
+            def cached(indices: NDArray[np.int64], clean: Tensor, labels: Tensor) -> Tensor:
+                return to_pixels(images[indices], context.device)
+
+            return cached
+        attacker, threat = attack.build(), attack.threat()
+        seed = context.stream("attack/train")
+        calls = 0
+
+        def live(indices: NDArray[np.int64], clean: Tensor, labels: Tensor) -> Tensor:
+            nonlocal calls
+            calls += 1
+            perturbed = perturb(
+                attacker,
+                target,
+                data.images[indices],
+                data.labels[indices],
+                threat=threat,
+                device=context.device,
+                seed=seed + calls,
+            )
+            return to_pixels(perturbed, context.device)
+
+        return live
+
+    def _make(
+        self, attack: ResolvedAttack, network: nn.Module, data: ImageSet, seed: int, stage: str
+    ) -> NDArray[np.uint8]:
+        return perturb_set(
+            attack.build(),
+            network,
+            data,
+            threat=attack.threat(),
+            device=self.context.device,
+            seed=seed,
+            report=self.context.report,
+            stage=stage,
+        )
+
+    def _surrogate(self, attack: ResolvedAttack) -> tuple[nn.Module, str]:
+        assert attack.surrogate is not None
+        label = attack.surrogate.label
+        if label not in self._surrogates:
+            # Its weights must not depend on the run's seed, or no two seeds could share an adversarial set.
+            network = attack.surrogate.build().build(replace(self.context, seed=0)).to(self.context.device)
+            self._surrogates[label] = (network, fingerprint(network))
+        return self._surrogates[label]
+
+    def _correct(self, network: nn.Module, images: NDArray[np.uint8], data: ImageSet) -> int:
+        classes = len(self.context.dataset.class_names)
+        return int((predict(network, images, n_classes=classes, device=self.context.device) == data.labels).sum())
+
+    def _warn_if_broken(self, surrogate: SurrogateRecord, n: int) -> None:
+        halfway = (1 + 1 / len(self.context.dataset.class_names)) / 2
+        if surrogate.clean_correct < halfway * n:
+            self.context.warn(
+                f"surrogate {surrogate.name} classifies only {100 * surrogate.clean_correct / n:.1f} % of the clean "
+                "images correctly: wrong weights, normalisation or class order? Its attack says little"
+            )

@@ -1,0 +1,86 @@
+"""What a component is: its documentation, parameters, defaults and sources."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from robench.registry import Registry, load_class
+from robench.types import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter: its default as users would write it, and what it means."""
+
+    name: str
+    default: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """All that ``robench describe`` shows of a component."""
+
+    kind: Kind
+    name: str
+    summary: str
+    documentation: str
+    reference: str
+    plugin: str
+    target: str
+    parameters: tuple[Parameter, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """Return it for a person to read."""
+        lines = [f"{self.kind} {self.name}: {self.summary}", ""]
+        lines += [*self.documentation.splitlines(), "", "Parameters:"]
+        width = max((len(f"{p.name}={p.default}") for p in self.parameters), default=0)
+        lines += [f"  {f'{p.name}={p.default}':{width}}  {p.description}" for p in self.parameters] or ["  none"]
+        lines += [
+            "",
+            f"Reference: {self.reference or 'none given'}",
+            f"Plugin: {self.plugin} ({self.target})",
+        ]
+        return "\n".join(lines)
+
+
+def describe(registry: Registry, kind: Kind, name: str) -> Description:
+    """Describe the component of `kind` called `name`.
+
+    Raises:
+        SpecError: There is none.
+        PluginError: It cannot be imported.
+    """
+    plugin, component = registry.find(kind, name)
+    loaded = load_class(component)
+    parameters = []
+    for key, field in loaded.Params.model_fields.items():
+        default = component.defaults.get(key, "..." if field.is_required() else field.default)
+        description = field.description or ""
+        parameters.append(Parameter(name=key, default=_written(default), description=description))
+    if kind == "attacker":
+        parameters.append(Parameter(name="n", default="all", description="attack the first n test images only"))
+    return Description(
+        kind=kind,
+        name=registry.displayed_name(plugin, component),
+        summary=component.summary,
+        documentation=inspect.getdoc(loaded) or "",
+        reference=component.reference,
+        plugin=f"{plugin.distribution} {plugin.version}",
+        target=component.target,
+        parameters=tuple(parameters),
+    )
+
+
+def _written(value: object) -> str:
+    from fractions import Fraction
+
+    from robench.types import format_pixels
+
+    return format_pixels(value) if isinstance(value, Fraction) else str(value)

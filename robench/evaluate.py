@@ -1,0 +1,65 @@
+"""Count correct answers: the clean and adversarial loops, and the identity of a network."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from robench.errors import PluginError
+from robench.interfaces import Progress, Report, silent
+from robench.perturbation import to_pixels
+
+EVALUATION_BATCH = 250
+
+
+def predict(
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    *,
+    n_classes: int,
+    device: torch.device,
+    report: Report = silent,
+    stage: str = "evaluation",
+) -> NDArray[np.int64]:
+    """Return the predicted class of each image, ``int64 (N,)``, with the network in evaluation mode.
+
+    Raises:
+        PluginError: Logits have the wrong shape, or are NaN or infinite.
+    """
+    was_training = [(module, module.training) for module in network.modules()]
+    network.eval()
+    predictions = torch.empty(len(images), dtype=torch.long, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(images), EVALUATION_BATCH):
+                batch = to_pixels(images[start : start + EVALUATION_BATCH], device)
+                logits = network(batch)
+                if tuple(logits.shape) != (len(batch), n_classes):
+                    raise PluginError(
+                        f"the model returned logits of shape {tuple(logits.shape)}; expected {(len(batch), n_classes)}"
+                    )
+                finite &= torch.isfinite(logits).all()
+                predictions[start : start + EVALUATION_BATCH] = logits.argmax(dim=1)
+                report(Progress(stage=stage, done=start + len(batch), total=len(images)))
+    finally:
+        for module, training in was_training:
+            module.training = training
+    if not finite.item():
+        raise PluginError("the model returned NaN or infinite logits, so its accuracy means nothing")
+    result: NDArray[np.int64] = predictions.cpu().numpy()
+    return result
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Return the SHA-256 (first 16 hex digits) of all weights and buffers with their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.view(torch.uint8).numpy() if value.dim() else value.numpy().tobytes())
+    return digest.hexdigest()[:16]

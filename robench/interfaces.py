@@ -1,0 +1,203 @@
+"""The four interfaces a plugin may implement: Dataset, Model, Attacker, Tuner.
+
+Pixel space: every image tensor that crosses them is ``float32 (N, 3, H, W)`` in ``[0, 1]`` at the dataset's
+native resolution. A model resizes and normalises inside its own ``forward``, so that gradients reach the pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench import params as parameters
+from robench.data import ImageSet
+from robench.params import AttackParams
+from robench.types import Knowledge, Norm, ThreatModel
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
+
+    Adversary = Callable[[NDArray[np.int64], Tensor, Tensor], Tensor]
+
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a stage of a run stands.
+
+    Attributes:
+        stage: ``data``, ``pretraining``, ``attack``, ``tuning`` or ``evaluation``, with what it works on.
+        done: Images finished.
+        total: Images in all.
+        detail: Anything worth a glance, such as the running loss.
+    """
+
+    stage: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+Report = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """Report nothing."""
+
+
+class Configured:
+    """Anything built from validated parameters. Subclasses declare them as a nested or named ``Params``."""
+
+    Params: ClassVar[type[parameters.Params]] = parameters.Params
+    params: parameters.Params
+
+    def __init__(self, params: parameters.Params | None = None) -> None:
+        self.params = params if params is not None else type(self).Params()
+
+
+class Dataset(Configured, ABC):
+    """Labelled images with three disjoint splits; ``validation`` is carved from the training data and locked."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """The classes; a label is an index into them."""
+
+    @abstractmethod
+    def split(self, name: SplitName, limit: int | None = None) -> ImageSet:
+        """Load a split, or its first `limit` images, in a fixed order whose prefixes are fair samples.
+
+        Raises:
+            DataError: Files are missing or damaged, or the split has fewer than `limit` images.
+        """
+
+    def prompts(self) -> tuple[tuple[str, ...], ...]:
+        """Return for each class the prompts whose mean embedding stands for it in an image-text model."""
+        return tuple((f"a photo of a {name.replace('_', ' ')}.",) for name in self.class_names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What a component may know of the run it serves.
+
+    Attributes:
+        dataset: The run's dataset; a model may train on its ``train`` split, and on no other.
+        dataset_name: The name it is registered by.
+        device: Where networks live.
+        seed: The run's seed; draw from :meth:`stream`, never from it directly.
+        cache_dir: A folder that may be emptied at any time.
+        report: Call it with :class:`Progress`.
+        warn: Call it with one line that the user and the record should see.
+    """
+
+    dataset: Dataset
+    dataset_name: str
+    device: device
+    seed: int
+    cache_dir: Path
+    report: Report = silent
+    warn: Callable[[str], None] = field(default=lambda message: None)
+
+    def stream(self, name: str) -> int:
+        """Return the seed of an independent random stream for the purpose called `name`."""
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return int.from_bytes(digest[:6], "little")
+
+
+class Model(Configured, ABC):
+    """A classifier of the dataset's classes."""
+
+    @abstractmethod
+    def build(self, context: RunContext) -> nn.Module:
+        """Return a network from images ``float32 (N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``.
+
+        Raises:
+            DataError: Weights are missing, damaged, or do not fit the classes.
+        """
+
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        """Name the parts of `network` that a tuner may change, such as ``{"vision": tower}``."""
+        return {}
+
+
+@runtime_checkable
+class ImageTextNetwork(Protocol):
+    """A network whose logits are scaled cosines of image and class-prompt embeddings."""
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Return unit embeddings ``(N, D)`` of images in ``[0, 1]``."""
+
+    def class_embeddings(self) -> Tensor:
+        """Return unit embeddings ``(n_classes, D)`` of the class prompts."""
+
+    def temperature(self) -> Tensor:
+        """Return the factor on the cosine, ``exp(logit_scale)``, a scalar."""
+
+
+class Attacker(Configured, ABC):
+    """Finds perturbed images within a norm ball. The core re-projects, rounds and judges what it returns."""
+
+    Params: ClassVar[type[parameters.Params]] = AttackParams
+    params: AttackParams
+    norm: ClassVar[Norm] = "Linf"
+    knowledge: ClassVar[Knowledge] = "white-box"
+
+    def threat(self, *, surrogate: bool) -> ThreatModel:
+        """Return the threat model, given whether gradients come from a surrogate instead of the target."""
+        knowledge: Knowledge = "transfer" if surrogate else self.knowledge
+        return ThreatModel(norm=self.norm, eps=self.params.eps, knowledge=knowledge)
+
+    @abstractmethod
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return adversarial images, ``float32 (N, 3, H, W)`` in ``[0, 1]``, on the device of `images`.
+
+        `network` is in evaluation mode with frozen weights; the global random state is seeded for this batch.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TuningTask:
+    """What a tuner works on.
+
+    Attributes:
+        network: The classifier, already adapted by :meth:`Tuner.adapt`, on its device.
+        train: The training images; no others may be used for gradients.
+        adversary: ``adversary(indices, images, labels)`` returns adversarial versions of training images
+            ``float32 (N, 3, H, W)``; ``None`` if the tuner declares no adversary.
+        context: The run.
+    """
+
+    network: nn.Module
+    train: ImageSet
+    adversary: Adversary | None
+    context: RunContext
+
+
+class Tuner(Configured, ABC):
+    """Adapts a network: :meth:`adapt` says what may change, :meth:`fit` changes it."""
+
+    trains: ClassVar[bool] = True
+
+    def adversary(self) -> str | None:
+        """Name the attack that makes training examples, such as ``"pgd-resnet20:eps=8/255"``; None for none."""
+        return None
+
+    @abstractmethod
+    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+        """Freeze `network`, in place, except for the parameters that this tuner trains or adds.
+
+        Raises:
+            PluginError: `network` lacks the part this tuner adapts.
+        """
+
+    def fit(self, task: TuningTask) -> list[dict[str, float]]:
+        """Train in place and return the history, one row an epoch. Only tuners with ``trains`` are asked."""
+        return []

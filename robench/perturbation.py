@@ -1,0 +1,156 @@
+"""Make adversarial images that can be believed: seeded, projected, rounded to 8 bits, and without a trace.
+
+Whatever an attacker returns, the core re-projects it on the ball and on ``[0, 1]`` and rounds it to ``uint8``;
+those bytes are what is cached and evaluated. The network's modes, weights and weight gradients stay as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from robench.data import ImageSet
+from robench.errors import BudgetError, PluginError
+from robench.interfaces import Attacker, Progress, Report, silent
+from robench.types import ThreatModel, format_pixels
+
+ATTACK_BATCH = 125
+"""Images attacked together. Part of an adversarial set's identity: random starts are drawn a batch at a time."""
+
+
+def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Move ``uint8`` images to `device` and scale them to ``float32`` in ``[0, 1]`` there."""
+    batch = torch.from_numpy(np.array(images))
+    if device.type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True).float().div_(255)
+
+
+@contextlib.contextmanager
+def frozen_for_attack(network: nn.Module) -> Iterator[None]:
+    """Put `network` in evaluation mode with frozen weights, and restore every module and parameter afterwards.
+
+    Frozen weights also save the backward pass towards them: an attack needs the gradient of the input alone.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    required = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    try:
+        network.eval()
+        for parameter, _ in required:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in required:
+            parameter.requires_grad_(requires_grad)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch within the block and restore its random state afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def perturb(
+    attacker: Attacker,
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    threat: ThreatModel,
+    device: torch.device,
+    seed: int,
+) -> NDArray[np.uint8]:
+    """Attack one batch and return the projected, rounded images ``uint8 (N, 3, H, W)``.
+
+    Raises:
+        PluginError: The attacker returned a wrong shape, NaN or infinity.
+        BudgetError: epsilon is too small for 8-bit images.
+    """
+    with frozen_for_attack(network), seeded(seed, device), torch.enable_grad():
+        perturbed = attacker.perturb(network, to_pixels(images, device), torch.from_numpy(labels).to(device))
+    name = type(attacker).__name__
+    if tuple(perturbed.shape) != images.shape:
+        raise PluginError(f"{name} returned images of shape {tuple(perturbed.shape)}; expected {images.shape}")
+    if not bool(torch.isfinite(perturbed).all()):
+        raise PluginError(f"{name} returned NaN or infinite pixels")
+    return project(images, perturbed.detach().float().cpu().numpy(), threat)
+
+
+def project(clean: NDArray[np.uint8], perturbed: NDArray[np.float32], threat: ThreatModel) -> NDArray[np.uint8]:
+    """Return the 8-bit images nearest to `perturbed` within the ball around `clean` and within ``[0, 255]``.
+
+    Linf: round, then clip to ``floor(255 eps)`` levels either side. L2: scale down to the ball, then round towards
+    `clean`, which cannot lengthen a perturbation.
+
+    Raises:
+        BudgetError: The ball holds no other 8-bit image than the clean one, though epsilon is above zero.
+    """
+    if 0 < threat.eps < Fraction(1, 255):
+        raise BudgetError(f"epsilon {format_pixels(threat.eps)} is below 1/255, the smallest change of an 8-bit image")
+    levels = np.clip(perturbed, 0, 1) * 255 - clean
+    if threat.norm == "Linf":
+        radius = int(threat.eps * 255)
+        change = np.clip(np.rint(levels), -radius, radius)
+    else:
+        norms = np.linalg.norm(levels.reshape(len(levels), -1), axis=1).reshape(-1, 1, 1, 1)
+        change = np.trunc(levels * np.minimum(1, float(threat.eps * 255) / np.maximum(norms, 1e-12)))
+    projected: NDArray[np.uint8] = np.clip(clean + change, 0, 255).astype(np.uint8)
+    return projected
+
+
+def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: ThreatModel) -> float:
+    """Return the largest norm of a perturbation, in ``[0, 1]`` pixel units, having checked that it is allowed.
+
+    Raises:
+        BudgetError: An image lies outside the ball, or the sets differ in shape.
+    """
+    if clean.shape != perturbed.shape:
+        raise BudgetError(f"adversarial images of shape {perturbed.shape} for clean ones of {clean.shape}")
+    change = perturbed.astype(np.int64) - clean
+    if threat.norm == "Linf":
+        levels = float(np.abs(change).max(initial=0))
+        allowed = levels <= threat.eps * 255
+    else:
+        squared = int((change.reshape(len(change), -1) ** 2).sum(axis=1).max(initial=0))
+        levels, allowed = squared**0.5, squared <= (threat.eps * 255) ** 2
+    if not allowed:
+        raise BudgetError(f"a perturbation of {threat.norm} norm {levels:g}/255 lies outside {threat}")
+    return levels / 255
+
+
+def perturb_set(
+    attacker: Attacker,
+    network: nn.Module,
+    data: ImageSet,
+    *,
+    threat: ThreatModel,
+    device: torch.device,
+    seed: int,
+    report: Report = silent,
+    stage: str = "attack",
+) -> NDArray[np.uint8]:
+    """Attack all of `data` batch by batch, each batch with its own seed, and return ``uint8`` images."""
+    result = np.empty_like(data.images)
+    for start in range(0, len(data), ATTACK_BATCH):
+        batch = slice(start, start + ATTACK_BATCH)
+        result[batch] = perturb(
+            attacker,
+            network,
+            np.asarray(data.images[batch]),
+            data.labels[batch],
+            threat=threat,
+            device=device,
+            seed=seed + start,
+        )
+        report(Progress(stage=stage, done=min(start + ATTACK_BATCH, len(data)), total=len(data)))
+    return result

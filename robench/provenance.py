@@ -1,0 +1,108 @@
+"""What a number was measured with: versions, device, source state and the equivalent command."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.records import Provenance, RunSpec
+
+if TYPE_CHECKING:
+    import torch
+
+DISTRIBUTIONS = (
+    "robench",
+    "torch",
+    "torchvision",
+    "transformers",
+    "peft",
+    "torchattacks",
+    "timm",
+    "numpy",
+    "pillow",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the distributions that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_state() -> str | None:
+    """Return the commit of the checkout robench runs from, ``+dirty`` if it differs; None when installed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        # Results are what a run adds; they do not change what the code computes.
+        dirty = _git(root, "status", "--porcelain", "--", ":!results")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+dirty" if dirty else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def command_of(spec: RunSpec) -> str:
+    """Return the command line that repeats a run: every parameter that is not its component's default."""
+    words = ["robench", "run", "--dataset", spec.dataset.label, "--model", spec.model.label]
+    words += ["--tuner", tuner_label(spec)]
+    for attack in spec.attacks:
+        words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
+    if all(attack.surrogate for attack in spec.attacks):
+        words += ["--no-white-box"]
+    if spec.train_size is not None:
+        words += ["--train-size", str(spec.train_size)]
+    words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]
+    return shlex.join(words)
+
+
+def attack_label(label: str, n: int, test_size: int) -> str:
+    """Return the label of an attack as typed, with its ``n`` where that is not the whole test set."""
+    if n == test_size:
+        return label
+    return f"{label},n={n}" if ":" in label else f"{label}:n={n}"
+
+
+def tuner_label(spec: RunSpec) -> str:
+    """Return the label of the tuner as typed, with the parameters of its adversary's surrogate."""
+    adversary = spec.adversary
+    if adversary is None or adversary.surrogate is None:
+        return spec.tuner.label
+    _, _, params = adversary.surrogate.label.partition(":")
+    extra = ",".join(f"surrogate.{item}" for item in params.split(",") if item)
+    if not extra:
+        return spec.tuner.label
+    return spec.tuner.label + ("," if ":" in spec.tuner.label else ":") + extra
+
+
+def capture(spec: RunSpec, plugins: dict[str, str], device: torch.device, started: datetime) -> Provenance:
+    """Describe the software and hardware of this process."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return Provenance(
+        started=started.astimezone(UTC).isoformat(timespec="seconds"),
+        command=command_of(spec),
+        versions=versions(),
+        plugins=plugins,
+        device=f"{device.type}: {name}",
+        threads=torch.get_num_threads(),
+        platform=f"{platform.system()} {platform.machine()}",
+        git=git_state(),
+    )

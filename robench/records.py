@@ -1,0 +1,196 @@
+"""The record of a run: what was asked, what was measured, and what it was measured with.
+
+Every field is documented here and in ``docs/records.md``; ``SCHEMA`` grows when a field changes its meaning.
+Results are counts with n, never rates, and per-example correctness is kept, so that paired tests stay possible.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA = 1
+Status = Literal["completed", "failed", "interrupted"]
+
+
+class Record(BaseModel):
+    """Base of all parts of a record: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ComponentSpec(Record):
+    """One component with every parameter resolved."""
+
+    name: str = Field(description="registered name")
+    params: dict[str, Any] = Field(description="every parameter, defaults included")
+    label: str = Field(description="short form: the name and the parameters that differ from its defaults")
+
+
+class AttackSpec(ComponentSpec):
+    """One attack with every parameter resolved."""
+
+    surrogate: ComponentSpec | None = Field(description="the network gradients come from; null for the target")
+    n: int = Field(gt=0, description="number of test images attacked, the first n of the split")
+
+
+class RunSpec(Record):
+    """What a run computes; its hash is the run's identity. Device and paths of results are not part of it."""
+
+    dataset: ComponentSpec
+    model: ComponentSpec
+    tuner: ComponentSpec
+    adversary: AttackSpec | None = Field(description="the attack that makes training examples; null for none")
+    attacks: tuple[AttackSpec, ...] = Field(description="the attacks evaluated, in order")
+    train_size: int | None = Field(description="training images the tuner sees; null if it does not train")
+    test_size: int = Field(gt=0, description="test images for clean accuracy, the first of the split")
+    seed: int = Field(ge=0, description="seed of everything random in the run")
+
+    def run_id(self) -> str:
+        """Return the first 12 hex digits of the SHA-256 of the canonical JSON, labels left out."""
+        content = self.model_dump(mode="json")
+        for part in _components(content):
+            del part["label"]
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _components(content: dict[str, Any]) -> list[dict[str, Any]]:
+    attacks = [attack for attack in (content["adversary"], *content["attacks"]) if attack]
+    surrogates = [attack["surrogate"] for attack in attacks if attack["surrogate"]]
+    return [content["dataset"], content["model"], content["tuner"], *attacks, *surrogates]
+
+
+class Score(Record):
+    """How many of n images were classified correctly, and which."""
+
+    n: int = Field(gt=0)
+    correct: int = Field(ge=0)
+    bits: str = Field(description="per-example correctness in test order, packed eight a byte, base64")
+
+    @model_validator(mode="after")
+    def _bits_match(self) -> Score:
+        if int(self.mask().sum()) != self.correct:
+            raise ValueError(f"bits do not add up to correct={self.correct} of n={self.n}")
+        return self
+
+    @classmethod
+    def of(cls, correct: NDArray[np.bool_], **more: Any) -> Self:
+        """Build a score from per-example correctness ``bool (N,)``."""
+        bits = base64.b64encode(np.packbits(correct).tobytes()).decode()
+        return cls(n=len(correct), correct=int(correct.sum()), bits=bits, **more)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return per-example correctness, ``bool (N,)``."""
+        packed = np.frombuffer(base64.b64decode(self.bits, validate=True), dtype=np.uint8)
+        if len(packed) != -(-self.n // 8):
+            raise ValueError(f"{len(packed)} bytes of bits cannot hold n={self.n}")
+        return np.unpackbits(packed, count=self.n).astype(bool)
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy as a fraction."""
+        return self.correct / self.n
+
+
+class SurrogateRecord(Record):
+    """The network a transfer attack took its gradients from."""
+
+    name: str
+    fingerprint: str = Field(description="SHA-256 of its weights, first 16 hex digits")
+    clean_correct: int = Field(description="clean images of the attacked set that it classifies correctly")
+    adversarial_correct: int = Field(description="the same images after the attack on it")
+
+
+class AttackScore(Score):
+    """Accuracy on the adversarial images of one attack."""
+
+    label: str = Field(description="short form of the attack")
+    norm: str = Field(description="norm of the threat model")
+    eps: str = Field(description='radius in [0, 1] pixel units, exact, such as "8/255"')
+    knowledge: str = Field(description="white-box, transfer or query")
+    surrogate: SurrogateRecord | None
+    images: str = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
+    largest_norm: float = Field(description="largest norm of a perturbation, in [0, 1] pixel units, as evaluated")
+    cached: bool = Field(description="whether the adversarial images came from the cache")
+    seconds: float = Field(description="attack and evaluation together")
+
+
+class WorstCase(Score):
+    """Robust accuracy: an image counts only if it is correct clean and under every attack of one norm."""
+
+    norm: str
+    eps: str = Field(description="the largest radius among the attacks; smaller balls lie inside it")
+    attacks: tuple[str, ...] = Field(description="labels of the attacks taken together")
+
+
+class DataRecord(Record):
+    """The images a run used."""
+
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int] = Field(description="native height and width in pixels")
+    train_fingerprint: str | None = Field(description="SHA-256 of the training images and labels used")
+    test_fingerprint: str = Field(description="SHA-256 of the test images and labels used")
+
+
+class TuningRecord(Record):
+    """The network and what the tuner did to it."""
+
+    model_fingerprint: str = Field(description="SHA-256 of the weights before tuning")
+    tuned_fingerprint: str = Field(description="SHA-256 of the weights after tuning")
+    parameters: int = Field(description="all parameters, after the tuner has added its own")
+    trainable_parameters: int = Field(description="parameters the tuner may change")
+    history: tuple[dict[str, float], ...] = Field(description="one row an epoch")
+    seconds: float
+
+
+class Provenance(Record):
+    """The software and hardware a run used."""
+
+    started: str = Field(description="UTC, ISO 8601")
+    command: str = Field(description="the equivalent command line")
+    versions: dict[str, str] = Field(description="distributions that decide the numbers, and Python")
+    plugins: dict[str, str] = Field(description="which distribution and version each component came from")
+    device: str = Field(description="name of the device")
+    threads: int = Field(description="CPU threads of torch")
+    platform: str
+    git: str | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
+
+
+class RunError(Record):
+    """Why a run did not complete."""
+
+    type: str
+    message: str
+
+
+class RunResult(Record):
+    """One file under ``results/``."""
+
+    schema_version: int = Field(default=SCHEMA, ge=1, le=SCHEMA)
+    run_id: str = Field(pattern=r"^[0-9a-f]{12}(-[0-9]+)?$", description="hash of the spec, -2 and so on for repeats")
+    status: Status
+    error: RunError | None = None
+    spec: RunSpec
+    data: DataRecord | None = None
+    tuning: TuningRecord | None = None
+    clean: Score | None = None
+    attacks: tuple[AttackScore, ...] = ()
+    worst_case: tuple[WorstCase, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: dict[str, float] = Field(default_factory=dict, description="wall time of each stage, and total")
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _complete(self) -> RunResult:
+        if self.status == "completed" and not (self.data and self.tuning and self.clean):
+            raise ValueError("a completed run needs data, tuning and clean")
+        if not self.run_id.startswith(self.spec.run_id()):
+            raise ValueError(f"run_id {self.run_id} is not the hash of the spec, {self.spec.run_id()}")
+        return self

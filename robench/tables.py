@@ -1,0 +1,163 @@
+"""Write leaderboard tables: for a terminal, as Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from robench.leaderboard import Rate, Row, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table as RichTable
+
+FORMATS = ("table", "markdown", "csv", "json")
+
+
+def caption(table: Table) -> str:
+    """Say what the rows of `table` share."""
+    return f"{table.dataset}, {table.n_clean:,} test images ({table.test_fingerprint[:8]})"
+
+
+def to_rich(table: Table) -> RichTable:
+    """Return a table for a terminal: accuracy, 95 % interval and drop stacked in each cell."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    legend = [f"{column.label}: {column.threat}, n={column.n:,}" for column in table.columns]
+    view = RichTable(
+        title="\n".join([caption(table), *legend]),
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    view.add_column("#", justify="right", no_wrap=True)
+    view.add_column("model, tuner", overflow="fold")
+    view.add_column(f"clean\nn={table.n_clean}", justify="right", no_wrap=True)
+    for column in table.columns:
+        name, _, _ = column.label.partition(":")
+        norm_and_eps, _, knowledge = column.threat.rpartition(" ")
+        header = f"{name}\n{norm_and_eps}\n{knowledge}\nn={column.n}"
+        view.add_column(header, justify="right", no_wrap=True)
+    if table.worst_eps:
+        view.add_column(f"worst\ncase at\n{table.worst_eps}", justify="right", no_wrap=True)
+    several_seeds = len({row.seed for row in table.rows}) > 1
+    for row in table.rows:
+        seed = f", seed {row.seed}" if several_seeds else ""
+        cost = f"{row.trainable_parameters:,} trained, {row.seconds:,.0f} s"
+        name = f"{escape(row.model)}\n[bold]{escape(row.tuner)}[/bold]\n[dim]{cost}\nrun {row.run_id}{seed}[/dim]"
+        cells = [str(row.rank), name, _cell(row.clean)]
+        cells += [_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True)]
+        cells += [_cell(row.worst)] if row.worst else []
+        view.add_row(*cells)
+    return view
+
+
+def _cell(rate: Rate, drop: float | None = None) -> str:
+    lines = f"[bold]{rate.percent:.1f}[/bold]\n[dim]{rate.low:.1f}-{rate.high:.1f}[/dim]"
+    return lines if drop is None else f"{lines}\n[dim]drop {drop:.1f}[/dim]"
+
+
+def to_frame(table: Table) -> pd.DataFrame:
+    """Return one row a run and one column a figure, percentages as numbers."""
+    import pandas as pd
+
+    return pd.DataFrame([_flat(table, row) for row in table.rows])
+
+
+def _flat(table: Table, row: Row) -> dict[str, Any]:
+    flat: dict[str, Any] = {
+        "rank": row.rank,
+        "dataset": table.dataset,
+        "test_images": table.test_fingerprint,
+        "model": row.model,
+        "tuner": row.tuner,
+        "seed": row.seed,
+        "clean_percent": round(row.clean.percent, 2),
+        "clean_low": round(row.clean.low, 2),
+        "clean_high": round(row.clean.high, 2),
+        "clean_n": row.clean.n,
+    }
+    for column, rate, drop in zip(table.columns, row.attacks, row.drops, strict=True):
+        flat |= {
+            f"{column.label}_percent": round(rate.percent, 2),
+            f"{column.label}_low": round(rate.low, 2),
+            f"{column.label}_high": round(rate.high, 2),
+            f"{column.label}_n": rate.n,
+            f"{column.label}_drop": round(drop, 2),
+        }
+    if row.worst:
+        flat |= {
+            "worst_percent": round(row.worst.percent, 2),
+            "worst_low": round(row.worst.low, 2),
+            "worst_high": round(row.worst.high, 2),
+            "worst_n": row.worst.n,
+            "worst_eps": table.worst_eps,
+        }
+    return flat | {
+        "trainable_parameters": row.trainable_parameters,
+        "seconds": row.seconds,
+        "run_id": row.run_id,
+    }
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Return GitHub tables, each under a line that says what its rows share."""
+    from tabulate import tabulate
+
+    return "\n\n".join(
+        f"**{caption(table)}**\n\n"
+        + tabulate(
+            [_readable(row) for row in table.rows],
+            headers=_headers(table),
+            tablefmt="github",
+            disable_numparse=True,
+            colalign=("right", "left", "left", *["right"] * (len(_headers(table)) - 4), "left"),
+        )
+        for table in tables
+    )
+
+
+def _headers(table: Table) -> list[str]:
+    attacks = [f"{column.label} ({column.threat}, n={column.n})" for column in table.columns]
+    worst = [f"worst case ({table.worst_eps})"] if table.worst_eps else []
+    return [
+        "#",
+        "model",
+        "tuner",
+        f"clean (n={table.n_clean})",
+        *attacks,
+        *worst,
+        "trained",
+        "seconds",
+        "seed",
+        "run",
+    ]
+
+
+def _readable(row: Row) -> list[str]:
+    attacks = [f"{_interval(rate)}, drop {drop:.1f}" for rate, drop in zip(row.attacks, row.drops, strict=True)]
+    worst = [_interval(row.worst)] if row.worst else []
+    end = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", str(row.seed), row.run_id]
+    return [str(row.rank), row.model, row.tuner, _interval(row.clean), *attacks, *worst, *end]
+
+
+def _interval(rate: Rate) -> str:
+    return f"{rate.percent:.1f} [{rate.low:.1f}, {rate.high:.1f}]"
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Return all rows under one header; figures that a table lacks are empty."""
+    import pandas as pd
+
+    frames = [to_frame(table) for table in tables]
+    return str(pd.concat(frames).to_csv(index=False)) if frames else ""
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """Return the tables as JSON, every figure in full."""
+    return json.dumps([dataclasses.asdict(table) for table in tables], indent=1)

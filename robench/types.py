@@ -1,0 +1,121 @@
+"""The nouns of robench as frozen data: components, threat models and the names users type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+from robench.errors import SpecError
+
+Kind = Literal["dataset", "model", "tuner", "attacker"]
+KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "attacker")
+
+Norm = Literal["Linf", "L2"]
+Knowledge = Literal["white-box", "transfer", "query"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One dataset, model, tuner or attacker, declared as data so that listing it imports nothing.
+
+    Attributes:
+        kind: Which of the four interfaces the target implements.
+        name: The name users type, in lower case with hyphens.
+        target: Where the class lives, ``"package.module:Class"``; imported only when selected.
+        summary: One line for ``robench list``.
+        reference: The paper or source of the method, for ``robench describe``.
+        defaults: Parameter values that differ from the class's own, so that one class serves several names.
+        recommends: Settings that suit this component where the user names none: for a dataset ``{"model":
+            NAME}``, for a model ``{TUNER: {parameter: value}}``. Chosen on validation data, never on test data.
+        downloads: What is fetched on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
+    """
+
+    kind: Kind
+    name: str
+    target: str
+    summary: str
+    reference: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    recommends: Mapping[str, Any] = field(default_factory=dict)
+    downloads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreatModel:
+    """What the adversary may do: the norm and radius of the ball, and what it knows of the target.
+
+    Attributes:
+        norm: The norm that bounds a perturbation, per image.
+        eps: Its radius, exact, in ``[0, 1]`` pixel units.
+        knowledge: ``white-box`` sees the target's gradients, ``transfer`` only a surrogate's, ``query`` only
+            the target's logits.
+    """
+
+    norm: Norm
+    eps: Fraction
+    knowledge: Knowledge
+
+    def __post_init__(self) -> None:
+        if self.norm == "Linf" and not 0 <= self.eps <= 1:
+            raise SpecError(f"epsilon must be within [0, 1] pixel units, such as 8/255 (got {self.eps})")
+
+    def __str__(self) -> str:
+        return f"{self.norm} {format_pixels(self.eps)} {self.knowledge}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """A component's name as typed: ``name[-surrogate][:key=value,...]``, not yet resolved.
+
+    Attributes:
+        text: Everything before the first colon; where a surrogate starts only the registry can tell.
+        params: The ``key=value`` pairs in the order given, values still text.
+    """
+
+    text: str
+    params: tuple[tuple[str, str], ...] = ()
+
+
+def parse_name(text: str) -> Name:
+    """Parse ``name[:key=value,...]``.
+
+    Raises:
+        SpecError: An empty name, a parameter without ``=``, or a parameter given twice.
+    """
+    head, colon, tail = text.strip().partition(":")
+    head = head.strip()
+    if not head:
+        raise SpecError(f"{text!r} has no name; expected NAME or NAME:key=value,...")
+    params: dict[str, str] = {}
+    for item in tail.split(",") if colon else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not (key and equals and value):
+            raise SpecError(f"{item!r} in {text!r} is not a parameter; expected key=value, such as eps=8/255")
+        if key in params:
+            raise SpecError(f"parameter {key!r} is given twice in {text!r}")
+        params[key] = value
+    return Name(text=head, params=tuple(params.items()))
+
+
+def parse_pixels(value: object) -> Fraction:
+    """Read a distance in ``[0, 1]`` pixel units, exactly: ``"8/255"``, ``"0.03"`` or a number.
+
+    Raises:
+        ValueError: Not a number, or outside ``[0, 1]``.
+    """
+    try:
+        distance = value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is not a distance in pixels; expected a value such as 8/255") from None
+    if not 0 <= distance <= 1:
+        hint = f"; did you mean {value}/255?" if 1 < distance <= 255 else ""
+        raise ValueError(f"{value} is outside [0, 1]: distances are in [0, 1] pixel units{hint}")
+    return distance
+
+
+def format_pixels(distance: Fraction) -> str:
+    """Write a pixel distance the way the field does, over 255 where that is exact: ``"8/255"``."""
+    over_255 = distance * 255
+    return f"{over_255.numerator}/255" if over_255.denominator == 1 else str(distance)
