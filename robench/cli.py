@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,9 +46,6 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         _fail(str(error), EXIT_USAGE)
-    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        sys.exit(0)
     except OSError as error:
         if debug:
             raise

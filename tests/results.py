@@ -1,0 +1,107 @@
+"""Records made by hand for tests of the store, the leaderboard and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from robench.records import (
+    AttackScore,
+    AttackSpec,
+    ComponentSpec,
+    DataRecord,
+    Provenance,
+    RunResult,
+    RunSpec,
+    Score,
+    Status,
+    SurrogateRecord,
+    TuningRecord,
+)
+from robench.runner import worst_cases
+
+
+def bits(correct: int, n: int) -> np.ndarray:
+    return np.arange(n) < correct
+
+
+def attack_spec(label: str, n: int) -> AttackSpec:
+    name, _, surrogate = label.partition("-")
+    model = ComponentSpec(name=surrogate, params={}, label=surrogate) if surrogate else None
+    return AttackSpec(name=name, params={"eps": "8/255"}, label=label, surrogate=model, n=n)
+
+
+def attack_score(label: str, correct: int, n: int, surrogate_weights: str) -> AttackScore:
+    transfer = "-" in label
+    surrogate = SurrogateRecord(
+        name=label.partition("-")[2], fingerprint=surrogate_weights, clean_correct=n, adversarial_correct=0
+    )
+    return AttackScore.of(
+        bits(correct, n),
+        label=label,
+        norm="Linf",
+        eps="8/255",
+        knowledge="transfer" if transfer else "white-box",
+        surrogate=surrogate if transfer else None,
+        images="00",
+        largest_norm=8 / 255,
+        cached=transfer,
+        seconds=1.0,
+    )
+
+
+def result(
+    *,
+    tuner: str = "none",
+    clean: int = 90,
+    attacks: Sequence[tuple[str, int, int]] = (("pgd-resnet20", 50, 100), ("pgd", 0, 100)),
+    n: int = 100,
+    seed: int = 0,
+    status: Status = "completed",
+    started: str = "2026-01-01T00:00:00+00:00",
+    test_images: str = "abcd" * 4,
+    surrogate_weights: str = "w" * 16,
+    trainable: int = 0,
+) -> RunResult:
+    spec = RunSpec(
+        dataset=ComponentSpec(name="leaf-synth", params={}, label="leaf-synth"),
+        model=ComponentSpec(name="clip-tiny", params={}, label="clip-tiny"),
+        tuner=ComponentSpec(name=tuner, params={"tuner": tuner}, label=tuner),
+        adversary=None,
+        attacks=tuple(attack_spec(label, size) for label, _, size in attacks),
+        train_size=None,
+        test_size=n,
+        seed=seed,
+    )
+    clean_score = Score.of(bits(clean, n))
+    scores = [attack_score(label, correct, size, surrogate_weights) for label, correct, size in attacks]
+    return RunResult(
+        run_id=spec.run_id(),
+        status=status,
+        spec=spec,
+        data=DataRecord(
+            class_names=("a", "b"), image_size=(32, 32), train_fingerprint=None, test_fingerprint=test_images
+        ),
+        tuning=TuningRecord(
+            model_fingerprint="00",
+            tuned_fingerprint="00",
+            parameters=1000,
+            trainable_parameters=trainable,
+            history=(),
+            seconds=1.0,
+        ),
+        clean=clean_score,
+        attacks=tuple(scores),
+        worst_case=worst_cases(clean_score, scores),
+        seconds={"total": 10.0},
+        provenance=Provenance(
+            started=started,
+            command="robench run",
+            versions={},
+            plugins={},
+            device="cpu",
+            threads=1,
+            platform="test",
+            git=None,
+        ),
+    )

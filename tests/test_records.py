@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+from robench import records
+from robench.records import RunResult, Score
+
+from tests.results import result
+
+
+@given(hnp.arrays(np.bool_, st.integers(1, 200)))
+def test_per_example_correctness_survives_packing(correct: NDArray[np.bool_]) -> None:
+    score = Score.model_validate_json(Score.of(correct).model_dump_json())
+    np.testing.assert_array_equal(score.mask(), correct)
+    assert score.correct == correct.sum() and score.n == len(correct)
+
+
+@pytest.mark.parametrize(("field", "value"), [("correct", 3), ("n", 100), ("bits", "!!"), ("bits", "")])
+def test_a_score_that_contradicts_itself_is_refused(field: str, value: object) -> None:
+    content = Score.of(np.array([True, False, True])).model_dump()
+    with pytest.raises(ValidationError):
+        Score.model_validate({**content, field: value})
+
+
+def test_the_identity_ignores_how_things_are_displayed() -> None:
+    spec = result().spec
+    relabelled = spec.model_copy(update={"model": spec.model.model_copy(update={"label": "other"})})
+    assert relabelled.run_id() == spec.run_id()
+
+
+def test_a_record_whose_name_is_not_its_spec_s_hash_is_refused() -> None:
+    content = result().model_dump()
+    content["spec"]["seed"] = 5
+    with pytest.raises(ValidationError, match="not the hash of the spec"):
+        RunResult.model_validate(content)
+
+
+def test_unknown_keys_and_later_schemas_are_refused() -> None:
+    content = json.loads(result().model_dump_json())
+    for wrong in ({"accuracy": 99.9}, {"schema_version": records.SCHEMA + 1}):
+        with pytest.raises(ValidationError):
+            RunResult.model_validate({**content, **wrong})
+
+
+def test_a_completed_record_without_measurements_is_refused() -> None:
+    content = result().model_dump()
+    with pytest.raises(ValidationError, match="completed run needs"):
+        RunResult.model_validate({**content, "clean": None})
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_any_json_is_read_or_refused_as_invalid(content: object) -> None:
+    with pytest.raises(ValidationError):
+        RunResult.model_validate_json(json.dumps(content))
+
+
+def test_every_field_of_the_schema_is_documented(root: Path) -> None:
+    text = (root / "docs" / "records.md").read_text()
+    models = [m for m in vars(records).values() if isinstance(m, type) and issubclass(m, records.Record)]
+    assert issubclass(records.Record, BaseModel)
+    missing = {name for model in models for name in model.model_fields if f"`{name}`" not in text}
+    assert not missing
+    assert re.search(rf"schema_version.*{records.SCHEMA}", text)

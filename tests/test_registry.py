@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from robench import Component, hookimpl
+from robench.errors import PluginError, SpecError
+from robench.interfaces import Dataset, Model
+from robench.registry import Registry, discover
+
+from tests.conftest import entry_point, registry_of
+from tests.toy import Linear, component
+
+
+def plugin_with(module: Any, name: str, *items: Component) -> str:
+    @hookimpl
+    def robench_components() -> list[Component]:
+        return list(items)
+
+    made: str = module(name, robench_components=robench_components)
+    return made
+
+
+def test_the_built_ins_come_through_the_entry_point() -> None:
+    registry = discover()
+    builtin = next(plugin for plugin in registry.plugins if plugin.name == "robench/builtin")
+    assert builtin.error is None
+    assert {"clip-tiny", "clip-vit-b32", "resnet20", "resnet56"} <= set(registry.names("model"))
+    assert {"none", "lora-ce", "tecoa", "vpt"} <= set(registry.names("tuner"))
+
+
+def test_a_misspelt_name_gets_the_nearest(registry: Registry) -> None:
+    with pytest.raises(SpecError, match="unknown tuner 'bais'; did you mean 'bias'"):
+        registry.resolve("tuner", "bais")
+    with pytest.raises(SpecError, match="unknown attack 'sgin'; did you mean 'sign'"):
+        registry.resolve_attack("sgin-linear")
+    with pytest.raises(SpecError, match="unknown model 'liner'; did you mean 'linear'"):
+        registry.resolve_attack("sign-liner")
+
+
+def test_unknown_parameters_and_wrong_types_are_named(registry: Registry) -> None:
+    with pytest.raises(SpecError, match="attacker 'sign' has no parameter 'esp'; did you mean 'eps'"):
+        registry.resolve_attack("sign:esp=8/255")
+    with pytest.raises(SpecError, match=r"model 'linear': gain=much: .*number"):
+        registry.resolve("model", "linear:gain=much")
+    with pytest.raises(SpecError, match="has no parameter 'eps'; it has none"):
+        registry.resolve("tuner", "none:eps=1")
+
+
+def test_a_surrogate_is_split_from_the_longest_attack_name(registry: Registry) -> None:
+    attack = registry.resolve_attack("sign-twice-linear")
+    assert attack.component.name == "sign-twice"
+    assert attack.surrogate is not None and attack.surrogate.component.name == "linear"
+    assert registry.resolve_attack("sign-twice").surrogate is None
+
+
+def test_parameters_of_attack_surrogate_and_size_go_where_they_belong(registry: Registry) -> None:
+    attack = registry.resolve_attack("sign-linear:eps=4/255,surrogate.gain=3,n=7")
+    assert attack.params.as_dict() == {"eps": "4/255"}
+    assert attack.surrogate is not None and attack.surrogate.params.as_dict()["gain"] == 3.0
+    assert attack.n == 7
+    assert attack.label == "sign-linear:eps=4/255,surrogate.gain=3.0"
+    assert str(attack.threat()) == "Linf 4/255 transfer"
+
+
+@pytest.mark.parametrize("n", ["0", "-1", "1.5", "all"])
+def test_an_attack_needs_a_positive_number_of_images(registry: Registry, n: str) -> None:
+    with pytest.raises(SpecError, match=f"n={n}"):
+        registry.resolve_attack(f"sign:n={n}")
+
+
+def test_a_surrogate_parameter_without_a_surrogate_is_refused(registry: Registry) -> None:
+    with pytest.raises(SpecError, match="names no surrogate"):
+        registry.resolve_attack("sign:surrogate.gain=3")
+
+
+def test_labels_leave_out_defaults(registry: Registry) -> None:
+    assert registry.resolve("model", "linear:gain=50").label == "linear"
+    assert registry.resolve("model", "steep").label == "steep"
+    assert registry.resolve("model", "steep:gain=50").label == "steep:gain=50.0"
+
+
+def test_a_broken_plugin_is_kept_with_its_traceback_and_named_in_errors(module: Any) -> None:
+    registry = registry_of(
+        entry_point("toy", "tests.toy", "toy-dist"),
+        entry_point("gone", "no_such_module", "gone-dist"),
+        entry_point("exits", module("exits"), "exits-dist"),
+    )
+    gone = registry.plugins[1]
+    assert gone.error is not None and "ModuleNotFoundError" in gone.error
+    assert registry.resolve("model", "linear").component.name == "linear"
+    with pytest.raises(SpecError, match="failed to load: gone-dist/gone"):
+        registry.resolve("model", "unknown")
+
+
+def test_a_plugin_that_raises_in_its_hook_or_returns_rubbish_is_reported(module: Any) -> None:
+    @hookimpl
+    def robench_components() -> list[Any]:
+        return ["pgd"]
+
+    registry = registry_of(entry_point("odd", module("odd", robench_components=robench_components), "odd-dist"))
+    assert registry.plugins[0].error is not None and "'pgd'" in registry.plugins[0].error
+    assert not registry.components("attacker")
+
+
+def test_colliding_names_need_their_distribution(module: Any) -> None:
+    rival = plugin_with(module, "rival", component("model", "linear", "Linear"))
+    registry = registry_of(entry_point("toy", "tests.toy", "toy-dist"), entry_point("r", rival, "rival-dist"))
+    with pytest.raises(SpecError, match="write toy-dist/linear or rival-dist/linear"):
+        registry.resolve("model", "linear")
+    assert registry.resolve("model", "rival-dist/linear").plugin.distribution == "rival-dist"
+    attack = registry.resolve_attack("sign-rival-dist/linear")
+    assert attack.surrogate is not None and attack.surrogate.name == "rival-dist/linear"
+    assert "toy-dist/linear" in registry.names("model")
+
+
+def test_a_class_that_misses_a_method_says_which(module: Any) -> None:
+    class Half(Dataset):
+        @property
+        def class_names(self) -> tuple[str, ...]:
+            return ("a",)
+
+    module("half", Half=Half)
+    item = Component(kind="dataset", name="half", target="half:Half", summary="")
+    registry = registry_of(entry_point("h", plugin_with(module, "half_plugin", item), "half-dist"))
+    with pytest.raises(PluginError, match="dataset 'half' is incomplete.*split"):
+        registry.resolve("dataset", "half").build()
+
+
+def test_a_target_of_the_wrong_kind_or_place_is_refused(module: Any) -> None:
+    wrong = component("dataset", "wrong", "Linear")
+    nowhere = component("model", "nowhere", "Missing")
+    plugin = plugin_with(module, "wrongs", wrong, nowhere)
+    registry = registry_of(entry_point("w", plugin, "wrong-dist"))
+    with pytest.raises(PluginError, match="does not implement Dataset"):
+        registry.resolve("dataset", "wrong")
+    with pytest.raises(PluginError, match=r"cannot be loaded from tests\.toy:Missing"):
+        registry.resolve("model", "nowhere")
+
+
+def test_interfaces_cannot_be_built_half_finished() -> None:
+    with pytest.raises(TypeError, match="build"):
+        Model()  # type: ignore[abstract]
+    assert isinstance(Linear(), Model)

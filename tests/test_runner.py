@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from robench import hookimpl
+from robench.errors import PluginError, RobenchError
+from robench.interfaces import Progress
+from robench.records import RunResult, RunSpec, Score
+from robench.registry import Registry
+from robench.runner import run, worst_cases
+from robench.spec import Request, plan
+from robench.store import Store
+
+from tests import toy
+from tests.results import attack_score, bits
+
+ASKED = Request(dataset="dots", tuner="bias", attacks=("sign-linear", "sign"), train_size=60, test_size=40)
+
+
+class Runs:
+    """Runs requests against one results folder and one cache."""
+
+    def __init__(self, registry: Registry, folder: Path) -> None:
+        self.registry = registry
+        self.store = Store(folder / "results")
+        self.store.prepare()
+        self.cache = folder / "cache"
+
+    def __call__(self, request: Request) -> RunResult:
+        return run(
+            self.registry,
+            plan(self.registry, request),
+            device=torch.device("cpu"),
+            cache_dir=self.cache,
+            save=lambda result: self.store.write(result)[0],
+        )
+
+
+@pytest.fixture
+def runs(registry: Registry, tmp_path: Path) -> Runs:
+    return Runs(registry, tmp_path)
+
+
+def test_a_run_measures_what_the_toy_makes_certain(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="none"))
+    assert result.clean is not None and result.clean.correct == 40
+    # Classes lie about 10/255 from the boundary on either side, so 8/255 fools none and 16/255 all.
+    strong = runs(replace(ASKED, tuner="none", attacks=("sign:eps=4/255", "sign:eps=32/255")))
+    assert [score.correct for score in strong.attacks] == [40, 0]
+    assert [score.largest_norm for score in strong.attacks] == [4 / 255, 32 / 255]
+    assert strong.worst_case[0].correct == 0 and strong.worst_case[0].eps == "32/255"
+
+
+def test_the_same_run_gives_the_same_numbers_and_another_seed_its_own_stream(runs: Runs) -> None:
+    first, second = runs(ASKED), runs(ASKED)
+    assert second.run_id == f"{first.run_id}-2"
+    assert first.tuning is not None and second.tuning is not None
+    assert first.tuning.tuned_fingerprint == second.tuning.tuned_fingerprint
+    assert [score.bits for score in first.attacks] == [score.bits for score in second.attacks]
+    assert (
+        runs(replace(ASKED, attacks=("liar",))).attacks[0].images
+        != runs(replace(ASKED, attacks=("liar",), seed=1)).attacks[0].images
+    )
+
+
+def test_transfer_sets_are_shared_by_targets_and_white_box_sets_are_not(runs: Runs) -> None:
+    first = runs(ASKED)
+    second = runs(replace(ASKED, model="steep", tuner="none"))
+    assert [score.cached for score in first.attacks] == [False, False]
+    assert [score.cached for score in second.attacks] == [True, False]
+    assert first.attacks[0].images == second.attacks[0].images
+
+
+def test_the_record_tells_what_was_tuned(runs: Runs) -> None:
+    tuned, untuned = runs(ASKED).tuning, runs(replace(ASKED, tuner="none")).tuning
+    assert tuned is not None and untuned is not None
+    assert (tuned.parameters, tuned.trainable_parameters) == (2, 1)
+    assert untuned.trainable_parameters == 0
+    assert tuned.tuned_fingerprint != tuned.model_fingerprint == untuned.tuned_fingerprint
+    assert [row["epoch"] for row in tuned.history] == [1]
+
+
+def test_white_box_training_attacks_the_model_as_it_stands(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="bias:adversary=sign,epochs=2"))
+    assert result.spec.adversary is not None and result.spec.adversary.surrogate is None
+    assert result.tuning is not None and len(result.tuning.history) == 2
+    # Only the transferred test set is cached; training images depended on the model as it stood.
+    assert len(list(runs.cache.glob("adversarial/*/meta.json"))) == 1
+
+
+def test_a_failed_run_is_a_record_with_its_reason(runs: Runs) -> None:
+    with pytest.raises(PluginError, match="NaN"):
+        runs(replace(ASKED, tuner="none", model="linear:broken=true"))
+    (record,) = runs.store.read(print)
+    assert record.status == "failed" and record.error is not None and "NaN" in record.error.message
+    assert record.data is not None
+
+
+def test_a_failure_half_way_keeps_what_was_measured(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy.Liar, "perturb", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        runs(replace(ASKED, tuner="none", attacks=("sign", "liar")))
+    (record,) = runs.store.read(print)
+    assert record.status == "interrupted"
+    assert record.clean is not None and [score.label for score in record.attacks] == ["sign"]
+
+
+def test_too_few_images_are_an_error_before_any_training(runs: Runs) -> None:
+    with pytest.raises(RobenchError, match="dots has 40 test images; 41 were asked for"):
+        runs(replace(ASKED, test_size=41))
+
+
+def test_a_broken_surrogate_is_warned_about(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="none", attacks=("sign-linear:surrogate.gain=-50",)))
+    assert result.attacks[0].surrogate is not None and result.attacks[0].surrogate.clean_correct == 0
+    assert any("classifies only 0.0 %" in warning for warning in result.warnings)
+    assert not runs(replace(ASKED, tuner="none")).warnings
+
+
+def test_hooks_hear_the_start_the_progress_and_the_end(runs: Runs) -> None:
+    heard: list[str] = []
+
+    class Listener:
+        @hookimpl
+        def robench_run_started(self, spec: RunSpec, run_id: str) -> None:
+            heard.append(f"started {run_id}")
+
+        @hookimpl
+        def robench_run_progress(self, progress: Progress) -> None:
+            heard.append(progress.stage)
+
+        @hookimpl
+        def robench_run_finished(self, result: RunResult) -> None:
+            heard.append(f"finished {result.run_id} {result.status}")
+
+    runs.registry.manager.register(Listener())
+    result = runs(ASKED)
+    assert heard[0] == f"started {result.run_id}" and heard[-1] == f"finished {result.run_id} completed"
+    assert {"data", "tuning", "attack sign-linear", "attack sign", "evaluation, clean"} <= set(heard)
+
+
+def test_the_worst_case_counts_images_right_under_everything() -> None:
+    clean = Score.of(bits(90, 100))
+    transfer = attack_score("pgd-resnet20", 60, 100, "w")
+    white_box = attack_score("pgd", 30, 50, "w")
+    flipped = white_box.model_copy(update={"bits": Score.of(np.arange(50) >= 20).bits})
+    (worst,) = worst_cases(clean, [transfer, flipped])
+    # On the 50 common images: transfer leaves 0-49 right, white-box 20-49.
+    assert (worst.n, worst.correct, worst.attacks) == (50, 30, ("pgd-resnet20", "pgd"))
+    assert worst_cases(Score.of(bits(25, 100)), [transfer, flipped])[0].correct == 5
