@@ -15,7 +15,7 @@ from robench.types import Component
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from robench.data import ImageSet
+    from robench.data import ImageSet, to_pixels
     from robench.errors import BudgetError, DataError, PluginError, RobenchError, SpecError
     from robench.interfaces import (
         Attacker,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "pydantic": ("Field",),
-    "robench.data": ("ImageSet",),
+    "robench.data": ("ImageSet", "to_pixels"),
     "robench.errors": ("BudgetError", "DataError", "PluginError", "RobenchError", "SpecError"),
     "robench.interfaces": (
         "Attacker",
@@ -75,6 +75,7 @@ __all__ = [
     "Tuner",
     "TuningTask",
     "hookimpl",
+    "to_pixels",
 ]
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.cache import AdversarialCache, AdversarialSet, hash_images
-from robench.data import ImageSet
+from robench.data import ImageSet, to_pixels
 from robench.errors import PluginError
 from robench.evaluate import fingerprint, predict
 from robench.interfaces import RunContext
-from robench.perturbation import perturb, perturb_set, to_pixels
+from robench.perturbation import perturb, perturb_set
 from robench.records import SurrogateRecord
 from robench.registry import ResolvedAttack
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,3 +61,13 @@ class ImageSet:
             digest.update(np.ascontiguousarray(self.images[start : start + 4096]).data)
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return digest.hexdigest()[:16]
+
+
+def to_pixels(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Move ``uint8`` images to `device` and scale them to ``float32`` in ``[0, 1]`` there."""
+    import torch
+
+    batch = torch.from_numpy(np.array(images))  # a copy: memory maps are read-only
+    if device.type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True).float().div_(255)

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from robench.data import to_pixels
 from robench.errors import PluginError
 from robench.interfaces import Progress, Report, silent
-from robench.perturbation import to_pixels
 
 EVALUATION_BATCH = 250
 

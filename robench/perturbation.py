@@ -13,23 +13,15 @@ from fractions import Fraction
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from robench.data import ImageSet
+from robench.data import ImageSet, to_pixels
 from robench.errors import BudgetError, PluginError
 from robench.interfaces import Attacker, Progress, Report, silent
 from robench.types import ThreatModel, format_pixels
 
 ATTACK_BATCH = 125
 """Images attacked together. Part of an adversarial set's identity: random starts are drawn a batch at a time."""
-
-
-def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Move ``uint8`` images to `device` and scale them to ``float32`` in ``[0, 1]`` there."""
-    batch = torch.from_numpy(np.array(images))
-    if device.type == "cuda":
-        batch = batch.pin_memory()
-    return batch.to(device, non_blocking=True).float().div_(255)
 
 
 @contextlib.contextmanager

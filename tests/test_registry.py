@@ -123,7 +123,7 @@ def test_a_class_that_misses_a_method_says_which(module: Any) -> None:
     module("half", Half=Half)
     item = Component(kind="dataset", name="half", target="half:Half", summary="")
     registry = registry_of(entry_point("h", plugin_with(module, "half_plugin", item), "half-dist"))
-    with pytest.raises(PluginError, match="dataset 'half' is incomplete.*split"):
+    with pytest.raises(PluginError, match=r"dataset 'half' is incomplete.*split"):
         registry.resolve("dataset", "half").build()
 
 

@@ -14,10 +14,11 @@ _BACKGROUNDS: tuple[tuple[str, tuple[float, float, float]], ...] = (
     ("grey", (0.55, 0.54, 0.55)),
     ("mauve", (0.56, 0.49, 0.55)),
     ("beige", (0.64, 0.59, 0.53)),
-    ("bluish", (0.42, 0.45, 0.58)),
-    ("brown", (0.42, 0.34, 0.28)),
-    ("dark", (0.16, 0.16, 0.17)),
+    ("bluish", (0.46, 0.48, 0.57)),
+    ("brown", (0.44, 0.38, 0.34)),
+    ("dark", (0.24, 0.24, 0.25)),
 )
+_DEGREES = ("mild", "moderate", "severe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
         shades = base + stream.uniforms(name, 3, -spread, spread)
         return np.ascontiguousarray(shades.T)[:, :, None, None]
 
-    turn = stream.uniform("turn", -0.42, 0.42)  # tan of half the angle from upright
+    turn = stream.uniform("turn", -0.3, 0.3)  # tan of half the angle from upright
     cosine = (1 - turn * turn) / (1 + turn * turn)
     sine = 2 * turn / (1 + turn * turn)
     background_index = stream.choice("background", len(_BACKGROUNDS))
@@ -117,12 +118,12 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
     brightness = stream.uniform("brightness", 0.78, 1.18)[:, None]
     keys = stream.bits("keys", 2).astype(np.uint32)[:, :, None, None]
     return Scene(
-        centre_x=plain("centre_x", -0.14, 0.14),
-        centre_y=plain("centre_y", -0.14, 0.14),
+        centre_x=plain("centre_x", -0.1, 0.1),
+        centre_y=plain("centre_y", -0.1, 0.1),
         axis_x=sine[:, None, None],
         axis_y=-cosine[:, None, None],
-        length=plain("length", 0.72, 1.0),
-        aspect=plain("aspect", 0.58, 0.86),
+        length=plain("length", 0.84, 1.04),
+        aspect=plain("aspect", 0.64, 0.90),
         bend=plain("bend", -0.18, 0.18),
         pointed=plain("pointed", 0.2, 0.9),
         lobes=plain("lobes", 2.0, 4.5),
@@ -134,8 +135,8 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
         vein_slope=plain("vein_slope", 0.5, 1.0),
         vein_count=plain("vein_count", 2.4, 3.8),
         vein_phase=plain("vein_phase", 0.0, 1.0),
-        vein_tint=plain("vein_tint", -0.06, 0.22),
-        relief=plain("relief", 0.04, 0.24),
+        vein_tint=plain("vein_tint", -0.04, 0.16),
+        relief=plain("relief", 0.02, 0.14),
         curl=ranged("curl", 0.5),
         cell=ranged("cell"),
         cell_x=plain("cell_x", 0.0, 64.0),
@@ -155,19 +156,19 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
         core=tinted(spec("core"), "core", 0.06),
         rim=tinted(spec("rim"), "rim", 0.06),
         halo=tinted(spec("halo"), "halo", 0.05),
-        background=tinted(background, "background_shade", 0.07),
-        exposure=tinted(brightness, "white_balance", 0.06),
+        background=tinted(background, "background_shade", 0.035),
+        exposure=tinted(brightness, "white_balance", 0.035),
         coarse=stream.uniforms("coarse", 49, -1, 1).reshape(-1, 7, 7),
         fine=stream.uniforms("fine", 256, -1, 1).reshape(-1, 16, 16),
         light_x=plain("light_x", -0.16, 0.16),
         light_y=plain("light_y", -0.16, 0.16),
         cloth=plain("cloth", 0.0, 0.08),
         grain=plain("grain", 0.0, 0.08),
-        shadow=plain("shadow", 0.0, 0.75),
+        shadow=plain("shadow", 0.0, 0.6),
         shadow_x=plain("shadow_x", -0.20, 0.20),
         shadow_y=plain("shadow_y", -0.05, 0.20),
-        blur=plain("blur", 0.0, 0.55),
-        noise=plain("noise", 0.01, 0.06),
+        blur=plain("blur", 0.0, 0.4),
+        noise=plain("noise", 0.01, 0.04),
         noise_key=keys[:, 1],
         severity=severity,
         background_index=background_index,
@@ -177,25 +178,16 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
 def captions(seed: int, split: str, indices: NDArray[np.int64]) -> list[tuple[str, ...]]:
     """Describe what is drawn in each image: symptoms, their severity and the background.
 
-    Holds under left-right flips and small shifts.
+    The k-th captions of all images have the same form: three descriptions of the symptoms, one with
+    the background, one with the severity. All hold under left-right flips and small shifts.
     """
     scene = draw_scene(seed, split, indices)
-    stream = Stream(seed, split, indices)
-    wording = stream.choice("wording", 3)
     result: list[tuple[str, ...]] = []
     for row, index in enumerate(indices):
-        prompts = SYMPTOMS[int(index) % len(SYMPTOMS)].prompts
-        look, other = (prompts[(wording[row] + k) % len(prompts)] for k in (0, 1))
+        symptom = SYMPTOMS[int(index) % len(SYMPTOMS)]
+        looks = symptom.prompts
         background = _BACKGROUNDS[scene.background_index[row]][0]
-        degree = (", mild", ", moderate", ", severe")[min(2, int(scene.severity[row] * 3))]
-        if CLASS_NAMES[int(index) % len(CLASS_NAMES)] == "healthy":
-            degree = ""
-        result.append(
-            (
-                look,
-                other,
-                f"{look} on a {background} background",
-                f"{other}{degree}",
-            )
-        )
+        degree = _DEGREES[min(2, int(scene.severity[row] * 3))]
+        last = looks[1] if symptom.name == "healthy" else f"{looks[1]}, {degree}"
+        result.append((*looks, f"{looks[0]} on a {background} background", last))
     return result

@@ -110,7 +110,7 @@ class CLIP(Model):
             return context.dataset.prompts()
         if "{}" not in template:
             raise DataError(f"template {template!r} has no {{}} for the class name")
-        return tuple((template.format(name.replace("_", " ")),) for name in context.dataset.class_names)
+        return tuple((template.replace("{}", name.replace("_", " ")),) for name in context.dataset.class_names)
 
 
 def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
@@ -124,10 +124,17 @@ def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
     local = Path(source).expanduser()
     if not local.is_dir() and (source.count("/") != 1 or source.startswith((".", "~", "/"))):
         raise DataError(f"no folder {source}; expected one in the Hub's layout (config.json, model.safetensors)")
+    if local.is_dir() and not (local / "config.json").is_file():
+        # transformers would take the sizes of ViT-B/32 without a word.
+        raise DataError(f"no config.json in {local}; expected a folder in the Hub's layout")
     where = str(local) if local.is_dir() else source
     try:
         clip, loading = CLIPModel.from_pretrained(
-            where, revision=revision or "main", dtype=torch.float32, output_loading_info=True
+            where,
+            revision=revision or "main",
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # reported below, by name
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision or "main")
         processor = CLIPImageProcessor.from_pretrained(where, revision=revision or "main")
@@ -139,9 +146,13 @@ def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
             f"CLIP weights {source!r} cannot be had from the Hugging Face Hub ({reason}); download them where there "
             f"is a network (hf download {source} --local-dir DIR) and pass --model clip:path=DIR"
         ) from error
-    if loading["missing_keys"] or loading.get("mismatched_keys"):
-        missing = sorted(loading["missing_keys"])[:3] or sorted(map(str, loading["mismatched_keys"]))[:3]
-        raise DataError(f"CLIP weights in {where} are incomplete: {', '.join(missing)} missing or of the wrong shape")
+    unfit = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
+    if unfit:
+        names = ", ".join(sorted(unfit)[:3])
+        raise DataError(f"CLIP weights in {where} are incomplete: {names} missing or of the wrong shape")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        # Without its files transformers makes a tokenizer that knows no word.
+        raise DataError(f"CLIP in {where} has no vocabulary: expected tokenizer.json, or vocab.json and merges.txt")
     return clip, tokenizer, processor
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from robench import Field, Params, Pixels, PluginError, Progress, TuningTask
+from robench import Field, Params, Pixels, PluginError, Progress, TuningTask, to_pixels
 from torch import Tensor
 
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -35,7 +35,7 @@ class AdversarialTrainingParams(Params):
         """Return the adversary as an attack name with its parameters."""
         name = "pgd" if self.adversary == "white-box" else self.adversary
         steps = "" if self.steps is None else f",steps={self.steps}"
-        return f"{name}:eps={self.eps}{steps}"
+        return f"{name}{',' if ':' in name else ':'}eps={self.eps}{steps}"
 
 
 def train(task: TuningTask, params: AdversarialTrainingParams, objective: Objective) -> list[dict[str, float]]:
@@ -60,7 +60,7 @@ def train(task: TuningTask, params: AdversarialTrainingParams, objective: Object
         order = torch.randperm(len(task.train)).numpy()
         for start in range(0, len(order), params.batch_size):
             indices: np.ndarray = np.sort(order[start : start + params.batch_size])
-            clean = torch.from_numpy(task.train.images[indices]).to(device).float().div_(255)
+            clean = to_pixels(task.train.images[indices], device)
             labels = labels_all[indices].to(device)
             adversarial = task.adversary(indices, clean, labels)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):

@@ -1,0 +1,1 @@
+"""Scripts that make the small CLIP models shipped with the plugins."""
