@@ -128,6 +128,9 @@ DEBUG = click.option("--debug", is_flag=True, hidden=True, expose_value=False)
     show_default=True,
     help="Test images; n=... in an attack limits it.",
 )
+@click.option(
+    "--split", default="test", show_default=True, help="What to score: test, or validation to choose settings by."
+)
 @click.option("--epochs", type=int, help="Shorthand for the tuner's epochs=.")
 @click.option("--lr", type=float, help="Shorthand for the tuner's lr=.")
 @click.option("--batch-size", type=int, help="Shorthand for the tuner's batch_size=.")
@@ -174,7 +177,8 @@ def run(
     else:
         result = done
         if not (quiet or as_json):
-            log.print(f"already recorded as {done.run_id}; --force runs it again", highlight=False)
+            made = f"{done.provenance.started[:10]}, robench {done.provenance.versions.get('robench', 'unknown')}"
+            log.print(f"already recorded as {done.run_id} ({made}); --force runs it again", highlight=False)
     if as_json:
         click.echo(result.model_dump_json(indent=1))
     elif not quiet:
@@ -232,10 +236,10 @@ def _show_plan(planned: Plan, done: RunResult | None, as_json: bool, out: Consol
     if spec.train_size is not None:
         trained_on = f", {planned.adversary.label} ({planned.adversary.threat()})" if planned.adversary else ""
         rows.append(("training", f"{spec.train_size} images{trained_on}"))
-    rows.append(("clean", f"{spec.test_size} test images"))
+    rows.append(("clean", f"{spec.test_size} {spec.split} images"))
     for attack, resolved in zip(spec.attacks, planned.attacks, strict=True):
         label = attack_label(attack.label, attack.n, spec.test_size)
-        rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} test images"))
+        rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
     rows += [("seed", str(spec.seed)), ("run", spec.run_id() + (", already recorded" if done else ""))]
     rows.append(("command", command_of(spec)))
     for name, value in rows:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
-from robench.registry import Registry, load_class
-from robench.types import Kind
+from pydantic_core import PydanticUndefined
+
+from robench.registry import SURROGATE_PREFIX, Registry, load_class
+from robench.types import Kind, format_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,14 @@ def describe(registry: Registry, kind: Kind, name: str) -> Description:
     loaded = load_class(component)
     parameters = []
     for key, field in loaded.Params.model_fields.items():
-        default = component.defaults.get(key, "..." if field.is_required() else field.default)
+        default = component.defaults.get(key, field.default)
         description = field.description or ""
         parameters.append(Parameter(name=key, default=_written(default), description=description))
     if kind == "attacker":
         parameters.append(Parameter(name="n", default="all", description="attack the first n test images only"))
+    if kind == "attacker" or (kind == "tuner" and "adversary" in loaded.Params.model_fields):
+        meaning = "a parameter of the surrogate, such as surrogate.weights=FILE"
+        parameters.append(Parameter(name=f"{SURROGATE_PREFIX}KEY", default="unset", description=meaning))
     return Description(
         kind=kind,
         name=registry.displayed_name(plugin, component),
@@ -79,8 +85,8 @@ def describe(registry: Registry, kind: Kind, name: str) -> Description:
 
 
 def _written(value: object) -> str:
-    from fractions import Fraction
-
-    from robench.types import format_pixels
-
-    return format_pixels(value) if isinstance(value, Fraction) else str(value)
+    if isinstance(value, Fraction):
+        return format_pixels(value)
+    if value is PydanticUndefined:
+        return "required"
+    return "unset" if value is None else str(value)

@@ -16,7 +16,7 @@ from robench.provenance import attack_label, tuner_label
 from robench.records import AttackScore, RunResult, Score, WorstCase
 
 SORTS = ("worst", "clean", "adversarial", "drop", "trainable", "seconds")
-FILTERS = ("dataset", "model", "tuner", "attack", "surrogate", "knowledge", "seed", "run")
+FILTERS = ("dataset", "split", "model", "tuner", "attack", "surrogate", "knowledge", "seed", "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class Table:
     """Rows that may be compared with each other, best first."""
 
     dataset: str
+    split: str
     test_fingerprint: str
     n_clean: int
     columns: tuple[Column, ...]
@@ -98,7 +99,7 @@ def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: S
     groups: dict[tuple[Any, ...], list[RunResult]] = {}
     for record in latest.values():
         groups.setdefault(comparison_key(record), []).append(record)
-    return [_table(group, sort) for _, group in sorted(groups.items(), key=lambda item: item[0][:2])]
+    return [_table(group, sort) for _, group in sorted(groups.items(), key=lambda item: item[0][:3])]
 
 
 def parse_filter(text: str) -> tuple[str, str]:
@@ -119,6 +120,7 @@ def _matches(record: RunResult, field: str, pattern: str) -> bool:
     spec = record.spec
     values: dict[str, list[str]] = {
         "dataset": [spec.dataset.label, spec.dataset.name],
+        "split": [spec.split],
         "model": [spec.model.label, spec.model.name],
         "tuner": [spec.tuner.label, spec.tuner.name],
         "attack": [attack.label for attack in record.attacks],
@@ -147,7 +149,7 @@ def comparison_key(record: RunResult) -> tuple[Any, ...]:
             for score, spec in zip(record.attacks, record.spec.attacks, strict=True)
         )
     )
-    return record.spec.dataset.name, record.spec.test_size, record.data.test_fingerprint, attacks
+    return record.spec.dataset.name, record.spec.split, record.spec.test_size, record.data.test_fingerprint, attacks
 
 
 def _table(group: list[RunResult], sort: str) -> Table:
@@ -166,6 +168,7 @@ def _table(group: list[RunResult], sort: str) -> Table:
     worst = _worst(first)
     return Table(
         dataset=first.spec.dataset.label,
+        split=first.spec.split,
         test_fingerprint=first.data.test_fingerprint,
         n_clean=first.spec.test_size,
         columns=columns,

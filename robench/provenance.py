@@ -68,6 +68,7 @@ def command_of(spec: RunSpec) -> str:
         words += ["--no-white-box"]
     if spec.train_size is not None:
         words += ["--train-size", str(spec.train_size)]
+    words += [] if spec.split == "test" else ["--split", spec.split]
     words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]
     return shlex.join(words)
 

@@ -37,7 +37,7 @@ class AttackSpec(ComponentSpec):
     """One attack with every parameter resolved."""
 
     surrogate: ComponentSpec | None = Field(description="the network gradients come from; null for the target")
-    n: int = Field(gt=0, description="number of test images attacked, the first n of the split")
+    n: int = Field(gt=0, description="number of images attacked, the first n of the split")
 
 
 class RunSpec(Record):
@@ -49,7 +49,8 @@ class RunSpec(Record):
     adversary: AttackSpec | None = Field(description="the attack that makes training examples; null for none")
     attacks: tuple[AttackSpec, ...] = Field(description="the attacks evaluated, in order")
     train_size: int | None = Field(description="training images the tuner sees; null if it does not train")
-    test_size: int = Field(gt=0, description="test images for clean accuracy, the first of the split")
+    split: Literal["test", "validation"] = Field(description="the split scored; choose settings on validation")
+    test_size: int = Field(gt=0, description="images for clean accuracy, the first of that split")
     seed: int = Field(ge=0, description="seed of everything random in the run")
 
     def run_id(self) -> str:
@@ -136,7 +137,7 @@ class DataRecord(Record):
     class_names: tuple[str, ...]
     image_size: tuple[int, int] = Field(description="native height and width in pixels")
     train_fingerprint: str | None = Field(description="SHA-256 of the training images and labels used")
-    test_fingerprint: str = Field(description="SHA-256 of the test images and labels used")
+    test_fingerprint: str = Field(description="SHA-256 of the scored images and labels")
 
 
 class TuningRecord(Record):

@@ -166,7 +166,7 @@ def _load_data(spec: RunSpec, context: RunContext) -> tuple[ImageSet | None, Ima
     total = (spec.train_size or 0) + spec.test_size
     context.report(Progress(stage="data", done=0, total=total))
     train = dataset.split("train", spec.train_size) if spec.train_size else None
-    test = dataset.split("test", spec.test_size)
+    test = dataset.split(spec.split, spec.test_size)
     for data in (train, test):
         if data is not None:
             data.check_labels(n_classes)

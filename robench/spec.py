@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from robench.errors import SpecError
+from robench.errors import SpecError, nearest
 from robench.records import AttackSpec, ComponentSpec, RunSpec
 from robench.registry import SURROGATE_PREFIX, Registry, Resolved, ResolvedAttack
 from robench.types import parse_name
@@ -15,6 +15,7 @@ DEFAULT_TUNER = "none"
 DEFAULT_ATTACKS = ("pgd-resnet20", "pgd")
 DEFAULT_TRAIN_SIZE = 2000
 DEFAULT_TEST_SIZE = 1000
+SPLITS = ("test", "validation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Request:
     attacks: tuple[str, ...] = ()
     train_size: int = DEFAULT_TRAIN_SIZE
     test_size: int = DEFAULT_TEST_SIZE
+    split: str = "test"
     seed: int = 0
     epochs: int | None = None
     lr: float | None = None
@@ -69,6 +71,8 @@ def plan(registry: Registry, request: Request) -> Plan:
     """
     if request.train_size < 1 or request.test_size < 1:
         raise SpecError("--train-size and --test-size must be at least 1")
+    if request.split not in SPLITS:
+        raise SpecError(f"cannot score split {request.split!r}{nearest(request.split, SPLITS)}")
     if request.seed < 0:
         raise SpecError(f"--seed must not be negative (got {request.seed})")
     dataset = registry.resolve("dataset", request.dataset)
@@ -87,6 +91,7 @@ def plan(registry: Registry, request: Request) -> Plan:
         adversary=_attack_spec(adversary, request.train_size) if adversary else None,
         attacks=tuple(_attack_spec(attack, request.test_size) for attack in attacks),
         train_size=request.train_size if trains else None,
+        split=request.split,
         test_size=request.test_size,
         seed=request.seed,
     )

@@ -18,7 +18,7 @@ FORMATS = ("table", "markdown", "csv", "json")
 
 def caption(table: Table) -> str:
     """Say what the rows of `table` share."""
-    return f"{table.dataset}, {table.n_clean:,} test images ({table.test_fingerprint[:8]})"
+    return f"{table.dataset}, {table.n_clean:,} {table.split} images ({table.test_fingerprint[:8]})"
 
 
 def to_rich(table: Table) -> RichTable:
@@ -73,7 +73,8 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     flat: dict[str, Any] = {
         "rank": row.rank,
         "dataset": table.dataset,
-        "test_images": table.test_fingerprint,
+        "split": table.split,
+        "images": table.test_fingerprint,
         "model": row.model,
         "tuner": row.tuner,
         "seed": row.seed,

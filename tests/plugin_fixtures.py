@@ -85,13 +85,13 @@ def save_tiny_clip(folder: Path, *, image_size: int = 16, dtype: torch.dtype = t
 
 def switch_hub_off(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """Leave an empty Hub cache, the Hub switched off, and a network that fails the test when touched."""
-    import huggingface_hub
+    from huggingface_hub import constants
 
     def refuse(*args: object) -> NoReturn:
         raise AssertionError("the network was touched")
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 

@@ -70,6 +70,7 @@ def result(
         adversary=None,
         attacks=tuple(attack_spec(label, size) for label, _, size in attacks),
         train_size=None,
+        split="test",
         test_size=n,
         seed=seed,
     )

@@ -67,6 +67,12 @@ def test_the_same_run_gives_the_same_numbers_and_another_seed_its_own_stream(run
     )
 
 
+def test_settings_are_chosen_on_the_validation_split(runs: Runs) -> None:
+    chosen = runs(replace(ASKED, split="validation", test_size=20))
+    assert chosen.data is not None
+    assert chosen.data.test_fingerprint == toy.Dots().split("validation").fingerprint()
+
+
 def test_transfer_sets_are_shared_by_targets_and_white_box_sets_are_not(runs: Runs) -> None:
     first = runs(ASKED)
     second = runs(replace(ASKED, model="steep", tuner="none"))

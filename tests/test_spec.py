@@ -72,6 +72,7 @@ def test_the_same_run_written_in_other_words_has_the_same_identity(registry: Reg
     "changed",
     [
         {"seed": 1},
+        {"split": "validation"},
         {"test_size": 11},
         {"train_size": 21},
         {"tuner": "bias:epochs=2"},
@@ -89,6 +90,8 @@ def test_impossible_sizes_and_seeds_are_refused(registry: Registry) -> None:
     for wrong in ({"test_size": 0}, {"train_size": -1}, {"seed": -1}):
         with pytest.raises(SpecError):
             plan(registry, replace(ASKED, **wrong))  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="cannot score split 'train'"):
+        plan(registry, replace(ASKED, split="train"))
     with pytest.raises(SpecError, match="asks for n=11 images, but the run has only 10"):
         plan(registry, replace(ASKED, attacks=("sign:n=11",)))
     with pytest.raises(SpecError, match="asked for twice"):
@@ -101,16 +104,17 @@ def test_impossible_sizes_and_seeds_are_refused(registry: Registry) -> None:
     eps=st.integers(1, 255),
     n=st.integers(1, 10),
     seed=st.integers(0, 2**31),
+    split=st.sampled_from(["test", "validation"]),
     transfer=st.booleans(),
     white_box=st.booleans(),
     tuner=st.sampled_from(["bias:lr={},surrogate.gain={}", "bias:lr={},adversary=sign", "none"]),
 )
 def test_the_recorded_command_repeats_the_run(
-    lr: float, gain: float, eps: int, n: int, seed: int, transfer: bool, white_box: bool, tuner: str
+    lr: float, gain: float, eps: int, n: int, seed: int, split: str, transfer: bool, white_box: bool, tuner: str
 ) -> None:
     registry = registry_of(entry_point("toy", "tests.toy", "toy-dist"))
     attack = f"sign-linear:eps={eps}/255,n={n},surrogate.gain={gain}" if transfer else f"sign:eps={eps}/255"
-    asked = replace(ASKED, tuner=tuner.format(lr, gain), attacks=(attack,), seed=seed, white_box=white_box)
+    asked = replace(ASKED, tuner=tuner.format(lr, gain), attacks=(attack,), seed=seed, split=split, white_box=white_box)
     spec = plan(registry, asked).spec
     words = shlex.split(command_of(spec))[2:]
     flags = cli.commands["run"].make_context("run", words).params

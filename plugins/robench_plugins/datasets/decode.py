@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from robench import DataError
 
 
@@ -22,7 +22,7 @@ def decode(encoded: Iterable[bytes], n: int, what: str) -> NDArray[np.uint8]:
         try:
             with Image.open(io.BytesIO(content)) as image:
                 pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-        except (UnidentifiedImageError, OSError, ValueError, TypeError) as error:
+        except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included
             raise DataError(f"{what} {position} is damaged: {error}") from error
         if result is None:
             result = np.empty((n, *pixels.shape), np.uint8)

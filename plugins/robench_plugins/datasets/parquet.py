@@ -41,7 +41,7 @@ class ParquetSource:
         """Decode the images at `positions` to ``uint8 (n, 3, H, W)``."""
         encoded = self._table(part)[0].take(positions)
         name = self._files[part][0].name
-        return decode((cell["bytes"] for cell in encoded.to_pylist()), len(positions), f"{name}, image")
+        return decode((cell and cell["bytes"] for cell in encoded.to_pylist()), len(positions), f"{name}, image")
 
     def _table(self, part: str) -> tuple[Any, NDArray[np.int64]]:
         if part not in self._tables:
@@ -56,6 +56,13 @@ class ParquetSource:
                 raise DataError(
                     f"{self._files[part][0]} cannot be read: {str(error).splitlines()[0]}"
                 ) from error
+            if not (pa.types.is_struct(images.type) and images.type.get_field_index("bytes") >= 0):
+                raise DataError(f"the {part} parquet has images of type {images.type}; expected struct<bytes, path>")
+            if not pa.types.is_integer(labels.type) or labels.null_count:
+                raise DataError(
+                    f"the {part} parquet has labels of type {labels.type}, {labels.null_count} of them missing; "
+                    "expected whole numbers"
+                )
             self._tables[part] = images, labels.to_numpy().astype(np.int64)
         return self._tables[part]
 

@@ -68,9 +68,9 @@ def structure_vision_tower(model: CLIPModel, pixel_values: torch.Tensor) -> None
         model: Changed in place.
         pixel_values: float32 ``(N, 3, H, W)``, normalised as in training; a few thousand images suffice.
 
-    Source: Zheng, Li and Lucey 2024, "Structured Initialization for Vision Transformers" (attention maps as
-    shifted impulses; here exact for sinusoidal positions instead of fitted); Trockman and Kolter 2023,
-    "Mimetic Initialization of Self-Attention Layers"; whitening from Coates and Ng 2012.
+    Source: Zheng, Li and Lucey 2024, "Structured Initialization for Attention in Vision Transformers",
+    arXiv:2404.01139 (attention maps as shifted impulses). Deviation: queries and keys are written down for
+    sinusoidal positions, not fitted; value and output projections start transposed to each other.
     """
     tower = model.vision_model
     embeddings = tower.embeddings

@@ -14,8 +14,9 @@ def contrastive_loss(logits: torch.Tensor, caption_of_image: torch.Tensor) -> to
         caption_of_image: int64 ``(N,)``, the column of every image's caption; columns of no image are
             negatives only.
 
-    Source: Radford et al. 2021 (CLIP); shared positives as in Yang et al. 2022 (UniCL), equation 3, but with
-    each caption counted once, so that common captions are not favoured as negatives.
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision";
+    shared positives as in Yang et al. 2022, "Unified Contrastive Learning in Image-Text-Label Space".
+    Deviation: each distinct caption counts once, so that common captions do not weigh more as negatives.
     """
     from_images = functional.cross_entropy(logits, caption_of_image)
     matches = functional.one_hot(caption_of_image, logits.shape[1]).T.float()
