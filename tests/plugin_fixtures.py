@@ -58,11 +58,20 @@ def make_context(folder: Path, dataset: Dataset | None = None, *, seed: int = 0,
 
 def save_tiny_clip(folder: Path, *, image_size: int = 16, dtype: torch.dtype = torch.float32) -> Path:
     """Save an untrained two-layer CLIP with a real tokenizer in the Hub's layout."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+    from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel
 
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(shipped_path("clip-tiny-cifar10") / name, folder / name)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": tokenizer.model_max_length,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = CLIPConfig(
-        text_config={**tower, "vocab_size": 594, "max_position_embeddings": 40, "bos_token_id": 0, "eos_token_id": 1},
+        text_config={**tower, **words},
         vision_config={**tower, "image_size": image_size, "patch_size": 4},
         projection_dim=24,
     )
@@ -74,8 +83,6 @@ def save_tiny_clip(folder: Path, *, image_size: int = 16, dtype: torch.dtype = t
             if weight.dim() >= 2:
                 weight.normal_(std=weight[0].numel() ** -0.5)
     clip.to(dtype).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(shipped_path("clip-tiny-cifar10") / name, folder / name)
     side = {"height": image_size, "width": image_size}
     CLIPImageProcessor(
         size=side, crop_size=side, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.25, 0.3]

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-
 from robench import DataError, ImageSet
+
 from robench_plugins.datasets.cifar10 import CIFAR10, CLASSES, open_source
 from robench_plugins.datasets.parquet import ParquetSource
 from tests.plugin_fixtures import real, switch_hub_off

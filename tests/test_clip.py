@@ -150,7 +150,7 @@ def test_braces_in_a_template_are_text_but_for_the_class(tiny_clip: Path) -> Non
 
 
 def test_a_template_without_a_place_for_the_class_is_refused(tiny_clip: Path) -> None:
-    with pytest.raises(DataError, match="has no {} for the class name"):
+    with pytest.raises(DataError, match=r"has no \{\} for the class name"):
         build(tiny_clip, template="a photo")
 
 
@@ -257,7 +257,7 @@ def test_weights_of_another_shape_are_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     config["vision_config"]["hidden_size"] = 64
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match="class_embedding.* of the wrong shape"):
+    with pytest.raises(DataError, match=r"class_embedding.* of the wrong shape"):
         build(copy)
 
 

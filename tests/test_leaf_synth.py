@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-
 from robench import DataError, SpecError
+
 from robench_plugins.datasets.leaf_render import render
 from robench_plugins.datasets.leaf_synth import SIZES, LeafSynth
 

@@ -12,13 +12,13 @@ from types import ModuleType
 
 import pytest
 import torch
-
 from robench.cli import cli
+from robench.leaderboard import leaderboard
 from robench.registry import discover
 from robench.spec import Request, plan
 from robench.store import Store
 from robench.tables import to_markdown
-from robench.leaderboard import leaderboard
+
 from tests.conftest import entry_point, registry_of
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from robench import DataError, Dataset, Progress, SpecError
+from robench.evaluate import fingerprint, predict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from robench import DataError, Dataset, Progress, SpecError
-from robench.evaluate import fingerprint, predict
 from robench_plugins.datasets.cifar10 import CIFAR10
 from robench_plugins.models import resnet as resnet_module
 from robench_plugins.models.resnet import PUBLISHED, CIFARResNet, Normalised, read_state

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
-
 from robench import Dataset
 from robench.evaluate import fingerprint
 from robench.perturbation import to_pixels
 from robench.registry import discover
 from robench.types import Component
+
 from robench_plugins import MODELS
 from robench_plugins.datasets.cifar10 import CIFAR10
 from robench_plugins.datasets.leaf_synth import LeafSynth
+from robench_plugins.models import resnet as resnet_module
 from robench_plugins.models.resnet import CIFARResNet
 from robench_plugins.models.shipped import shipped_path
 from tests.plugin_fixtures import TenClasses, make_context
@@ -28,6 +31,18 @@ CLIPS = {
     if str(component.defaults.get("path", "")).startswith("shipped:")
 }
 FOLDERS = sorted({*CLIPS.values(), "resnet20-leaf-synth"})
+
+
+@pytest.fixture(autouse=True)
+def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where weights are missing, say so at once instead of training them."""
+
+    def train(*args: object, **kwargs: object) -> NoReturn:
+        raise AssertionError("not shipped: it trained")
+
+    monkeypatch.setattr(resnet_module, "train", train)
+    draw = LeafSynth.split
+    monkeypatch.setattr(LeafSynth, "split", lambda self, name, limit=None: draw(self, name, limit or 10))
 
 
 class CIFAR10Stub(TenClasses):
@@ -59,10 +74,18 @@ def test_a_card_says_what_the_weights_were_made_of_how_and_how_good_they_are(fol
     assert "data" in card.lower()
     assert "accuracy" in card.lower()
     assert re.search(r"\d+(\.\d+)? ?%", card)
+    assert not re.search(r"\b(TEST|TODO|TBD|XXX)\b", card)  # a number still to be filled in
     modules = re.findall(r"python -m ([\w.]+)", card)
     assert modules
     for module in modules:
         assert Path(WEIGHTS.parent.parent, *module.split(".")).with_suffix(".py").is_file() or module == "robench"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_hash_on_the_card_is_that_of_the_weights(folder: str) -> None:
+    card = (WEIGHTS / folder / "README.md").read_text()
+    digest = hashlib.sha256((WEIGHTS / folder / "model.safetensors").read_bytes()).hexdigest()
+    assert set(re.findall(r"\b[0-9a-f]{64}\b", card)) <= {digest}
 
 
 @pytest.mark.parametrize(("name", "folder"), CLIPS.items())
@@ -95,7 +118,7 @@ def accuracy(name: str, cache: Path) -> float:
 
 def test_the_surrogate_says_which_images_and_classes_it_is_for() -> None:
     config = json.loads((WEIGHTS / "resnet20-leaf-synth" / "config.json").read_text())
-    assert config["image_size"] == 32
+    assert config.get("image_size", 32) == 32
     assert tuple(config["class_names"]) == LeafSynth().class_names
     assert len(config["mean"]) == len(config["std"]) == 3
 

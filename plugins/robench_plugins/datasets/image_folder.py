@@ -23,9 +23,7 @@ class FolderSource:
             found = {path.name for path in (root / part).iterdir() if path.is_dir()}
             if found != set(class_names):
                 odd = sorted(found.symmetric_difference(class_names))
-                raise DataError(
-                    f"{root / part} should hold the folders {', '.join(class_names)}; check {odd[0]!r}"
-                )
+                raise DataError(f"{root / part} should hold the folders {', '.join(class_names)}; check {odd[0]!r}")
             groups = [_images_in(root / part / name) for name in class_names]
             self._files[part] = [path for group in groups for path in group]
             self._labels[part] = np.repeat(np.arange(len(groups)), [len(group) for group in groups])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

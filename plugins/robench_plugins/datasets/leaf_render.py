@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 from robench_plugins.datasets.leaf_classes import CLASS_NAMES, PROMPTS
 from robench_plugins.datasets.leaf_random import Floats, mix32
-from robench_plugins.datasets.leaf_scene import Scene, captions, draw_scene, labels
+from robench_plugins.datasets.leaf_scene import Scene, draw_scene, labels
 
-__all__ = ["CLASS_NAMES", "PROMPTS", "captions", "labels", "render"]
+__all__ = ["CLASS_NAMES", "PROMPTS", "labels", "render"]
 
 _CHUNK_PIXELS = 1 << 16
 
 
-def render(
-    seed: int, split: str, indices: NDArray[np.int64], size: int = 32
-) -> NDArray[np.uint8]:
+def render(seed: int, split: str, indices: NDArray[np.int64], size: int = 32) -> NDArray[np.uint8]:
     """Draw the images of `indices`: uint8 in [0, 255], (n, 3, size, size)."""
     images = np.empty((len(indices), 3, size, size), np.uint8)
     step = max(1, _CHUNK_PIXELS // size**2)
@@ -83,9 +81,7 @@ def _outline(scene: Scene, u: Floats, v: Floats, pixel: Floats) -> tuple[Floats,
     """Return |v| as a share of the blade's half width, clipped to [0, 1], and the coverage."""
     s = _clip01(u * 0.5 + 0.5)
     root = np.sqrt(s)
-    width = scene.pointed * (2.6 * root * (1 - s)) + (1 - scene.pointed) * (
-        2 * root * np.sqrt(1 - s)
-    )
+    width = scene.pointed * (2.6 * root * (1 - s)) + (1 - scene.pointed) * (2 * root * np.sqrt(1 - s))
     side = np.where(v > 0, scene.lobe_phase, 1 - scene.lobe_phase)
     width = width * (1 - scene.lobe_depth * _wave(s * scene.lobes + side))
     width = width * (1 - scene.teeth_depth * _wave(s * scene.teeth + side * 3))
@@ -96,9 +92,7 @@ def _outline(scene: Scene, u: Floats, v: Floats, pixel: Floats) -> tuple[Floats,
     return np.minimum(across / (width + 1e-3), 1), np.maximum(blade, stalk)
 
 
-def _veins(
-    scene: Scene, u: Floats, v: Floats, margin: Floats, pixel: Floats
-) -> tuple[Floats, Floats]:
+def _veins(scene: Scene, u: Floats, v: Floats, margin: Floats, pixel: Floats) -> tuple[Floats, Floats]:
     """Return vein coverage in [0, 1] and the relief of the blade between the veins."""
     across = np.abs(v)
     midrib = _clip01((0.05 - across) / (0.03 + pixel))
@@ -135,37 +129,37 @@ def _lesions(
 
 
 def _field(lattice: Floats, size: int) -> Floats:
-    """Interpolate random lattices (n, k, k) in about [-1, 1] smoothly: float32, (n, size, size)."""
+    """Interpolate random lattices (n, k, k) in [-1, 1] smoothly: float64, (n, size, size)."""
     cells = lattice.shape[1] - 1
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / size)
     low = np.minimum(at.astype(np.int64), cells - 1)
     t = at - low
     t = t * t * (3 - 2 * t)
-    rows = lattice[:, low] * (1 - t)[None, :, None] + lattice[:, low + 1] * t[None, :, None]
-    return rows[:, :, low] * (1 - t) + rows[:, :, low + 1] * t
+    rows: Floats = lattice[:, low] * (1 - t)[None, :, None] + lattice[:, low + 1] * t[None, :, None]
+    field: Floats = rows[:, :, low] * (1 - t) + rows[:, :, low + 1] * t
+    return field
 
 
 def _camera(scene: Scene, images: Floats) -> NDArray[np.uint8]:
     """Blur by a binomial kernel, add sensor noise and round to uint8."""
     size = images.shape[-1]
     reach = max(1, size // 32)
-    blurred = images
+    blurred: Floats = images
     for axis in (2, 3):
         before = np.take(blurred, np.maximum(np.arange(size) - reach, 0), axis)
         after = np.take(blurred, np.minimum(np.arange(size) + reach, size - 1), axis)
         blurred = blurred * 0.5 + (before + after) * 0.25
     images = images + (blurred - images) * scene.blur[:, None]
     bits = mix32(np.arange(images[0].size, dtype=np.uint32) ^ scene.noise_key[:, 0])
-    noise = (bits & np.uint32(0xFFFF)).astype(np.float32) + (bits >> np.uint32(16)).astype(
-        np.float32
-    )
-    noise = (noise * np.float32(1 / 65536) - 1).reshape(images.shape) * scene.noise[:, None]
-    return (_clip01(images + noise) * 255 + 0.5).astype(np.uint8)
+    noise = (bits & np.uint32(0xFFFF)).astype(np.float32) + (bits >> np.uint32(16)).astype(np.float32)
+    grain: Floats = (noise * np.float32(1 / 65536) - 1).reshape(images.shape) * scene.noise[:, None]
+    return (_clip01(images + grain) * 255 + 0.5).astype(np.uint8)
 
 
 def _wave(t: Floats) -> Floats:
     """Triangle wave of period 1 in [0, 1], 1 at integers."""
-    return np.abs(t - np.floor(t) - 0.5) * 2
+    wave: Floats = np.abs(t - np.floor(t) - 0.5) * 2
+    return wave
 
 
 def _ring(depth: Floats) -> Floats:

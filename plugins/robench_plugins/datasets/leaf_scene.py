@@ -1,4 +1,4 @@
-"""Sample what a picture shows (pose, light, background, severity) and say it in words."""
+"""Sample what a picture shows (pose, light, background, severity)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robench_plugins.datasets.leaf_classes import CLASS_NAMES, SYMPTOMS
+from robench_plugins.datasets.leaf_classes import CLASS_NAMES, RGB, SYMPTOMS
 from robench_plugins.datasets.leaf_random import Floats, Stream
 
-_BACKGROUNDS: tuple[tuple[str, tuple[float, float, float]], ...] = (
-    ("grey", (0.55, 0.54, 0.55)),
-    ("mauve", (0.56, 0.49, 0.55)),
-    ("beige", (0.64, 0.59, 0.53)),
-    ("bluish", (0.46, 0.48, 0.57)),
-    ("brown", (0.44, 0.38, 0.34)),
-    ("dark", (0.24, 0.24, 0.25)),
+_BACKGROUNDS: tuple[RGB, ...] = (
+    (0.55, 0.54, 0.55),  # grey
+    (0.56, 0.49, 0.55),  # mauve
+    (0.64, 0.59, 0.53),  # beige
+    (0.46, 0.48, 0.57),  # bluish
+    (0.44, 0.38, 0.34),  # brown
+    (0.24, 0.24, 0.25),  # dark
 )
-_DEGREES = ("mild", "moderate", "severe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +76,6 @@ class Scene:
     blur: Floats
     noise: Floats
     noise_key: NDArray[np.uint32]
-    severity: Floats  # in [0, 1], (n,)
-    background_index: NDArray[np.int64]  # (n,)
 
 
 def labels(n: int) -> NDArray[np.int64]:
@@ -110,8 +107,8 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
     turn = stream.uniform("turn", -0.3, 0.3)  # tan of half the angle from upright
     cosine = (1 - turn * turn) / (1 + turn * turn)
     sine = 2 * turn / (1 + turn * turn)
-    background_index = stream.choice("background", len(_BACKGROUNDS))
-    background = np.array([shade for _, shade in _BACKGROUNDS], np.float32)[background_index]
+    backgrounds = np.array(_BACKGROUNDS, np.float32)
+    background = backgrounds[stream.choice("background", len(_BACKGROUNDS))]
     greens = np.array([(0.26, 0.40, 0.24), (0.42, 0.56, 0.30)], np.float32)
     ripeness = stream.uniform("ripeness")[:, None]
     opacity = ranged("opacity", 0.3)
@@ -170,24 +167,4 @@ def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:
         blur=plain("blur", 0.0, 0.4),
         noise=plain("noise", 0.01, 0.04),
         noise_key=keys[:, 1],
-        severity=severity,
-        background_index=background_index,
     )
-
-
-def captions(seed: int, split: str, indices: NDArray[np.int64]) -> list[tuple[str, ...]]:
-    """Describe what is drawn in each image: symptoms, their severity and the background.
-
-    The k-th captions of all images have the same form: three descriptions of the symptoms, one with
-    the background, one with the severity. All hold under left-right flips and small shifts.
-    """
-    scene = draw_scene(seed, split, indices)
-    result: list[tuple[str, ...]] = []
-    for row, index in enumerate(indices):
-        symptom = SYMPTOMS[int(index) % len(SYMPTOMS)]
-        looks = symptom.prompts
-        background = _BACKGROUNDS[scene.background_index[row]][0]
-        degree = _DEGREES[min(2, int(scene.severity[row] * 3))]
-        last = looks[1] if symptom.name == "healthy" else f"{looks[1]}, {degree}"
-        result.append((*looks, f"{looks[0]} on a {background} background", last))
-    return result

@@ -26,9 +26,7 @@ class ParquetSource:
     def open(cls, root: Path) -> ParquetSource | None:
         """Return a source if `root` holds such files."""
         parts = {
-            part: sorted(
-                {p for pattern in ("", "*/", "*/*/") for p in root.glob(f"{pattern}{part}-*.parquet")}
-            )
+            part: sorted({p for pattern in ("", "*/", "*/*/") for p in root.glob(f"{pattern}{part}-*.parquet")})
             for part in ("train", "test")
         }
         return cls(parts) if all(parts.values()) else None
@@ -53,9 +51,7 @@ class ParquetSource:
                 images = table[_pick(table.column_names, IMAGE_COLUMNS, part)]
                 labels = table[_pick(table.column_names, LABEL_COLUMNS, part)]
             except (pa.ArrowException, OSError) as error:
-                raise DataError(
-                    f"{self._files[part][0]} cannot be read: {str(error).splitlines()[0]}"
-                ) from error
+                raise DataError(f"{self._files[part][0]} cannot be read: {str(error).splitlines()[0]}") from error
             if not (pa.types.is_struct(images.type) and images.type.get_field_index("bytes") >= 0):
                 raise DataError(f"the {part} parquet has images of type {images.type}; expected struct<bytes, path>")
             if not pa.types.is_integer(labels.type) or labels.null_count:

@@ -13,10 +13,10 @@ from robench import DataError, Field, Model, Params, Progress, RobenchError, Run
 from torch import Tensor, nn
 
 from robench_plugins.models.resnet_network import ResNet, detect_layout, from_state_dict
-from robench_plugins.models.resnet_training import train
+from robench_plugins.models.resnet_training import MEAN, STD, train
 from robench_plugins.models.shipped import shipped_path
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = (MEAN, STD)
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 
 PUBLISHED = {

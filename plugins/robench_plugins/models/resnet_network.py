@@ -81,7 +81,8 @@ class ResNet(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Return pooled features, (N, 64), of normalised images (N, 3, H, W)."""
         x = F.relu(self.bn1(self.conv1(x)))
-        return self.layer3(self.layer2(self.layer1(x))).mean((2, 3))
+        pooled: Tensor = self.layer3(self.layer2(self.layer1(x))).mean((2, 3))
+        return pooled
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (N, num_classes), of normalised images (N, 3, H, W)."""
@@ -89,9 +90,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def _stage(
-    inputs: int, outputs: int, blocks: int, stride: int, shortcut: Shortcut
-) -> nn.Sequential:
+def _stage(inputs: int, outputs: int, blocks: int, stride: int, shortcut: Shortcut) -> nn.Sequential:
     first = BasicBlock(inputs, outputs, stride, shortcut)
     rest = [BasicBlock(outputs, outputs, 1, shortcut) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)

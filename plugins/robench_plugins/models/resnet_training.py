@@ -62,21 +62,17 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     images, targets = torch.from_numpy(images_uint8), torch.from_numpy(labels)
     total = epochs * math.ceil(len(images) / batch_size)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4
-    )
+    optimizer = torch.optim.SGD(network.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, lr, total_steps=total, pct_start=0.2, cycle_momentum=False
     )
-    network.to(device, memory_format=torch.channels_last).train()
+    network.to(device).to(memory_format=torch.channels_last).train()
     done = 0
     try:
         for _ in range(epochs):
             for batch in torch.randperm(len(images), generator=generator).split(batch_size):
                 inputs = normalise(augment(images[batch], generator).to(device))
-                loss = F.cross_entropy(
-                    network(inputs), targets[batch].to(device), label_smoothing=0.05
-                )
+                loss = F.cross_entropy(network(inputs), targets[batch].to(device), label_smoothing=0.05)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -11,9 +11,7 @@ from robench_plugins.pretraining.source import Source
 PRETRAIN_SPLIT = "pretrain"
 
 
-def leaf_source(
-    *, seed: int = 0, n_images: int = 40_000, n_validation: int = 2_000, size: int = 32
-) -> Source:
+def leaf_source(*, seed: int = 0, n_images: int = 40_000, n_validation: int = 2_000, size: int = 32) -> Source:
     """Draw `n_images` captioned pictures; the validation part is the benchmark's own validation split.
 
     Pictures of the benchmark's train and test splits are never drawn.

@@ -61,10 +61,12 @@ def _save(network: ResNet, options: argparse.Namespace) -> str:
     output.mkdir(parents=True, exist_ok=True)
     path = output / "model.safetensors"
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
+    path.chmod(0o644)  # as readable as the rest of the package
     config = {
         "arch": options.arch,
         "num_classes": len(CLASS_NAMES),
         "shortcut": network.shortcut,
+        "image_size": IMAGE_SIZE,
         "mean": MEAN,
         "std": STD,
         "class_names": CLASS_NAMES,
@@ -79,12 +81,10 @@ def _report(loss: float, done: int, total: int) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--arch", choices=sorted(DEPTHS), default="resnet20")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=0.2)
     parser.add_argument("--n-train", type=int, default=20_000)

@@ -43,7 +43,7 @@ class LoRA(Tuner):
         Raises:
             PluginError: It has no vision tower with query, key and value projections.
         """
-        tower = vision_tower(parts, type(self).__name__)
+        tower = vision_tower(parts)
         freeze(network)
         params = self.params
         config = LoraConfig(
@@ -86,12 +86,12 @@ class TeCoA(LoRA):
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Freeze the network and inject adapters; the network must compare images with text."""
-        image_text(network, "tecoa")
+        image_text(network)
         super().adapt(network, parts)
 
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
         """Train the adapters."""
-        network = image_text(task.network, "tecoa")
+        network = image_text(task.network)
 
         def objective(clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
             return tecoa(network, adversarial, labels)

@@ -14,23 +14,23 @@ def freeze(network: nn.Module) -> None:
         parameter.requires_grad_(False)
 
 
-def vision_tower(parts: Mapping[str, nn.Module], tuner: str) -> nn.Module:
+def vision_tower(parts: Mapping[str, nn.Module]) -> nn.Module:
     """Return the vision tower.
 
     Raises:
         PluginError: The model offers none.
     """
     if "vision" not in parts:
-        raise PluginError(f"tuner {tuner} adapts a vision transformer, which this model is not; use --model clip-tiny")
+        raise PluginError("this tuner adapts a vision transformer, which the model is not; use --model clip-tiny")
     return parts["vision"]
 
 
-def image_text(network: nn.Module, tuner: str) -> ImageTextNetwork:
+def image_text(network: nn.Module) -> ImageTextNetwork:
     """Return `network` as one that compares images with class prompts.
 
     Raises:
         PluginError: It does not.
     """
     if not isinstance(network, ImageTextNetwork):
-        raise PluginError(f"tuner {tuner} needs a model with a text tower; use --model clip-tiny")
+        raise PluginError("this tuner needs a model that compares images with text; use --model clip-tiny")
     return network

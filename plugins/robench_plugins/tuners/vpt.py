@@ -59,8 +59,8 @@ class VPT(Tuner):
         Raises:
             PluginError: It has no CLIP vision tower, or no text to compare with.
         """
-        image_text(network, "vpt")
-        tower = vision_tower(parts, "vpt")
+        image_text(network)
+        tower = vision_tower(parts)
         embeddings = getattr(tower, "embeddings", None)
         if not isinstance(embeddings, nn.Module):
             raise PluginError("tuner vpt finds no 'embeddings' module in the vision tower")
@@ -70,7 +70,7 @@ class VPT(Tuner):
 
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
         """Train the tokens."""
-        network = image_text(task.network, "vpt")
+        network = image_text(task.network)
 
         def objective(clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
             return tecoa(network, adversarial, labels)
