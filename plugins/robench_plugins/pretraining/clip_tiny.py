@@ -65,7 +65,7 @@ def pretrain(source: Source, teachers: Sequence[nn.Module], options: argparse.Na
             if progress >= 1:
                 break
             slot = int(torch.randint(1_000_000, (1,), generator=generator))
-            pixels = augment(source.images[batch], generator, jitter=options.jitter)
+            pixels = augment(source.images[batch], generator)
             sees_all = progress >= 1 - options.full_epochs / options.epochs
             kept = None if sees_all else random_patches(len(batch), options.kept, generator)
             logits, caption_of_image, prompt_of_class = similarities(
@@ -180,7 +180,6 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kept", type=int, default=32, help="patches seen of every image before that, of 64")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--jitter", type=float, default=0.0, help="strength of random brightness and contrast")
     parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="CIFAR-style ResNet weights")
     parser.add_argument("--distillation-weight", type=float, default=1.0)
     parser.add_argument("--temperature", type=float, default=2.0)
