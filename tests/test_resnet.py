@@ -374,6 +374,18 @@ def test_trained_weights_are_kept_and_reused(tmp_path: Path, monkeypatch: pytest
         build("auto", ToyDataset(), tmp_path, epochs=1)
 
 
+def test_a_damaged_surrogate_is_named_and_trained_again(tmp_path: Path) -> None:
+    first = fingerprint(build("auto", Small(), tmp_path, epochs=1))
+    (kept,) = (tmp_path / "surrogates").glob("*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    warnings: list[str] = []
+    context = make_context(tmp_path, Small())
+    object.__setattr__(context, "warn", warnings.append)
+    again = CIFARResNet(CIFARResNet.Params(epochs=1)).build(context)
+    assert fingerprint(again) == first
+    assert len(warnings) == 1 and kept.name in warnings[0]
+
+
 def test_training_is_decided_by_the_seed(tmp_path: Path) -> None:
     def trained(folder: str, seed: int) -> str:
         model = CIFARResNet(CIFARResNet.Params(epochs=1))

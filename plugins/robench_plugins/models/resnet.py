@@ -138,11 +138,15 @@ class CIFARResNet(Model):
         path = folder / f"resnet{params.depth}-{key}.safetensors"
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if not path.exists():
-                network = self._train(context, data.images, data.labels)
-                temporary = path.with_suffix(".tmp")
-                save_file(network.state_dict(), temporary)
-                temporary.replace(path)
+            if path.exists():
+                try:
+                    return from_state_dict(read_state(path)), *IMAGENET
+                except RobenchError as error:
+                    context.warn(f"damaged surrogate, trained again: {error}")
+            network = self._train(context, data.images, data.labels)
+            temporary = path.with_suffix(".tmp")
+            save_file(network.state_dict(), temporary)
+            temporary.replace(path)
         return from_state_dict(read_state(path)), *IMAGENET
 
     def _train(self, context: RunContext, images: Any, labels: Any) -> nn.Module:

@@ -8,29 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from robench_plugins.models.resnet import IMAGENET, Normalised, read_state
 from robench_plugins.models.resnet_network import from_state_dict
-from robench_plugins.pretraining.zero_shot import Normalization
-
-TEACHER_NORMALIZATION = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-class PixelTeacher(nn.Module):
-    """A network on pixels in ``[0, 1]``, normalised inside."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.eval().requires_grad_(False)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return class logits ``(N, C)`` of float32 ``(N, 3, H, W)``."""
-        logits: torch.Tensor = self.network(TEACHER_NORMALIZATION(pixels))
-        return logits
-
-
-def load_teacher(path: Path) -> PixelTeacher:
-    """Load published CIFAR-style ResNet weights (a state dict, alone or under the key ``state_dict``)."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return PixelTeacher(from_state_dict(state.get("state_dict", state)))
+def load_teacher(path: Path) -> nn.Module:
+    """Load CIFAR-style ResNet weights as a network from pixels in ``[0, 1]`` to class logits."""
+    return Normalised(from_state_dict(read_state(path)), *IMAGENET).eval().requires_grad_(False)
 
 
 @torch.inference_mode()
