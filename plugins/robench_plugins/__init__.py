@@ -11,11 +11,16 @@ _LORA = "Hu et al., LoRA, ICLR 2022 (arXiv:2106.09685)"
 _TECOA = "Mao et al., Understanding zero-shot adversarial robustness for large-scale models, ICLR 2023"
 
 
-# The study's rate of 1e-4 suits a tower of 768 channels; 128 channels and 2,000 images want more. Chosen on the
-# validation split of leaf-synth, as in: robench run --split validation --tuner tecoa:lr=1e-3
-_TINY_TUNING = {
+# The study's rate of 1e-4 suits a tower of 768 channels; 128 channels and few images want more. Chosen on 500
+# validation images each, as in: robench run --split validation --test-size 500 --tuner tecoa:lr=1e-3
+_LEAF_TUNING = {
     "lora-ce": {"lr": 3e-3, "epochs": 2},
     "tecoa": {"lr": 5e-3, "epochs": 2},
+    "vpt": {"epochs": 2},
+}
+_CIFAR10_TUNING = {
+    "lora-ce": {"lr": 1e-3, "epochs": 2},
+    "tecoa": {"lr": 1e-3, "epochs": 2},
     "vpt": {"epochs": 2},
 }
 
@@ -46,7 +51,7 @@ MODELS = [
         summary="small CLIP pretrained on captioned synthetic leaves, shipped",
         reference=_CLIP,
         defaults={"path": "shipped:clip-tiny"},
-        recommends=_TINY_TUNING,
+        recommends=_LEAF_TUNING,
     ),
     Component(
         kind="model",
@@ -55,7 +60,7 @@ MODELS = [
         summary="small CLIP pretrained on captioned CIFAR-10 training images, shipped",
         reference=_CLIP,
         defaults={"path": "shipped:clip-tiny-cifar10"},
-        recommends=_TINY_TUNING,
+        recommends=_CIFAR10_TUNING,
     ),
     Component(
         kind="model",
