@@ -47,7 +47,7 @@ class Adversaries:
             purpose: ``train`` or ``test``; each has a random stream of its own.
         """
         seed = self.context.stream(f"attack/{purpose}")
-        stage = f"attack {attack.label}"
+        stage = f"attack {attack.label}, {purpose} images"
         if attack.surrogate is None:
             images = self._make(attack, target, data, seed, stage)
             return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)

@@ -34,6 +34,7 @@ def predict(
     network.eval()
     predictions = torch.empty(len(images), dtype=torch.long, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
+    report(Progress(stage=stage, done=0, total=len(images)))
     try:
         with torch.inference_mode():
             for start in range(0, len(images), EVALUATION_BATCH):

@@ -163,7 +163,8 @@ def _table(group: list[RunResult], sort: str) -> Table:
         )
         for score in _by_label(first)
     )
-    ordered = sorted(group, key=lambda record: _sort_key(record, sort))
+    # Among equals, the better average over the attacks stands first, but shares the rank.
+    ordered = sorted(group, key=lambda record: (_sort_key(record, sort), -sum(s.accuracy for s in record.attacks)))
     keys = [_sort_key(record, sort) for record in ordered]
     worst = _worst(first)
     return Table(

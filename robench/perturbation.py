@@ -133,6 +133,7 @@ def perturb_set(
 ) -> NDArray[np.uint8]:
     """Attack all of `data` batch by batch, each batch with its own seed, and return ``uint8`` images."""
     result = np.empty_like(data.images)
+    report(Progress(stage=stage, done=0, total=len(data)))
     for start in range(0, len(data), ATTACK_BATCH):
         batch = slice(start, start + ATTACK_BATCH)
         result[batch] = perturb(

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -14,15 +14,13 @@ from robench.hookspecs import hookimpl
 from robench.interfaces import Progress
 
 
-class _Speed(TextColumn):
-    """Images a second."""
+class _Speed(ProgressColumn):
+    """Images a second since the stage began."""
 
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: object) -> Text:
-        speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
-        return Text("" if speed is None else f"{speed:,.0f} images/s", style="dim")
+    def render(self, task: Task) -> Text:
+        if not (task.completed and task.elapsed):
+            return Text()
+        return Text(f"{task.completed / task.elapsed:,.0f} images/s", style="dim")
 
 
 class ProgressBars:

@@ -54,6 +54,15 @@ def test_rows_the_sort_cannot_tell_apart_share_a_rank() -> None:
     assert [row.rank for row in table.rows] == [1, 1, 3]
 
 
+def test_equals_stand_in_the_order_of_their_average() -> None:
+    runs = [
+        result(tuner=name, attacks=[("pgd-resnet20", right, 100), ("pgd", 0, 100)])
+        for name, right in (("a", 50), ("b", 70), ("c", 60))
+    ]
+    (table,) = leaderboard(runs)
+    assert [(row.rank, row.tuner) for row in table.rows] == [(1, "b"), (1, "c"), (1, "a")]
+
+
 def test_drops_compare_the_same_images() -> None:
     (table,) = leaderboard([result(clean=50, attacks=[("pgd-resnet20", 20, 40)])])
     # The first 40 of the 50 right ones are all right, so clean accuracy on the attacked images is 100 %.

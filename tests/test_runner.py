@@ -149,7 +149,14 @@ def test_hooks_hear_the_start_the_progress_and_the_end(runs: Runs) -> None:
     runs.registry.manager.register(Listener())
     result = runs(ASKED)
     assert heard[0] == f"started {result.run_id}" and heard[-1] == f"finished {result.run_id} completed"
-    assert {"data", "tuning", "attack sign-linear", "attack sign", "evaluation, clean"} <= set(heard)
+    assert {
+        "data",
+        "tuning",
+        "attack sign-linear, train images",
+        "attack sign-linear, test images",
+        "attack sign, test images",
+        "evaluation, clean",
+    } <= set(heard)
 
 
 def test_the_worst_case_counts_images_right_under_everything() -> None:

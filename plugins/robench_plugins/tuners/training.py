@@ -54,6 +54,7 @@ def train(task: TuningTask, params: AdversarialTrainingParams, objective: Object
     total = params.epochs * len(task.train)
     history: list[dict[str, float]] = []
     done = 0
+    task.context.report(Progress(stage="tuning", done=0, total=total))
     network.train()
     for epoch in range(params.epochs):
         losses: list[Tensor] = []
