@@ -200,6 +200,7 @@ def _run(
     from robench.runner import run as carry_out
 
     where = resolve_device(device)
+    cache = _cache_dir(cache_dir)
     store.prepare()
     bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if log.is_terminal and not silent:
@@ -212,8 +213,8 @@ def _run(
             registry,
             planned,
             device=where,
-            cache_dir=_cache_dir(cache_dir),
-            save=lambda result: store.write(result)[0],
+            cache_dir=cache,
+            save=lambda result: store.write_or_rescue(result, cache / "rescued-results"),
         )
     for warning in result.warnings:
         click.echo(f"robench: warning: {warning}", err=True)

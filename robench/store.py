@@ -79,6 +79,20 @@ class Store:
                 raise DataError(f"cannot save {path}: {error.strerror}; records already there are unchanged") from None
             return named, path
 
+    def write_or_rescue(self, result: RunResult, rescue: Path) -> RunResult:
+        """Write `result` and return it with its final ``run_id``; if that fails, save it in the folder `rescue`.
+
+        Raises:
+            DataError: It could not be saved where it belongs; the message says where it is instead.
+        """
+        try:
+            return self.write(result)[0]
+        except DataError as error:
+            lifeboat = Store(rescue)
+            lifeboat.prepare()
+            _, path = lifeboat.write(result)
+            raise DataError(f"{error}; this run's record is in {path}") from None
+
 
 def write_new(path: Path, text: str) -> None:
     """Write a new file completely or not at all, also when killed half-way.

@@ -58,6 +58,14 @@ def test_a_full_disk_is_one_clear_line_and_harms_nothing(store: Store, monkeypat
     assert path.read_bytes() == content
 
 
+def test_a_run_that_cannot_be_saved_is_rescued_elsewhere(store: Store, tmp_path: Path) -> None:
+    store.folder.rmdir()
+    with pytest.raises(DataError, match=r"this run's record is in .*rescued") as error:
+        store.write_or_rescue(result(), tmp_path / "rescued")
+    assert str(store.folder) in str(error.value)
+    assert read_record(tmp_path / "rescued" / f"{result().run_id}.json") == result()
+
+
 def test_a_folder_that_cannot_be_written_is_found_out_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="--results"):
