@@ -222,29 +222,14 @@ def _run(
 
 
 def _show_plan(planned: Plan, done: RunResult | None, as_json: bool, out: Console) -> None:
-    from robench.provenance import attack_label, command_of
-
     spec = planned.spec
     if as_json:
-        content = {
-            "run_id": spec.run_id(),
-            "recorded": done is not None,
-            "spec": spec.model_dump(mode="json"),
-        }
+        content = {"run_id": spec.run_id(), "recorded": done is not None, "spec": spec.model_dump(mode="json")}
         click.echo(json.dumps(content, indent=1))
         return
-    rows = [("dataset", spec.dataset.label), ("model", spec.model.label), ("tuner", spec.tuner.label)]
-    if spec.train_size is not None:
-        trained_on = f", {planned.adversary.label} ({planned.adversary.threat()})" if planned.adversary else ""
-        rows.append(("training", f"{spec.train_size} images{trained_on}"))
-    rows.append(("clean", f"{spec.test_size} {spec.split} images"))
-    for attack, resolved in zip(spec.attacks, planned.attacks, strict=True):
-        label = attack_label(attack.label, attack.n, spec.test_size)
-        rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
-    rows += [("seed", str(spec.seed)), ("run", spec.run_id() + (", already recorded" if done else ""))]
-    rows.append(("command", command_of(spec)))
-    for name, value in rows:
+    for name, value in planned.rows():
         out.print(f"{name:9} {value}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{'run':9} {spec.run_id()}{', already recorded' if done else ''}", highlight=False)
 
 
 def _show_result(result: RunResult, results: Path, out: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from robench.errors import SpecError, nearest
+from robench.provenance import attack_label, command_of
 from robench.records import AttackSpec, ComponentSpec, RunSpec
 from robench.registry import SURROGATE_PREFIX, Registry, Resolved, ResolvedAttack
 from robench.types import parse_name
@@ -49,6 +50,19 @@ class Plan:
     tuner: Resolved
     adversary: ResolvedAttack | None
     attacks: tuple[ResolvedAttack, ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what will be done as names and descriptions, for a person to read."""
+        spec = self.spec
+        rows = [("dataset", spec.dataset.label), ("model", spec.model.label), ("tuner", spec.tuner.label)]
+        if spec.train_size is not None:
+            trained_on = f", {self.adversary.label} ({self.adversary.threat()})" if self.adversary else ""
+            rows.append(("training", f"{spec.train_size} images{trained_on}"))
+        rows.append(("clean", f"{spec.test_size} {spec.split} images"))
+        for attack, resolved in zip(spec.attacks, self.attacks, strict=True):
+            label = attack_label(attack.label, attack.n, spec.test_size)
+            rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
+        return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec))]
 
     def plugins(self) -> dict[str, str]:
         """Return the distribution and version each component came from."""
