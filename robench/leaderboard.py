@@ -99,7 +99,10 @@ def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: S
     groups: dict[tuple[Any, ...], list[RunResult]] = {}
     for record in latest.values():
         groups.setdefault(comparison_key(record), []).append(record)
-    return [_table(group, sort) for _, group in sorted(groups.items(), key=lambda item: item[0][:3])]
+    tables = [_table(group, sort) for group in groups.values()]
+    return sorted(
+        tables, key=lambda t: (t.dataset, t.split, -t.n_clean, [c.label for c in t.columns], t.test_fingerprint)
+    )
 
 
 def parse_filter(text: str) -> tuple[str, str]:

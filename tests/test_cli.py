@@ -172,7 +172,7 @@ def test_names_are_completed(terminal: Terminal) -> None:
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from robench import cli
 from tests import toy
 from tests.conftest import entry_point, registry_of
@@ -182,6 +182,7 @@ def perturb(self, network, images, labels):
     time.sleep(60)
 
 toy.Sign.perturb = perturb
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
 cli.discover = lambda: registry_of(entry_point("toy", "tests.toy", "toy-dist"))
 cli.main(sys.argv[1:])
 """

@@ -34,6 +34,7 @@ def test_rows_are_ranked_by_the_worst_case() -> None:
 def test_rows_that_are_not_comparable_never_share_a_table(other: dict[str, object]) -> None:
     tables = leaderboard([result(tuner="a"), result(tuner="b", **other)])  # type: ignore[arg-type]
     assert [len(table.rows) for table in tables] == [1, 1]
+    assert tables[0].n_clean >= tables[1].n_clean
 
 
 def test_the_order_of_records_and_of_attacks_does_not_matter() -> None:
