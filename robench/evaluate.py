@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -14,6 +16,18 @@ from robench.errors import PluginError
 from robench.interfaces import Progress, Report, silent
 
 EVALUATION_BATCH = 250
+
+
+@contextlib.contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put `network` in evaluation mode and restore the mode of every module afterwards, also after an exception."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def predict(
@@ -30,26 +44,20 @@ def predict(
     Raises:
         PluginError: Logits have the wrong shape, or are NaN or infinite.
     """
-    was_training = [(module, module.training) for module in network.modules()]
-    network.eval()
     predictions = torch.empty(len(images), dtype=torch.long, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
     report(Progress(stage=stage, done=0, total=len(images)))
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(images), EVALUATION_BATCH):
-                batch = to_pixels(images[start : start + EVALUATION_BATCH], device)
-                logits = network(batch)
-                if tuple(logits.shape) != (len(batch), n_classes):
-                    raise PluginError(
-                        f"the model returned logits of shape {tuple(logits.shape)}; expected {(len(batch), n_classes)}"
-                    )
-                finite &= torch.isfinite(logits).all()
-                predictions[start : start + EVALUATION_BATCH] = logits.argmax(dim=1)
-                report(Progress(stage=stage, done=start + len(batch), total=len(images)))
-    finally:
-        for module, training in was_training:
-            module.training = training
+    with evaluation_mode(network), torch.inference_mode():
+        for start in range(0, len(images), EVALUATION_BATCH):
+            batch = to_pixels(images[start : start + EVALUATION_BATCH], device)
+            logits = network(batch)
+            if tuple(logits.shape) != (len(batch), n_classes):
+                raise PluginError(
+                    f"the model returned logits of shape {tuple(logits.shape)}; expected {(len(batch), n_classes)}"
+                )
+            finite &= torch.isfinite(logits).all()
+            predictions[start : start + EVALUATION_BATCH] = logits.argmax(dim=1)
+            report(Progress(stage=stage, done=start + len(batch), total=len(images)))
     if not finite.item():
         raise PluginError("the model returned NaN or infinite logits, so its accuracy means nothing")
     result: NDArray[np.int64] = predictions.cpu().numpy()

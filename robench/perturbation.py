@@ -17,6 +17,7 @@ from torch import nn
 
 from robench.data import ImageSet, to_pixels
 from robench.errors import BudgetError, PluginError
+from robench.evaluate import evaluation_mode
 from robench.interfaces import Attacker, Progress, Report, silent
 from robench.types import ThreatModel, format_pixels
 
@@ -30,16 +31,13 @@ def frozen_for_attack(network: nn.Module) -> Iterator[None]:
 
     Frozen weights also save the backward pass towards them: an attack needs the gradient of the input alone.
     """
-    modes = [(module, module.training) for module in network.modules()]
     required = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     try:
-        network.eval()
         for parameter, _ in required:
             parameter.requires_grad_(False)
-        yield
+        with evaluation_mode(network):
+            yield
     finally:
-        for module, training in modes:
-            module.training = training
         for parameter, requires_grad in required:
             parameter.requires_grad_(requires_grad)
 

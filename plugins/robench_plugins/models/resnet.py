@@ -12,6 +12,7 @@ import torch
 from robench import DataError, Field, Model, Params, Progress, RobenchError, RunContext
 from torch import Tensor, nn
 
+from robench_plugins.datasets.cifar10 import CLASSES as CIFAR10_CLASSES
 from robench_plugins.models.resnet_network import ResNet, detect_layout, from_state_dict
 from robench_plugins.models.resnet_training import MEAN, STD, train
 from robench_plugins.models.shipped import shipped_path
@@ -27,7 +28,6 @@ PUBLISHED = {
 }
 """CIFAR-10 checkpoints of https://github.com/akamaster/pytorch_resnet_cifar10; the name holds the SHA-256's start."""
 PUBLISHED_URL = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 RECIPE = 1
 """Grows when a change of the training recipe changes the weights it gives."""
