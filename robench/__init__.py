@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Tuner,
         TuningTask,
     )
-    from robench.params import AttackParams, Params, Pixels
+    from robench.params import AttackParams, NormParams, Params, Pixels, Radius
     from robench.records import RunResult, RunSpec
     from robench.types import ThreatModel
 
@@ -45,7 +45,7 @@ _HOMES = {
         "Tuner",
         "TuningTask",
     ),
-    "robench.params": ("AttackParams", "Params", "Pixels"),
+    "robench.params": ("AttackParams", "NormParams", "Params", "Pixels", "Radius"),
     "robench.records": ("RunResult", "RunSpec"),
     "robench.types": ("ThreatModel",),
 }
@@ -62,10 +62,12 @@ __all__ = [
     "ImageSet",
     "ImageTextNetwork",
     "Model",
+    "NormParams",
     "Params",
     "Pixels",
     "PluginError",
     "Progress",
+    "Radius",
     "RobenchError",
     "RunContext",
     "RunResult",

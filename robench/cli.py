@@ -26,6 +26,8 @@ PLURALS: dict[str, Kind] = {
     "datasets": "dataset",
     "models": "model",
     "tuners": "tuner",
+    "adaptations": "adaptation",
+    "objectives": "objective",
     "attacks": "attacker",
 }
 

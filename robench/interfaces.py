@@ -153,7 +153,8 @@ class Attacker(Configured, ABC):
     def threat(self, *, surrogate: bool) -> ThreatModel:
         """Return the threat model, given whether gradients come from a surrogate instead of the target."""
         knowledge: Knowledge = "transfer" if surrogate else self.knowledge
-        return ThreatModel(norm=self.norm, eps=self.params.eps, knowledge=knowledge)
+        norm: Norm = getattr(self.params, "norm", self.norm)
+        return ThreatModel(norm=norm, eps=self.params.eps, knowledge=knowledge)
 
     @abstractmethod
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

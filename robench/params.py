@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from robench.errors import SpecError, nearest
-from robench.types import format_pixels, parse_pixels
+from robench.types import Norm, format_pixels, parse_pixels, parse_radius
 
 Pixels = Annotated[
     Fraction,
@@ -16,6 +16,13 @@ Pixels = Annotated[
     PlainSerializer(format_pixels, return_type=str, when_used="always"),
 ]
 """A distance in ``[0, 1]`` pixel units, exact; users write ``8/255``."""
+
+Radius = Annotated[
+    Fraction,
+    BeforeValidator(parse_radius),
+    PlainSerializer(format_pixels, return_type=str, when_used="always"),
+]
+"""The radius of an L2 ball in ``[0, 1]`` pixel units, exact, which may exceed 1; users write ``0.5`` or ``128/255``."""
 
 
 class Params(BaseModel):
@@ -40,7 +47,8 @@ class Params(BaseModel):
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             message = first["msg"].removeprefix("Value error, ")
-            raise SpecError(f"{owner}: {key}={first['input']!s}: {message}") from None
+            where = f"{key}={first['input']!s}: " if key else ""
+            raise SpecError(f"{owner}: {where}{message}") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, exact where floats would not be."""
@@ -51,3 +59,21 @@ class AttackParams(Params):
     """What every attack has: the radius of its ball."""
 
     eps: Pixels = Field(default=Fraction(8, 255), description="radius of the ball, in [0, 1] pixel units")
+
+
+class NormParams(AttackParams):
+    """What attacks have that work in both norms."""
+
+    norm: Norm = Field(default="Linf", description="norm of the ball: Linf or L2")
+    eps: Radius | None = Field(  # type: ignore[assignment]
+        default=None, description="radius of the ball, in [0, 1] pixel units; 8/255 in Linf, 128/255 in L2 if not given"
+    )
+
+    @model_validator(mode="after")
+    def _choose_eps(self) -> Self:
+        if self.eps is None:
+            object.__setattr__(self, "eps", Fraction(8, 255) if self.norm == "Linf" else Fraction(128, 255))
+            self.model_fields_set.discard("eps")
+        elif self.norm == "Linf":
+            parse_pixels(self.eps)
+        return self

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from robench.errors import SpecError
 
-Kind = Literal["dataset", "model", "tuner", "attacker"]
-KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "attacker")
+Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "attacker"]
+KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "adaptation", "objective", "attacker")
 
 Norm = Literal["Linf", "L2"]
 Knowledge = Literal["white-box", "transfer", "query"]
@@ -21,14 +21,18 @@ class Component:
     """One dataset, model, tuner or attacker, declared as data so that listing it imports nothing.
 
     Attributes:
-        kind: Which of the four interfaces the target implements.
+        kind: Which of the interfaces the target implements.
         name: The name users type, in lower case with hyphens.
-        target: Where the class lives, ``"package.module:Class"``; imported only when selected.
+        target: Where the class lives, ``"package.module:Class"``; imported only when selected. A tuner may be a
+            product instead, ``"adaptation+objective"``, both by their registered names.
         summary: One line for ``robench list``.
         reference: The paper or source of the method, for ``robench describe``.
         defaults: Parameter values that differ from the class's own, so that one class serves several names.
         recommends: Settings that suit this component where the user names none: for a dataset ``{"model":
-            NAME}``, for a model ``{TUNER: {parameter: value}}``. Chosen on validation data, never on test data.
+            NAME}``, for a model ``{TUNER or ADAPTATION: {parameter: value}}``, for an adaptation ``{parameter:
+            value}``. Chosen on validation data, never on test data.
+        family: A parameter that takes the rest of a longer name: with ``"architecture"``, ``timm-resnet18`` is the
+            component ``timm`` with ``architecture=resnet18``.
         downloads: What is fetched on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
     """
 
@@ -39,6 +43,7 @@ class Component:
     reference: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     recommends: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
     downloads: tuple[str, ...] = ()
 
 
@@ -48,7 +53,7 @@ class ThreatModel:
 
     Attributes:
         norm: The norm that bounds a perturbation, per image.
-        eps: Its radius, exact, in ``[0, 1]`` pixel units.
+        eps: Its radius, exact, in ``[0, 1]`` pixel units; an L2 radius may exceed 1.
         knowledge: ``white-box`` sees the target's gradients, ``transfer`` only a surrogate's, ``query`` only
             the target's logits.
     """
@@ -60,6 +65,8 @@ class ThreatModel:
     def __post_init__(self) -> None:
         if self.norm == "Linf" and not 0 <= self.eps <= 1:
             raise SpecError(f"epsilon must be within [0, 1] pixel units, such as 8/255 (got {self.eps})")
+        if self.eps < 0:
+            raise SpecError(f"epsilon must not be negative (got {self.eps})")
 
     def __str__(self) -> str:
         return f"{self.norm} {format_pixels(self.eps)} {self.knowledge}"
@@ -113,6 +120,21 @@ def parse_pixels(value: object) -> Fraction:
         hint = f"; did you mean {value}/255?" if 1 < distance <= 255 else ""
         raise ValueError(f"{value} is outside [0, 1]: distances are in [0, 1] pixel units{hint}")
     return distance
+
+
+def parse_radius(value: object) -> Fraction:
+    """Read the radius of an L2 ball in ``[0, 1]`` pixel units, exactly: ``"128/255"``, ``"0.5"`` or a number.
+
+    Raises:
+        ValueError: Not a number, or negative.
+    """
+    try:
+        radius = value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is not a radius in pixels; expected a value such as 0.5 or 128/255") from None
+    if radius < 0:
+        raise ValueError(f"{value} is negative; expected a radius such as 0.5 or 128/255")
+    return radius
 
 
 def format_pixels(distance: Fraction) -> str:
