@@ -24,11 +24,10 @@ if TYPE_CHECKING:
         Model,
         Progress,
         RunContext,
-        Tuner,
-        TuningTask,
     )
     from robench.params import AttackParams, NormParams, Params, Pixels, Radius
     from robench.records import RunResult, RunSpec
+    from robench.tuning import Adaptation, Objective, Tuner, TuningTask
     from robench.types import ThreatModel
 
 _HOMES = {
@@ -42,16 +41,16 @@ _HOMES = {
         "Model",
         "Progress",
         "RunContext",
-        "Tuner",
-        "TuningTask",
     ),
     "robench.params": ("AttackParams", "NormParams", "Params", "Pixels", "Radius"),
     "robench.records": ("RunResult", "RunSpec"),
+    "robench.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
     "robench.types": ("ThreatModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Adaptation",
     "AttackParams",
     "Attacker",
     "BudgetError",
@@ -63,6 +62,7 @@ __all__ = [
     "ImageTextNetwork",
     "Model",
     "NormParams",
+    "Objective",
     "Params",
     "Pixels",
     "PluginError",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from robench.records import SurrogateRecord
 from robench.registry import ResolvedAttack
 
 if TYPE_CHECKING:
-    from robench.interfaces import Adversary
+    from robench.tuning import Adversary, Score
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +31,24 @@ class AttackedSet:
     sha256: str
     cached: bool
     surrogate: SurrogateRecord | None
+
+
+class Raised(nn.Module):
+    """A score as a two-class network whose cross-entropy of class 0, ``log(1 + exp(s))``, grows with the score.
+
+    Attacks raise cross-entropies; this lets them raise anything. Steps along the gradient's direction, as those of
+    PGD, are the same as on the score itself.
+    """
+
+    def __init__(self, network: nn.Module, score: Score) -> None:
+        super().__init__()
+        self.network = network  # so that its modes and weights are held still during the attack
+        self.score = score
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``[0, s]`` for each image, ``(N, 2)``."""
+        raised = self.score(images)
+        return torch.stack([torch.zeros_like(raised), raised], dim=1)
 
 
 class Adversaries:
@@ -78,24 +97,26 @@ class Adversaries:
         """Return what a tuner calls for adversarial training images: cached for a surrogate, live for white-box."""
         context = self.context
         if attack.surrogate is not None:
-            images = self.attacked(attack, target, data, "train").images
+            made = self.attacked(attack, target, data, "train").images
 
-            def cached(indices: NDArray[np.int64], clean: Tensor, labels: Tensor) -> Tensor:
-                return to_pixels(images[indices], context.device)
+            def cached(
+                indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None
+            ) -> Tensor:
+                return to_pixels(made[indices], context.device)
 
             return cached
         attacker, threat = attack.build(), attack.threat()
         seed = context.stream("attack/train")
         calls = 0
 
-        def live(indices: NDArray[np.int64], clean: Tensor, labels: Tensor) -> Tensor:
+        def live(indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None) -> Tensor:
             nonlocal calls
             calls += 1
             perturbed = perturb(
                 attacker,
-                target,
+                target if score is None else Raised(target, score),
                 data.images[indices],
-                data.labels[indices],
+                data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64),
                 threat=threat,
                 device=context.device,
                 seed=seed + calls,

@@ -1,4 +1,4 @@
-"""The four interfaces a plugin may implement: Dataset, Model, Attacker, Tuner.
+"""What is measured: the interfaces Dataset, Model and Attacker, and what a run tells the components that serve it.
 
 Pixel space: every image tensor that crosses them is ``float32 (N, 3, H, W)`` in ``[0, 1]`` at the dataset's
 native resolution. A model resizes and normalises inside its own ``forward``, so that gradients reach the pixels.
@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from robench import params as parameters
 from robench.data import ImageSet
+from robench.errors import PluginError
 from robench.params import AttackParams
 from robench.types import Knowledge, Norm, ThreatModel
 
 if TYPE_CHECKING:
     from torch import Tensor, device, nn
-
-    Adversary = Callable[[NDArray[np.int64], Tensor, Tensor], Tensor]
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -124,8 +120,20 @@ class Model(Configured, ABC):
         """
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the parts of `network` that a tuner may change, such as ``{"vision": tower}``."""
+        """Name the parts of `network` that a tuner may change.
+
+        Names in use: ``vision``, a transformer's tower; ``encoder``, all that maps an image to its embedding;
+        ``blocks``, a ``ModuleList`` of its blocks in order; ``head``, the ``Linear`` that makes the logits.
+        """
         return {}
+
+    def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
+        """Return a classifier of the classes of `context`, another dataset, that shares the encoder of `network`.
+
+        Raises:
+            PluginError: The model knows its own classes only.
+        """
+        raise PluginError("this model cannot name the classes of another dataset; an image-text model can")
 
 
 @runtime_checkable
@@ -162,43 +170,3 @@ class Attacker(Configured, ABC):
 
         `network` is in evaluation mode with frozen weights; the global random state is seeded for this batch.
         """
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TuningTask:
-    """What a tuner works on.
-
-    Attributes:
-        network: The classifier, already adapted by :meth:`Tuner.adapt`, on its device.
-        train: The training images; no others may be used for gradients.
-        adversary: ``adversary(indices, images, labels)`` returns adversarial versions of training images
-            ``float32 (N, 3, H, W)``; ``None`` if the tuner declares no adversary.
-        context: The run.
-    """
-
-    network: nn.Module
-    train: ImageSet
-    adversary: Adversary | None
-    context: RunContext
-
-
-class Tuner(Configured, ABC):
-    """Adapts a network: :meth:`adapt` says what may change, :meth:`fit` changes it."""
-
-    trains: ClassVar[bool] = True
-
-    def adversary(self) -> str | None:
-        """Name the attack that makes training examples, such as ``"pgd-resnet20:eps=8/255"``; None for none."""
-        return None
-
-    @abstractmethod
-    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze `network`, in place, except for the parameters that this tuner trains or adds.
-
-        Raises:
-            PluginError: `network` lacks the part this tuner adapts.
-        """
-
-    def fit(self, task: TuningTask) -> list[dict[str, float]]:
-        """Train in place and return the history, one row an epoch. Only tuners with ``trains`` are asked."""
-        return []

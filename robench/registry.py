@@ -205,9 +205,9 @@ def load_class(component: Component) -> type[Configured]:
             f"{component.kind} {component.name!r} cannot be loaded from {component.target}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    from robench import interfaces
+    import robench
 
-    interface: type[Configured] = getattr(interfaces, component.kind.capitalize())
+    interface: type[Configured] = getattr(robench, component.kind.capitalize())
     if not (isinstance(loaded, type) and issubclass(loaded, interface)):
         raise PluginError(f"{component.target} does not implement {interface.__name__}")
     return loaded

@@ -21,7 +21,7 @@ from robench.adversary import Adversaries
 from robench.cache import AdversarialCache
 from robench.data import ImageSet
 from robench.evaluate import fingerprint, predict
-from robench.interfaces import Progress, RunContext, TuningTask
+from robench.interfaces import Progress, RunContext
 from robench.perturbation import check_ball, seeded
 from robench.provenance import capture
 from robench.records import (
@@ -37,6 +37,7 @@ from robench.records import (
 )
 from robench.registry import Registry, ResolvedAttack
 from robench.spec import Plan
+from robench.tuning import TuningTask
 from robench.types import format_pixels, parse_pixels
 
 
