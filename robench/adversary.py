@@ -63,7 +63,7 @@ class Adversaries:
         """Return adversarial versions of `data`: made on the surrogate if the attack has one, else on `target`.
 
         Args:
-            purpose: ``train`` or ``test``; each has a random stream of its own.
+            purpose: ``train``, ``validation`` or ``test``; each has a random stream of its own.
         """
         seed = self.context.stream(f"attack/{purpose}")
         stage = f"attack {attack.label}, {purpose} images"
@@ -83,7 +83,9 @@ class Adversaries:
 
         def make() -> tuple[NDArray[np.uint8], dict[str, Any]]:
             images = self._make(attack, network, data, seed, stage)
-            clean, adversarial = (self._correct(network, pixels, data) for pixels in (data.images, images))
+            clean, adversarial = (
+                int(correctness(network, pixels, data, self.context, stage).sum()) for pixels in (data.images, images)
+            )
             return images, {"clean_correct": clean, "adversarial_correct": adversarial}
 
         found: AdversarialSet = self.cache.get(identity, make)
@@ -148,10 +150,6 @@ class Adversaries:
             self._surrogates[label] = (network, fingerprint(network))
         return self._surrogates[label]
 
-    def _correct(self, network: nn.Module, images: NDArray[np.uint8], data: ImageSet) -> int:
-        classes = len(self.context.dataset.class_names)
-        return int((predict(network, images, n_classes=classes, device=self.context.device) == data.labels).sum())
-
     def _warn_if_broken(self, surrogate: SurrogateRecord, n: int) -> None:
         halfway = (1 + 1 / len(self.context.dataset.class_names)) / 2
         if surrogate.clean_correct < halfway * n:
@@ -159,3 +157,13 @@ class Adversaries:
                 f"surrogate {surrogate.name} classifies only {100 * surrogate.clean_correct / n:.1f} % of the clean "
                 "images correctly: wrong weights, normalisation or class order? Its attack says little"
             )
+
+
+def correctness(
+    network: nn.Module, images: NDArray[np.uint8], data: ImageSet, context: RunContext, stage: str
+) -> NDArray[np.bool_]:
+    """Return for each image, a version of one in `data`, whether `network` gets its class right, ``bool (N,)``."""
+    n_classes = len(context.dataset.class_names)
+    found = predict(network, images, n_classes=n_classes, device=context.device, report=context.report, stage=stage)
+    correct: NDArray[np.bool_] = found == data.labels
+    return correct

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from robench.registry import SURROGATE_PREFIX, Registry, load_class
+from robench.registry import SURROGATE_PREFIX, Registry
 from robench.types import Kind, format_pixels
 
 
@@ -61,7 +61,7 @@ def describe(registry: Registry, kind: Kind, name: str) -> Description:
         PluginError: It cannot be imported.
     """
     plugin, component = registry.find(kind, name)
-    loaded = load_class(component)
+    loaded = registry.implementation(component)
     parameters = []
     for key, field in loaded.Params.model_fields.items():
         default = component.defaults.get(key, field.default)

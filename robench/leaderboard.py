@@ -13,7 +13,7 @@ from typing import Any
 
 from robench.errors import SpecError, nearest
 from robench.provenance import attack_label, tuner_label
-from robench.records import AttackScore, RunResult, Score, WorstCase
+from robench.records import AttackScore, ComponentSpec, DataRecord, RunResult, Score, WorstCase
 
 SORTS = ("worst", "clean", "adversarial", "drop", "trainable", "seconds")
 FILTERS = ("dataset", "split", "model", "tuner", "attack", "surrogate", "knowledge", "seed", "run")
@@ -70,6 +70,55 @@ class Table:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one run found on one dataset: the one it was tuned on, or another."""
+
+    record: RunResult
+    dataset: ComponentSpec
+    data: DataRecord
+    clean: Score
+    attacks: tuple[AttackScore, ...]
+    worst_case: tuple[WorstCase, ...]
+
+    @property
+    def tuner(self) -> str:
+        """The tuner as typed and, on another dataset, what it was tuned on."""
+        spec = self.record.spec
+        home = self.dataset == spec.dataset or (spec.train_size is None and spec.adapter is None)
+        return tuner_label(spec) + ("" if home else f" (tuned on {spec.dataset.label})")
+
+    @property
+    def worst(self) -> WorstCase | None:
+        """The worst case over all attacks; attacks of several norms have none in common."""
+        return self.worst_case[0] if len(self.worst_case) == 1 else None
+
+
+def measurements(record: RunResult) -> list[Measured]:
+    """Return what a completed run found, dataset by dataset."""
+    assert record.data is not None and record.clean is not None
+    home = Measured(
+        record=record,
+        dataset=record.spec.dataset,
+        data=record.data,
+        clean=record.clean,
+        attacks=record.attacks,
+        worst_case=record.worst_case,
+    )
+    away = [
+        Measured(
+            record=record,
+            dataset=found.dataset,
+            data=found.data,
+            clean=found.clean,
+            attacks=found.attacks,
+            worst_case=found.worst_case,
+        )
+        for found in record.elsewhere
+    ]
+    return [home, *away]
+
+
 def wilson(score: Score) -> Rate:
     """Return the accuracy of `score` with its 95 % interval (Wilson 1927, without continuity correction)."""
     from scipy.stats import binomtest
@@ -94,11 +143,13 @@ def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: S
     conditions = [parse_filter(text) for text in filters]
     latest: dict[str, RunResult] = {}
     for record in sorted(records, key=lambda record: record.provenance.started):
-        if record.status == "completed" and all(_matches(record, *condition) for condition in conditions):
+        if record.status == "completed":
             latest[record.spec.run_id()] = record
-    groups: dict[tuple[Any, ...], list[RunResult]] = {}
+    groups: dict[tuple[Any, ...], list[Measured]] = {}
     for record in latest.values():
-        groups.setdefault(comparison_key(record), []).append(record)
+        for found in measurements(record):
+            if all(_matches(found, *condition) for condition in conditions):
+                groups.setdefault(comparison_key(found), []).append(found)
     tables = [_table(group, sort) for group in groups.values()]
     return sorted(
         tables, key=lambda t: (t.dataset, t.split, -t.n_clean, [c.label for c in t.columns], t.test_fingerprint)
@@ -119,111 +170,104 @@ def parse_filter(text: str) -> tuple[str, str]:
     return field, pattern
 
 
-def _matches(record: RunResult, field: str, pattern: str) -> bool:
-    spec = record.spec
+def _matches(found: Measured, field: str, pattern: str) -> bool:
+    spec = found.record.spec
     values: dict[str, list[str]] = {
-        "dataset": [spec.dataset.label, spec.dataset.name],
+        "dataset": [found.dataset.label, found.dataset.name],
         "split": [spec.split],
         "model": [spec.model.label, spec.model.name],
         "tuner": [spec.tuner.label, spec.tuner.name],
-        "attack": [attack.label for attack in record.attacks],
-        "surrogate": [attack.surrogate.name for attack in record.attacks if attack.surrogate],
-        "knowledge": [attack.knowledge for attack in record.attacks],
+        "attack": [attack.label for attack in found.attacks],
+        "surrogate": [attack.surrogate.name for attack in found.attacks if attack.surrogate],
+        "knowledge": [attack.knowledge for attack in found.attacks],
         "seed": [str(spec.seed)],
-        "run": [record.run_id],
+        "run": [found.record.run_id],
     }
     return any(fnmatchcase(value, pattern) for value in values[field])
 
 
-def comparison_key(record: RunResult) -> tuple[Any, ...]:
-    """Return what two records must share to stand in one ranking."""
-    assert record.data is not None
+def comparison_key(found: Measured) -> tuple[Any, ...]:
+    """Return what two measurements must share to stand in one ranking."""
+    spec = found.record.spec
     attacks = tuple(
         sorted(
             (
                 score.label,
-                str(sorted(spec.params.items())),
+                str(sorted(attack.params.items())),
                 score.norm,
                 score.eps,
                 score.knowledge,
                 score.n,
                 score.surrogate.fingerprint if score.surrogate else "",
             )
-            for score, spec in zip(record.attacks, record.spec.attacks, strict=True)
+            for score, attack in zip(found.attacks, spec.attacks, strict=True)
         )
     )
-    return record.spec.dataset.name, record.spec.split, record.spec.test_size, record.data.test_fingerprint, attacks
+    return found.dataset.name, spec.split, spec.test_size, found.data.test_fingerprint, attacks
 
 
-def _table(group: list[RunResult], sort: str) -> Table:
+def _table(group: list[Measured], sort: str) -> Table:
     first = group[0]
-    assert first.data is not None
+    test_size = first.record.spec.test_size
     columns = tuple(
         Column(
-            label=attack_label(score.label, score.n, first.spec.test_size),
+            label=attack_label(score.label, score.n, test_size),
             threat=f"{score.norm} {score.eps} {score.knowledge}",
             n=score.n,
         )
         for score in _by_label(first)
     )
     # Among equals, the better average over the attacks stands first, but shares the rank.
-    ordered = sorted(group, key=lambda record: (_sort_key(record, sort), -sum(s.accuracy for s in record.attacks)))
-    keys = [_sort_key(record, sort) for record in ordered]
-    worst = _worst(first)
+    ordered = sorted(group, key=lambda found: (_sort_key(found, sort), -sum(s.accuracy for s in found.attacks)))
+    keys = [_sort_key(found, sort) for found in ordered]
     return Table(
-        dataset=first.spec.dataset.label,
-        split=first.spec.split,
+        dataset=first.dataset.label,
+        split=first.record.spec.split,
         test_fingerprint=first.data.test_fingerprint,
-        n_clean=first.spec.test_size,
+        n_clean=test_size,
         columns=columns,
-        worst_eps=worst.eps if worst else None,
+        worst_eps=first.worst.eps if first.worst else None,
         # Rows that the sort cannot tell apart share a rank.
-        rows=tuple(_row(record, keys.index(key) + 1) for record, key in zip(ordered, keys, strict=True)),
+        rows=tuple(_row(found, keys.index(key) + 1) for found, key in zip(ordered, keys, strict=True)),
     )
 
 
-def _by_label(record: RunResult) -> list[AttackScore]:
+def _by_label(found: Measured) -> list[AttackScore]:
     """Return the attacks in the order of the table: transfer before white-box, then by radius and name."""
-    return sorted(record.attacks, key=lambda score: (score.knowledge, score.label))
+    return sorted(found.attacks, key=lambda score: (score.knowledge, score.label))
 
 
-def _worst(record: RunResult) -> WorstCase | None:
-    """Return the worst case over all attacks; attacks of several norms have none in common."""
-    return record.worst_case[0] if len(record.worst_case) == 1 else None
-
-
-def _drop(record: RunResult, attack: Score) -> float:
+def drop(clean: Score, attack: Score) -> float:
     """Return clean minus adversarial accuracy in points, both on the attacked images."""
-    assert record.clean is not None
-    return 100 * (float(record.clean.mask()[: attack.n].mean()) - attack.accuracy)
+    return 100 * (float(clean.mask()[: attack.n].mean()) - attack.accuracy)
 
 
-def _sort_key(record: RunResult, sort: str) -> float:
-    assert record.clean is not None and record.tuning is not None
-    worst = _worst(record)
-    adversarial = min((score.accuracy for score in record.attacks), default=record.clean.accuracy)
+def _sort_key(found: Measured, sort: str) -> float:
+    tuning = found.record.tuning
+    assert tuning is not None
+    adversarial = min((score.accuracy for score in found.attacks), default=found.clean.accuracy)
     return {
-        "worst": -(worst.accuracy if worst else adversarial),
-        "clean": -record.clean.accuracy,
+        "worst": -(found.worst.accuracy if found.worst else adversarial),
+        "clean": -found.clean.accuracy,
         "adversarial": -adversarial,
-        "drop": max((_drop(record, score) for score in record.attacks), default=0.0),
-        "trainable": float(record.tuning.trainable_parameters),
-        "seconds": record.seconds["total"],
+        "drop": max((drop(found.clean, score) for score in found.attacks), default=0.0),
+        "trainable": float(tuning.trainable_parameters),
+        "seconds": found.record.seconds["total"],
     }[sort]
 
 
-def _row(record: RunResult, rank: int) -> Row:
-    assert record.clean is not None and record.tuning is not None
-    scores = _by_label(record)
-    worst = _worst(record)
+def _row(found: Measured, rank: int) -> Row:
+    record = found.record
+    assert record.tuning is not None
+    scores = _by_label(found)
     return Row(
         rank=rank,
         model=record.spec.model.label,
-        tuner=tuner_label(record.spec),
-        clean=wilson(record.clean),
+        tuner=found.tuner,
+        clean=wilson(found.clean),
         attacks=tuple(wilson(score) for score in scores),
-        drops=tuple(_drop(record, score) for score in scores),
-        worst=wilson(worst) if worst else None,
+        drops=tuple(drop(found.clean, score) for score in scores),
+        worst=wilson(found.worst) if found.worst else None,
         trainable_parameters=record.tuning.trainable_parameters,
         seconds=record.seconds["total"],
         seed=record.spec.seed,

@@ -70,6 +70,9 @@ def command_of(spec: RunSpec) -> str:
         words += ["--train-size", str(spec.train_size)]
     words += [] if spec.split == "test" else ["--split", spec.split]
     words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]
+    for other in spec.eval_datasets:
+        words += ["--eval-dataset", other.label]
+    words += ["--adapter", spec.adapter.path] if spec.adapter else []
     return shlex.join(words)
 
 

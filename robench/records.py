@@ -40,6 +40,13 @@ class AttackSpec(ComponentSpec):
     n: int = Field(gt=0, description="number of images attacked, the first n of the split")
 
 
+class AdapterSpec(Record):
+    """A saved adapter that was loaded in place of training."""
+
+    sha256: str = Field(description="SHA-256 of the file, first 16 hex digits")
+    path: str = Field(description="where it was; not part of the run's identity")
+
+
 class RunSpec(Record):
     """What a run computes; its hash is the run's identity. Device and paths of results are not part of it."""
 
@@ -52,12 +59,24 @@ class RunSpec(Record):
     split: Literal["test", "validation"] = Field(description="the split scored; choose settings on validation")
     test_size: int = Field(gt=0, description="images for clean accuracy, the first of that split")
     seed: int = Field(ge=0, description="seed of everything random in the run")
+    eval_datasets: tuple[ComponentSpec, ...] = Field(
+        default=(), description="other datasets the tuned network is scored on, with their own classes"
+    )
+    adapter: AdapterSpec | None = Field(default=None, description="the adapter loaded in place of training")
 
     def run_id(self) -> str:
-        """Return the first 12 hex digits of the SHA-256 of the canonical JSON, labels left out."""
+        """Return the first 12 hex digits of the SHA-256 of the canonical JSON.
+
+        Labels and paths are left out, and so is what the run does not have.
+        """
         content = self.model_dump(mode="json")
         for part in _components(content):
             del part["label"]
+        if content["adapter"]:
+            del content["adapter"]["path"]
+        for key in ("eval_datasets", "adapter"):
+            if not content[key]:
+                del content[key]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -65,7 +84,8 @@ class RunSpec(Record):
 def _components(content: dict[str, Any]) -> list[dict[str, Any]]:
     attacks = [attack for attack in (content["adversary"], *content["attacks"]) if attack]
     surrogates = [attack["surrogate"] for attack in attacks if attack["surrogate"]]
-    return [content["dataset"], content["model"], content["tuner"], *attacks, *surrogates]
+    datasets = [content["dataset"], *content["eval_datasets"]]
+    return [*datasets, content["model"], content["tuner"], *attacks, *surrogates]
 
 
 class Score(Record):
@@ -140,6 +160,16 @@ class DataRecord(Record):
     test_fingerprint: str = Field(description="SHA-256 of the scored images and labels")
 
 
+class Evaluation(Record):
+    """What the tuned network does on another dataset."""
+
+    dataset: ComponentSpec
+    data: DataRecord
+    clean: Score
+    attacks: tuple[AttackScore, ...] = Field(description="the run's attacks, in order, made on this dataset's images")
+    worst_case: tuple[WorstCase, ...]
+
+
 class TuningRecord(Record):
     """The network and what the tuner did to it."""
 
@@ -184,6 +214,7 @@ class RunResult(Record):
     clean: Score | None = None
     attacks: tuple[AttackScore, ...] = ()
     worst_case: tuple[WorstCase, ...] = ()
+    elsewhere: tuple[Evaluation, ...] = Field(default=(), description="the same on the other datasets asked for")
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict, description="wall time of each stage, and total")
     provenance: Provenance

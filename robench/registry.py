@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
-import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from robench import hookspecs
+from robench.discovery import GROUP, Plugin, load_class, load_plugin, plugin_manager
 from robench.errors import PluginError, SpecError, nearest
-from robench.types import KINDS, Component, Kind, Name, ThreatModel, parse_name
+from robench.types import Component, Kind, Name, ThreatModel, parse_name
 
 if TYPE_CHECKING:
     from robench.interfaces import Configured
     from robench.params import Params
+    from robench.tuning import Adaptation, Objective
 
-GROUP = "robench"
 SURROGATE_PREFIX = "surrogate."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plugin:
-    """One entry point: where it came from, and why it failed if it did."""
-
-    name: str
-    distribution: str
-    version: str
-    components: tuple[Component, ...] = ()
-    error: str | None = None
+HALVES: tuple[Kind, Kind] = ("adaptation", "objective")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """A component with validated parameters, ready to be built; ``name`` is the shortest that means it alone."""
+    """A component with validated parameters, ready to be built.
+
+    Attributes:
+        name: The shortest that means it alone.
+        origins: The distribution and version that it, or each of its parts, came from.
+    """
 
     name: str
     component: Component
     plugin: Plugin
+    implementation: type[Configured]
     params: Params
+    origins: Mapping[str, str]
+
+    def values(self) -> dict[str, Any]:
+        """Return every parameter as plain JSON values."""
+        return self.params.as_dict()
 
     @property
     def label(self) -> str:
@@ -58,7 +57,7 @@ class Resolved:
             PluginError: The class misses a method of its interface; the message names it.
         """
         try:
-            return load_class(self.component)(self.params)
+            return self.implementation(self.params)
         except TypeError as error:
             raise PluginError(f"{self.component.kind} {self.component.name!r} is incomplete: {error}") from error
 
@@ -101,7 +100,7 @@ class Registry:
     def displayed_name(self, plugin: Plugin, component: Component) -> str:
         """Return the shortest name that means `component` alone: ``dist/name`` where two plugins collide."""
         rivals = [item for _, item in self.components(component.kind) if item.name == component.name]
-        return component.name if len(rivals) == 1 else f"{plugin.distribution}/{component.name}"
+        return component.name if len(rivals) <= 1 else f"{plugin.distribution}/{component.name}"
 
     def names(self, kind: Kind) -> list[str]:
         """Return the names by which the components of one kind can be asked for."""
@@ -113,18 +112,43 @@ class Registry:
         Raises:
             SpecError: No such name, with the nearest one; or a name that two plugins contribute.
         """
+        if kind == "tuner" and "+" in name:
+            return self._product(name)
         distribution, _, bare = name.rpartition("/")
         found = [
             (plugin, item)
             for plugin, item in self.components(kind)
-            if item.name == bare and distribution in ("", plugin.distribution)
-        ]
+            if item.name == bare.lower() and distribution in ("", plugin.distribution)
+        ] or self._of_family(kind, bare)
         if not found:
-            raise SpecError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{self._failures()}")
+            known = self.names(kind)
+            if kind == "tuner" and name in {*self.names("adaptation"), *self.names("objective")}:
+                raise SpecError(f"{name!r} is half a tuner; write ADAPTATION+OBJECTIVE, such as lora+tecoa")
+            raise SpecError(f"unknown {kind} {name!r}{nearest(name, known)}{self._failures()}")
         if len(found) > 1:
             choices = " or ".join(f"{plugin.distribution}/{bare}" for plugin, _ in found)
             raise SpecError(f"{kind} {name!r} is contributed by {len(found)} plugins; write {choices}")
-        return found[0]
+        plugin, component = found[0]
+        if (halves := halves_of(component)) is not None:
+            whole = self._product("+".join(halves))[1]
+            component = replace(component, defaults={**whole.defaults, **component.defaults})
+        return plugin, component
+
+    def knows(self, kind: Kind, name: str) -> bool:
+        """Tell whether :meth:`find` would find it."""
+        try:
+            self.find(kind, name)
+        except SpecError:
+            return False
+        return True
+
+    def _of_family(self, kind: Kind, name: str) -> list[tuple[Plugin, Component]]:
+        """Return the component whose family `name` belongs to, named and set accordingly."""
+        return [
+            (plugin, replace(item, name=name, defaults={**item.defaults, item.family: name[len(item.name) + 1 :]}))
+            for plugin, item in self.components(kind)
+            if item.family and name.startswith(f"{item.name}-") and name != f"{item.name}-"
+        ]
 
     def _failures(self) -> str:
         failed = [plugin.name for plugin in self.plugins if plugin.error]
@@ -140,10 +164,53 @@ class Registry:
 
     def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any]) -> Resolved:
         plugin, component = self.find(kind, name.text)
+        implementation = self.implementation(component)
         values = {**component.defaults, **extra, **dict(name.params)}
-        params = load_class(component).Params.read(values, f"{kind} {name.text!r}")
-        shown = self.displayed_name(plugin, component)
-        return Resolved(name=shown, component=component, plugin=plugin, params=params)
+        params = implementation.Params.read(values, f"{kind} {name.text!r}")
+        return Resolved(
+            name=self.displayed_name(plugin, component),
+            component=component,
+            plugin=plugin,
+            implementation=implementation,
+            params=params,
+            origins=self._origins(plugin, component),
+        )
+
+    def implementation(self, component: Component) -> type[Configured]:
+        """Import the class behind `component`, or make it of an adaptation and an objective.
+
+        Raises:
+            SpecError: One of the two is unknown.
+            PluginError: It cannot be imported, or does not implement its interface.
+        """
+        halves = halves_of(component)
+        if halves is None:
+            return load_class(component)
+        from robench.training import product
+
+        adaptation, objective = (load_class(self.find(*half)[1]) for half in zip(HALVES, halves, strict=True))
+        return product(component.target, cast("type[Adaptation]", adaptation), cast("type[Objective]", objective))
+
+    def _origins(self, plugin: Plugin, component: Component) -> dict[str, str]:
+        found = {f"{component.kind} {component.name}": plugin}
+        for kind, half in zip(HALVES, halves_of(component) or (), strict=False):
+            found[f"{kind} {half}"] = self.find(kind, half)[0]
+        return {name: f"{origin.distribution} {origin.version}" for name, origin in found.items()}
+
+    def _product(self, name: str) -> tuple[Plugin, Component]:
+        """Return ``adaptation+objective`` as a tuner."""
+        first, _, second = name.partition("+")
+        plugin, adaptation = self.find("adaptation", first)
+        _, objective = self.find("objective", second)
+        tuner = Component(
+            kind="tuner",
+            name=name,
+            target=name,
+            summary=f"{adaptation.summary}; {objective.summary}",
+            reference="; ".join(part.reference for part in (adaptation, objective) if part.reference),
+            defaults={**adaptation.defaults, **objective.defaults, **adaptation.recommends},
+        )
+        return plugin, tuner
 
     def resolve_attack(self, text: str, extra: Mapping[str, Any] | None = None) -> ResolvedAttack:
         """Resolve ``name[-surrogate][:key=value,...]``.
@@ -161,17 +228,17 @@ class Registry:
         if surrogate_name is None and theirs:
             key = SURROGATE_PREFIX + theirs[0][0]
             raise SpecError(f"{text!r} sets {key} but names no surrogate; expected {attack_name}-SURROGATE")
-        surrogate = None
-        if surrogate_name is not None:
-            surrogate = self._resolve("model", Name(text=surrogate_name, params=theirs), {})
-        return ResolvedAttack(
-            name=attack.name,
-            component=attack.component,
-            plugin=attack.plugin,
-            params=attack.params,
-            surrogate=surrogate,
-            n=_positive(dict(name.params).get("n"), text),
-        )
+        surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs)
+        n = _positive(dict(name.params).get("n"), text)
+        return ResolvedAttack(**vars(attack), surrogate=surrogate, n=n)
+
+    def _surrogate(self, text: str, params: tuple[tuple[str, str], ...]) -> Resolved:
+        members = [self._resolve("model", Name(text=name, params=params), {}) for name in text.split("+")]
+        if len(members) == 1:
+            return members[0]
+        from robench.ensemble import ensemble
+
+        return ensemble(members)
 
     def _split_surrogate(self, text: str) -> tuple[str, str | None]:
         known = set(self.names("attacker")) | {item.name for _, item in self.components("attacker")}
@@ -183,34 +250,18 @@ class Registry:
         return attack, text[len(attack) + 1 :] or None
 
 
+def halves_of(component: Component) -> tuple[str, str] | None:
+    """Return the names of the adaptation and the objective that a tuner is made of; None if it is a class."""
+    first, plus, second = component.target.partition("+")
+    return (first, second) if plus and ":" not in component.target else None
+
+
 def _positive(value: str | None, text: str) -> int | None:
     if value is None:
         return None
     if not value.isascii() or not value.isdigit() or int(value) == 0:
         raise SpecError(f"n={value} in {text!r} is not a number of images; expected a positive integer")
     return int(value)
-
-
-def load_class(component: Component) -> type[Configured]:
-    """Import the class a component declares.
-
-    Raises:
-        PluginError: It cannot be imported, or does not implement its interface.
-    """
-    module_name, _, attribute = component.target.partition(":")
-    try:
-        loaded = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        raise PluginError(
-            f"{component.kind} {component.name!r} cannot be loaded from {component.target}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    import robench
-
-    interface: type[Configured] = getattr(robench, component.kind.capitalize())
-    if not (isinstance(loaded, type) and issubclass(loaded, interface)):
-        raise PluginError(f"{component.target} does not implement {interface.__name__}")
-    return loaded
 
 
 def discover(points: Iterable[EntryPoint] | None = None) -> Registry:
@@ -221,31 +272,3 @@ def discover(points: Iterable[EntryPoint] | None = None) -> Registry:
     manager = plugin_manager()
     found = entry_points(group=GROUP) if points is None else points
     return Registry([load_plugin(point, manager) for point in found], manager)
-
-
-def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
-    """Load one entry point and register its hooks; an exception becomes the plugin's ``error``."""
-    distribution = point.dist.name if point.dist else "unknown"
-    version = point.dist.version if point.dist else "unknown"
-    name = f"{distribution}/{point.name}"
-    try:
-        module = point.load()
-        manager.register(module, name=name)
-        hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
-        components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
-        for item in components:
-            if not isinstance(item, Component) or item.kind not in KINDS:
-                raise PluginError(f"robench_components returned {item!r}, which is not a robench.Component")
-    except (Exception, SystemExit):
-        error = traceback.format_exc()
-        if manager.has_plugin(name):
-            manager.unregister(name=name)
-        return Plugin(name=name, distribution=distribution, version=version, error=error)
-    return Plugin(name=name, distribution=distribution, version=version, components=components)
-
-
-def plugin_manager() -> pluggy.PluginManager:
-    """Return a manager that knows robench's hooks."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    return manager

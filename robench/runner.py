@@ -5,31 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from robench.adversary import Adversaries
+from robench.adversary import Adversaries, correctness
 from robench.cache import AdversarialCache
 from robench.data import ImageSet
-from robench.evaluate import fingerprint, predict
-from robench.interfaces import Progress, RunContext
-from robench.perturbation import check_ball, seeded
+from robench.interfaces import Model, Progress, RunContext, SplitName
+from robench.perturbation import check_ball
 from robench.provenance import capture
 from robench.records import (
     AttackScore,
+    ComponentSpec,
     DataRecord,
+    Evaluation,
     RunError,
     RunResult,
-    RunSpec,
     Score,
     Status,
     TuningRecord,
@@ -37,7 +35,7 @@ from robench.records import (
 )
 from robench.registry import Registry, ResolvedAttack
 from robench.spec import Plan
-from robench.tuning import TuningTask
+from robench.tuning_stage import tune
 from robench.types import format_pixels, parse_pixels
 
 
@@ -50,6 +48,7 @@ class _Findings:
     clean: Score | None = None
     attacks: list[AttackScore] = field(default_factory=list)
     worst_case: tuple[WorstCase, ...] = ()
+    elsewhere: list[Evaluation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -73,8 +72,12 @@ def run(
     device: torch.device,
     cache_dir: Path,
     save: Callable[[RunResult], RunResult],
+    save_adapter: Path | None = None,
 ) -> RunResult:
     """Carry out `plan` and hand its record to `save`, also when it fails or is interrupted.
+
+    Args:
+        save_adapter: Where to write what was trained, to be loaded by ``--adapter`` later.
 
     Raises:
         RobenchError: The run failed for a reason the user or a plugin can mend; a record of it was saved.
@@ -89,7 +92,7 @@ def run(
     error: RunError | None = None
     try:
         with findings.timed("total"):
-            _measure(plan, findings, device, cache_dir, lambda p: hooks.robench_run_progress(progress=p))
+            _measure(plan, findings, device, cache_dir, lambda p: hooks.robench_run_progress(progress=p), save_adapter)
         status = "completed"
     except KeyboardInterrupt:
         status, error = "interrupted", RunError(type="KeyboardInterrupt", message="interrupted by the user")
@@ -118,13 +121,19 @@ def _fields(findings: _Findings) -> dict[str, Any]:
         "clean": findings.clean,
         "attacks": tuple(findings.attacks),
         "worst_case": findings.worst_case,
+        "elsewhere": tuple(findings.elsewhere),
         "warnings": tuple(findings.warnings),
         "seconds": findings.seconds,
     }
 
 
 def _measure(
-    plan: Plan, findings: _Findings, device: torch.device, cache_dir: Path, report: Callable[[Progress], None]
+    plan: Plan,
+    findings: _Findings,
+    device: torch.device,
+    cache_dir: Path,
+    report: Callable[[Progress], None],
+    save_adapter: Path | None,
 ) -> None:
     spec = plan.spec
     dataset = plan.dataset.build()
@@ -138,72 +147,68 @@ def _measure(
         warn=findings.warn,
     )
     with findings.timed("data"):
-        train, test = _load_data(spec, context)
-        findings.data = DataRecord(
-            class_names=dataset.class_names,
-            image_size=(test.images.shape[2], test.images.shape[3]),
-            train_fingerprint=train.fingerprint() if train else None,
-            test_fingerprint=test.fingerprint(),
-        )
+        train = _load(context, "train", spec.train_size) if spec.train_size else None
+        test = _load(context, spec.split, spec.test_size)
+        findings.data = _data_record(context, train, test)
     with findings.timed("model"):
         model = plan.model.build()
         network: nn.Module = model.build(context).to(device)
-        before = fingerprint(network)
     adversaries = Adversaries(context, AdversarialCache(cache_dir, findings.warn))
     with findings.timed("tuning"):
-        findings.tuning = _tune(plan, findings, context, adversaries, network, model.adaptable(network), train, before)
+        findings.tuning = tune(plan, context, adversaries, network, model.adaptable(network), train, save_adapter)
     with findings.timed("clean evaluation"):
-        clean = _correct(network, test.images, test, context, "evaluation, clean")
-        findings.clean = Score.of(clean)
+        findings.clean = _clean(network, test, context)
     for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True):
         with findings.timed(f"attack {attack.label}"):
             findings.attacks.append(_attack(attack, network, test.first(attack_spec.n), context, adversaries))
     findings.worst_case = worst_cases(findings.clean, findings.attacks)
+    for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
+        with findings.timed(f"dataset {other_spec.label}"):
+            there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
+            findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there))
 
 
-def _load_data(spec: RunSpec, context: RunContext) -> tuple[ImageSet | None, ImageSet]:
-    dataset = context.dataset
-    n_classes = len(dataset.class_names)
-    total = (spec.train_size or 0) + spec.test_size
-    context.report(Progress(stage="data", done=0, total=total))
-    train = dataset.split("train", spec.train_size) if spec.train_size else None
-    test = dataset.split(spec.split, spec.test_size)
-    for data in (train, test):
-        if data is not None:
-            data.check_labels(n_classes)
-    context.report(Progress(stage="data", done=total, total=total))
-    return train, test
-
-
-def _tune(
-    plan: Plan,
-    findings: _Findings,
-    context: RunContext,
-    adversaries: Adversaries,
-    network: nn.Module,
-    parts: Any,
-    train: ImageSet | None,
-    before: str,
-) -> TuningRecord:
-    tuner = plan.tuner.build()
-    start = time.perf_counter()
-    with seeded(context.stream("adapt"), context.device):
-        tuner.adapt(network, parts)
-    network.to(context.device)
-    history: list[dict[str, float]] = []
-    if train is not None:
-        adversary = adversaries.for_training(plan.adversary, network, train) if plan.adversary else None
-        with seeded(context.stream("tuning"), context.device):
-            history = tuner.fit(TuningTask(network=network, train=train, adversary=adversary, context=context))
-    parameters = list(network.parameters())
-    return TuningRecord(
-        model_fingerprint=before,
-        tuned_fingerprint=fingerprint(network),
-        parameters=sum(p.numel() for p in parameters),
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        history=tuple(history),
-        seconds=round(time.perf_counter() - start, 2),
+def _evaluate_elsewhere(
+    plan: Plan, dataset: ComponentSpec, model: Model, network: nn.Module, context: RunContext
+) -> Evaluation:
+    """Score `network` on the images and classes of another dataset, under the run's attacks."""
+    spec = plan.spec
+    test = _load(context, spec.split, spec.test_size)
+    bound = model.rebind(network, context).to(context.device)
+    adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
+    clean = _clean(bound, test, context)
+    attacks = [
+        _attack(attack, bound, test.first(attack_spec.n), context, adversaries)
+        for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True)
+    ]
+    return Evaluation(
+        dataset=dataset,
+        data=_data_record(context, None, test),
+        clean=clean,
+        attacks=tuple(attacks),
+        worst_case=worst_cases(clean, attacks),
     )
+
+
+def _load(context: RunContext, split: SplitName, size: int) -> ImageSet:
+    context.report(Progress(stage="data", done=0, total=size))
+    data = context.dataset.split(split, size)
+    data.check_labels(len(context.dataset.class_names))
+    context.report(Progress(stage="data", done=size, total=size))
+    return data
+
+
+def _data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
+    return DataRecord(
+        class_names=context.dataset.class_names,
+        image_size=(test.images.shape[2], test.images.shape[3]),
+        train_fingerprint=train.fingerprint() if train else None,
+        test_fingerprint=test.fingerprint(),
+    )
+
+
+def _clean(network: nn.Module, test: ImageSet, context: RunContext) -> Score:
+    return Score.of(correctness(network, test.images, test, context, "evaluation, clean"))
 
 
 def _attack(
@@ -213,7 +218,7 @@ def _attack(
     threat = attack.threat()
     attacked = adversaries.attacked(attack, network, test, "test")
     largest = check_ball(test.images, attacked.images, threat)
-    correct = _correct(network, attacked.images, test, context, f"evaluation, {attack.label}")
+    correct = correctness(network, attacked.images, test, context, f"evaluation, {attack.label}")
     return AttackScore.of(
         correct,
         label=attack.label,
@@ -226,21 +231,6 @@ def _attack(
         cached=attacked.cached,
         seconds=round(time.perf_counter() - start, 2),
     )
-
-
-def _correct(
-    network: nn.Module, images: NDArray[np.uint8], data: ImageSet, context: RunContext, stage: str
-) -> NDArray[np.bool_]:
-    predictions = predict(
-        network,
-        images,
-        n_classes=len(context.dataset.class_names),
-        device=context.device,
-        report=context.report,
-        stage=stage,
-    )
-    correct: NDArray[np.bool_] = predictions == data.labels
-    return correct
 
 
 def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from robench.errors import SpecError, nearest
 from robench.provenance import attack_label, command_of
-from robench.records import AttackSpec, ComponentSpec, RunSpec
-from robench.registry import SURROGATE_PREFIX, Registry, Resolved, ResolvedAttack
+from robench.records import AdapterSpec, AttackSpec, ComponentSpec, RunSpec
+from robench.registry import SURROGATE_PREFIX, Registry, Resolved, ResolvedAttack, halves_of
 from robench.types import parse_name
 
 DEFAULT_DATASET = "leaf-synth"
@@ -23,7 +25,8 @@ SPLITS = ("test", "validation")
 class Request:
     """A run as asked for, all names still text; ``None`` where the user said nothing.
 
-    ``epochs``, ``lr`` and ``batch_size`` are shorthands for the tuner's parameters of those names.
+    ``epochs``, ``lr`` and ``batch_size`` are shorthands for the tuner's parameters of those names. ``adapter`` is a
+    file that an earlier run saved; it is loaded in place of training, and names the tuner if nothing else does.
     """
 
     dataset: str = DEFAULT_DATASET
@@ -38,6 +41,8 @@ class Request:
     lr: float | None = None
     batch_size: int | None = None
     white_box: bool = True
+    eval_datasets: tuple[str, ...] = ()
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,7 @@ class Plan:
     tuner: Resolved
     adversary: ResolvedAttack | None
     attacks: tuple[ResolvedAttack, ...]
+    eval_datasets: tuple[Resolved, ...] = ()
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what will be done as names and descriptions, for a person to read."""
@@ -58,20 +64,21 @@ class Plan:
         if spec.train_size is not None:
             trained_on = f", {self.adversary.label} ({self.adversary.threat()})" if self.adversary else ""
             rows.append(("training", f"{spec.train_size} images{trained_on}"))
+        if spec.adapter is not None:
+            rows.append(("adapter", spec.adapter.path))
         rows.append(("clean", f"{spec.test_size} {spec.split} images"))
         for attack, resolved in zip(spec.attacks, self.attacks, strict=True):
             label = attack_label(attack.label, attack.n, spec.test_size)
             rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
+        rows += [("also on", dataset.label) for dataset in spec.eval_datasets]
         return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec))]
 
     def plugins(self) -> dict[str, str]:
         """Return the distribution and version each component came from."""
-        resolved = [self.dataset, self.model, self.tuner, *self.attacks]
+        resolved = [self.dataset, self.model, self.tuner, *self.attacks, *self.eval_datasets]
         resolved += [self.adversary] if self.adversary else []
         resolved += [a.surrogate for a in (*self.attacks, self.adversary) if a and a.surrogate]
-        return {
-            f"{r.component.kind} {r.component.name}": f"{r.plugin.distribution} {r.plugin.version}" for r in resolved
-        }
+        return {name: origin for part in resolved for name, origin in part.origins.items()}
 
 
 def plan(registry: Registry, request: Request) -> Plan:
@@ -90,14 +97,17 @@ def plan(registry: Registry, request: Request) -> Plan:
     if request.seed < 0:
         raise SpecError(f"--seed must not be negative (got {request.seed})")
     dataset = registry.resolve("dataset", request.dataset)
+    adapter, request = _read_adapter(request)
     model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))
     tuner, adversary = _resolve_tuner(registry, request, model)
+    others = tuple(registry.resolve("dataset", text) for text in request.eval_datasets)
     attacks = [registry.resolve_attack(text) for text in request.attacks or DEFAULT_ATTACKS]
     threats = [attack.threat() for attack in attacks]
     if request.white_box and attacks and all(threat.knowledge == "transfer" for threat in threats):
         first = attacks[0]
         attacks.append(replace(first, surrogate=None))
-    trains = tuner.build().trains
+    trains = tuner.build().trains and adapter is None
+    adversary = adversary if trains else None
     spec = RunSpec(
         dataset=_spec(dataset),
         model=_spec(model),
@@ -108,13 +118,59 @@ def plan(registry: Registry, request: Request) -> Plan:
         split=request.split,
         test_size=request.test_size,
         seed=request.seed,
+        eval_datasets=tuple(_spec(other) for other in others),
+        adapter=adapter,
     )
-    seen: set[str] = set()
-    for attack in spec.attacks:
-        if attack.label in seen:
-            raise SpecError(f"attack {attack.label!r} is asked for twice")
-        seen.add(attack.label)
-    return Plan(spec=spec, dataset=dataset, model=model, tuner=tuner, adversary=adversary, attacks=tuple(attacks))
+    _refuse_repeats("attack", [attack.label for attack in spec.attacks])
+    _refuse_repeats("dataset", [part.label for part in (spec.dataset, *spec.eval_datasets)])
+    return Plan(
+        spec=spec,
+        dataset=dataset,
+        model=model,
+        tuner=tuner,
+        adversary=adversary,
+        attacks=tuple(attacks),
+        eval_datasets=others,
+    )
+
+
+def _refuse_repeats(what: str, labels: list[str]) -> None:
+    for label in labels:
+        if labels.count(label) > 1:
+            raise SpecError(f"{what} {label!r} is asked for twice")
+
+
+def _read_adapter(request: Request) -> tuple[AdapterSpec | None, Request]:
+    """Return the adapter's identity, and the request with the tuner and model that it was trained with."""
+    if request.adapter is None:
+        return None, request
+    sha256, made_with = _identify(Path(request.adapter))
+    for key in ("tuner", "model"):
+        asked, default = getattr(request, key), Request.__dataclass_fields__[key].default
+        if asked not in (default, made_with[key]):
+            raise SpecError(
+                f"adapter {request.adapter} holds {key} {made_with[key]!r}, not {asked!r}; leave --{key} out"
+            )
+    if (request.epochs, request.lr, request.batch_size) != (None, None, None):
+        raise SpecError("--epochs, --lr and --batch-size mean nothing to an adapter, which is trained already")
+    adapted = replace(request, tuner=made_with["tuner"], model=made_with["model"])
+    return AdapterSpec(sha256=sha256, path=request.adapter), adapted
+
+
+def _identify(path: Path) -> tuple[str, dict[str, str]]:
+    """Return the hash of an adapter file and what it says of its making, reading no tensor."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            made_with = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        reason = "it does not exist" if not path.exists() else str(error)
+        raise SpecError(f"adapter {path} cannot be read: {reason}; expected a file made by --save-adapter") from None
+    if not {"tuner", "model", "model_fingerprint"} <= made_with.keys():
+        raise SpecError(f"{path} says nothing of its tuner and model; expected a file made by --save-adapter")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16], made_with
 
 
 def _resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tuple[Resolved, ResolvedAttack | None]:
@@ -126,7 +182,10 @@ def _resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tup
     given = {key: str(value) for key, value in flags.items() if value is not None}
     for key in given.keys() & typed.keys():
         raise SpecError(f"{key} is given both in {request.tuner!r} and as --{key.replace('_', '-')}")
-    recommended = dict(model.component.recommends.get(name.text, {}))
+    suited = model.component.recommends
+    _, component = registry.find("tuner", name.text)
+    adaptation = (halves_of(component) or ("",))[0]
+    recommended = {**suited.get(adaptation, {}), **suited.get(name.text, {})}
     params = ",".join(f"{key}={value}" for key, value in {**typed, **given}.items())
     tuner = registry.resolve("tuner", name.text + (f":{params}" if params else ""), recommended)
     adversary = tuner.build().adversary()
@@ -143,7 +202,7 @@ def _resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tup
 
 
 def _spec(resolved: Resolved) -> ComponentSpec:
-    return ComponentSpec(name=resolved.name, params=resolved.params.as_dict(), label=resolved.label)
+    return ComponentSpec(name=resolved.name, params=resolved.values(), label=resolved.label)
 
 
 def _attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:

@@ -41,14 +41,16 @@ class TuningTask:
         train: The training images; no others may be used for gradients.
         adversary: Makes adversarial versions of training images; ``None`` if the tuner declares no adversary.
         context: The run.
-        validate: ``validate(n)`` returns ``{"clean": ..., "adversarial": ...}``, the accuracies of the network as
-            it is now on the first n images of the locked validation split, ``adversarial`` under the adversary.
+        white_box: Whether the adversary attacks the network itself, not a surrogate.
+        validate: ``validate(n)`` returns the accuracies of the network as it is now on the first n images of the
+            locked validation split: ``validation_clean`` and, with an adversary, ``validation_adversarial``.
     """
 
     network: nn.Module
     train: ImageSet
     adversary: Adversary | None
     context: RunContext
+    white_box: bool = False
     validate: Callable[[int], dict[str, float]] = field(default=lambda n: {})
 
 
@@ -72,6 +74,9 @@ class Tuner(Configured, ABC):
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
         """Train in place and return the history, one row an epoch. Only tuners with ``trains`` are asked."""
         return []
+
+    def settle(self, network: nn.Module) -> None:
+        """Make the tuned network cheaper where that changes no logit. What was trained is saved before."""
 
 
 class Adaptation(Configured, ABC):
@@ -97,7 +102,7 @@ class Adaptation(Configured, ABC):
         return 0.0
 
     def after_step(self, network: nn.Module, step: int) -> None:
-        """Act after optimiser step number `step`, from 0, while its gradients are still there."""
+        """Act after optimiser step number `step`, from 0, while the gradients of its last batch are still there."""
 
     def merge(self, network: nn.Module) -> None:
         """Fold what was learned into the weights it was added to, where that leaves the logits as they are."""

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from robench.registry import Registry, load_plugin, plugin_manager
+from robench.discovery import load_plugin, plugin_manager
+from robench.registry import Registry
 
 from tests import toy
 

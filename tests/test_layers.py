@@ -39,15 +39,33 @@ def test_the_nouns_need_the_standard_library_alone(root: Path, name: str) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    ["registry", "spec", "store", "leaderboard", "provenance", "records", "interfaces", "cli", "tables", "doctor"],
+    [
+        "registry",
+        "discovery",
+        "spec",
+        "store",
+        "leaderboard",
+        "provenance",
+        "records",
+        "interfaces",
+        "tuning",
+        "tables",
+        "doctor",
+    ],
 )
 def test_light_modules_do_not_import_torch(root: Path, name: str) -> None:
     assert not roots(root / "robench" / f"{name}.py") & HEAVY
 
 
+def test_the_command_line_imports_nothing_heavy_at_the_top(root: Path) -> None:
+    for path in modules(root, "robench/cli"):
+        assert not roots(path) & (HEAVY | SCIENTIFIC), path
+
+
 def test_nobody_imports_the_command_line(root: Path) -> None:
     for path in modules(root, "robench") + modules(root, "plugins"):
-        assert "robench.cli" not in set(top_level_imports(path)), path
+        if path.parent.name != "cli":
+            assert not any(name.startswith("robench.cli") for name in top_level_imports(path)), path
 
 
 def test_the_core_never_imports_its_plugins(root: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from robench import (
+    Adaptation,
     Attacker,
     Component,
     DataError,
@@ -14,6 +15,7 @@ from robench import (
     Field,
     ImageSet,
     Model,
+    Objective,
     Params,
     Progress,
     RunContext,
@@ -43,6 +45,18 @@ class Dots(Dataset):
         return ImageSet(images=images.astype(np.uint8)[:n], labels=labels.astype(np.int64)[:n])
 
 
+class Stripes(Dots):
+    """The same difference between other classes, with other images."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ("dim", "bright")
+
+    def split(self, name: str, limit: int | None = None) -> ImageSet:
+        dots = super().split(name, limit)
+        return ImageSet(images=dots.images[:, :, ::-1].copy(), labels=dots.labels)
+
+
 class LinearParams(Params):
     gain: float = Field(default=50.0, description="slope of the logits")
     broken: bool = Field(default=False, description="return NaN")
@@ -68,6 +82,10 @@ class Linear(Model):
 
     def build(self, context: RunContext) -> nn.Module:
         return LinearNetwork(self.params.gain, self.params.broken)
+
+    def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
+        """Brightness tells the classes of any two-class dataset apart."""
+        return network
 
 
 class Sign(Attacker):
@@ -132,6 +150,46 @@ class Bias(Tuner):
         return history
 
 
+class ShiftParams(Params):
+    pull: float = Field(default=0.0, description="weight of the penalty on the bias")
+
+
+class Shift(Adaptation):
+    """Trains the bias alone, and notes what it is told."""
+
+    Params = ShiftParams
+    params: ShiftParams
+
+    def __init__(self, params: ShiftParams | None = None) -> None:
+        super().__init__(params)
+        self.heard: list[tuple[str, int]] = []
+
+    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name == "bias")
+
+    def begin(self, network: nn.Module, n_steps: int) -> None:
+        self.heard.append(("begin", n_steps))
+
+    def penalty(self, network: nn.Module) -> Tensor:
+        bias: Tensor = network.bias
+        return self.params.pull * bias**2
+
+    def after_step(self, network: nn.Module, step: int) -> None:
+        assert network.bias.grad is not None
+        self.heard.append(("step", step))
+
+    def merge(self, network: nn.Module) -> None:
+        self.heard.append(("merge", 0))
+
+
+class Likely(Objective):
+    """Cross-entropy of the adversarial images."""
+
+    def loss(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(network(adversarial), labels)
+
+
 def component(kind: str, name: str, target: str, **more: object) -> Component:
     return Component(kind=kind, name=name, target=f"tests.toy:{target}", summary=f"toy {kind}", **more)  # type: ignore[arg-type]
 
@@ -140,10 +198,20 @@ def component(kind: str, name: str, target: str, **more: object) -> Component:
 def robench_components() -> list[Component]:
     return [
         component("dataset", "dots", "Dots", recommends={"model": "linear"}),
-        component("model", "linear", "Linear", recommends={"bias": {"lr": 0.5}}),
+        component("dataset", "stripes", "Stripes"),
+        component("model", "linear", "Linear", recommends={"bias": {"lr": 0.5}, "shift": {"epochs": 2}}),
         component("model", "steep", "Linear", defaults={"gain": 500.0}),
         component("tuner", "none", "Keep"),
         component("tuner", "bias", "Bias"),
+        component("adaptation", "shift", "Shift", reference="by hand", recommends={"lr": 0.01}),
+        component("objective", "likely", "Likely", reference="by heart"),
+        Component(
+            kind="tuner",
+            name="preset",
+            target="shift+likely",
+            summary="a product by name",
+            defaults={"adversary": "sign-linear", "pull": 0.5},
+        ),
         component("attacker", "sign", "Sign", reference="by hand"),
         component("attacker", "sign-twice", "Sign"),
         component("attacker", "liar", "Liar"),

@@ -1,0 +1,78 @@
+"""The command line: parse, call, print. Whatever it needs beyond names is imported inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from robench.cli import components, environment, leaderboard, run
+from robench.errors import RobenchError, nearest
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a bug of ours, 2 bad input or a failed run, 130 interrupted."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(cli(arguments, prog_name="robench", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        _fail(error.format_message(), EXIT_USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; records and cached sets already saved are intact", EXIT_INTERRUPTED)
+    except RobenchError as error:
+        if debug:
+            raise
+        _fail(str(error), EXIT_USAGE)
+    except OSError as error:
+        if debug:
+            raise
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_USAGE)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error}; add --debug for the traceback", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"robench: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+class Commands(click.Group):
+    """Commands that suggest the nearest name."""
+
+    def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
+        """Find a command by name."""
+        if self.get_command(context, arguments[0]) is None:
+            raise click.UsageError(f"unknown command {arguments[0]!r}{nearest(arguments[0], self.commands)}")
+        return super().resolve_command(context, arguments)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="robench")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Benchmark robust fine-tuning of vision models, clean and under attack.
+
+    \b
+    robench run --tuner tecoa --attack pgd-resnet20
+    robench leaderboard
+    """
+
+
+for command in (
+    run.run,
+    leaderboard.leaderboard,
+    components.list_components,
+    components.describe,
+    components.plugins,
+    environment.doctor,
+    environment.completion,
+):
+    cli.add_command(command)

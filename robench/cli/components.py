@@ -1,0 +1,108 @@
+"""robench list, describe and plugins: what there is and where it comes from."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from robench.cli.options import COLOR, DEBUG, JSON, console
+from robench.errors import SpecError, nearest
+from robench.registry import discover
+from robench.types import KINDS, Kind
+
+PLURALS: dict[str, Kind] = {
+    "datasets": "dataset",
+    "models": "model",
+    "tuners": "tuner",
+    "adaptations": "adaptation",
+    "objectives": "objective",
+    "attacks": "attacker",
+}
+
+
+@click.command(name="list")
+@click.argument("what", required=False, metavar="[datasets|models|tuners|adaptations|objectives|attacks]")
+@JSON
+@COLOR
+@DEBUG
+def list_components(what: str | None, as_json: bool, no_color: bool) -> None:
+    """List components and what each is."""
+    if what is not None and what not in PLURALS:
+        raise SpecError(f"cannot list {what!r}{nearest(what, PLURALS)}")
+    registry = discover()
+    groups = {what: PLURALS[what]} if what else PLURALS
+    found = {
+        plural: [
+            {
+                "name": registry.displayed_name(plugin, item) + ("-NAME" if item.family else ""),
+                "summary": item.summary,
+                "plugin": f"{plugin.distribution} {plugin.version}",
+            }
+            for plugin, item in registry.components(kind)
+        ]
+        for plural, kind in groups.items()
+    }
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    width = max((len(row["name"]) for rows in found.values() for row in rows), default=0)
+    for plural, rows in found.items():
+        click.secho(plural, bold=True, color=False if no_color else None)
+        for row in rows:
+            foreign = "" if row["plugin"].startswith("robench ") else f"  [{row['plugin']}]"
+            click.echo(f"  {row['name']:{width}}  {row['summary']}{foreign}")
+    if what in (None, "tuners"):
+        click.echo("\nAny ADAPTATION+OBJECTIVE is a tuner too, as in --tuner lora+trades:rank=4,beta=3.")
+    for plugin in registry.plugins:
+        if plugin.error:
+            click.echo(f"robench: warning: plugin {plugin.name} failed to load; see `robench plugins`", err=True)
+
+
+@click.command()
+@click.argument("name")
+@JSON
+@COLOR
+@DEBUG
+def describe(name: str, as_json: bool, no_color: bool) -> None:
+    """Show a component's parameters, defaults and source."""
+    from robench.describe import describe as describe_component
+
+    registry = discover()
+    matches = [kind for kind in KINDS if registry.knows(kind, name)]
+    if not matches:
+        known = [known for kind in KINDS for known in registry.names(kind)]
+        raise SpecError(f"unknown component {name!r}{nearest(name, known)}")
+    descriptions = [describe_component(registry, kind, name) for kind in matches]
+    if as_json:
+        click.echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
+        return
+    for description in descriptions:
+        console(no_color).print(description.text(), highlight=False, markup=False, soft_wrap=True)
+
+
+@click.command()
+@JSON
+@DEBUG
+def plugins(as_json: bool) -> None:
+    """List plugins, where they come from, and why any failed to load."""
+    registry = discover()
+    rows = [
+        {
+            "name": plugin.name,
+            "version": plugin.version,
+            "components": [f"{item.kind} {item.name}" for item in plugin.components],
+            "error": plugin.error,
+        }
+        for plugin in registry.plugins
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for plugin in registry.plugins:
+        state = "FAILED" if plugin.error else f"{len(plugin.components)} components"
+        click.echo(f"{plugin.name} {plugin.version}: {state}")
+        if plugin.error:
+            click.echo("  " + plugin.error.rstrip().replace("\n", "\n  "))
+        for item in plugin.components:
+            click.echo(f"  {item.kind:10} {item.name}")

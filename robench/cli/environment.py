@@ -1,0 +1,43 @@
+"""robench doctor and completion: this machine and this shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from robench.cli.options import CACHE, DEBUG, JSON, cache_folder
+from robench.registry import discover
+
+
+@click.command()
+@CACHE
+@JSON
+@DEBUG
+def doctor(cache_dir: Path | None, as_json: bool) -> None:
+    """Show versions, device, cache, offline state and what would have to be downloaded."""
+    from robench.doctor import examine
+
+    report = examine(discover(), cache_folder(cache_dir))
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+        return
+    for section, entries in report.items():
+        click.secho(section, bold=True)
+        width = max((len(key) for key in entries), default=0)
+        for key, value in entries.items():
+            click.echo(f"  {key:{width}}  {value}")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, as in: eval "$(robench completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    from robench.cli import cli
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(cli, {}, "robench", "_ROBENCH_COMPLETE").source())

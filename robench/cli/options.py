@@ -1,0 +1,58 @@
+"""What several commands share: options, completion, consoles and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from robench.registry import discover
+from robench.types import Kind
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+RESULTS = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of records.",
+)
+CACHE = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path),
+    envvar="ROBENCH_CACHE",
+    help="Folder of adversarial sets and trained surrogates; may be deleted at any time.  [env: ROBENCH_CACHE]",
+)
+COLOR = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="Print without colours.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
+DEBUG = click.option("--debug", is_flag=True, hidden=True, expose_value=False)
+
+
+def completer(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return what completes the names of `kind` in a shell."""
+
+    def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+        names = discover().names(kind)
+        return [CompletionItem(name) for name in names if name.startswith(typed)]
+
+    return complete
+
+
+def console(no_color: bool, *, stderr: bool = False) -> Console:
+    """Return a console for standard output, or for standard error."""
+    from rich.console import Console
+
+    return Console(no_color=no_color or None, stderr=stderr)
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Return the cache folder, `given` or the user's own."""
+    from platformdirs import user_cache_path
+
+    return given if given is not None else user_cache_path("robench")

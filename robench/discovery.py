@@ -1,0 +1,81 @@
+"""Load plugins one by one, keeping each one's failure, and import the classes they declare."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from robench import hookspecs
+from robench.errors import PluginError
+from robench.types import KINDS, Component
+
+if TYPE_CHECKING:
+    from robench.interfaces import Configured
+
+GROUP = "robench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """One entry point: where it came from, and why it failed if it did."""
+
+    name: str
+    distribution: str
+    version: str
+    components: tuple[Component, ...] = ()
+    error: str | None = None
+
+
+def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
+    """Load one entry point and register its hooks; an exception becomes the plugin's ``error``."""
+    distribution = point.dist.name if point.dist else "unknown"
+    version = point.dist.version if point.dist else "unknown"
+    name = f"{distribution}/{point.name}"
+    try:
+        module = point.load()
+        manager.register(module, name=name)
+        hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
+        components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
+        for item in components:
+            if not isinstance(item, Component) or item.kind not in KINDS:
+                raise PluginError(f"robench_components returned {item!r}, which is not a robench.Component")
+    except (Exception, SystemExit):
+        error = traceback.format_exc()
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
+        return Plugin(name=name, distribution=distribution, version=version, error=error)
+    return Plugin(name=name, distribution=distribution, version=version, components=components)
+
+
+def plugin_manager() -> pluggy.PluginManager:
+    """Return a manager that knows robench's hooks."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def load_class(component: Component) -> type[Configured]:
+    """Import the class a component declares.
+
+    Raises:
+        PluginError: It cannot be imported, or does not implement its interface.
+    """
+    module_name, _, attribute = component.target.partition(":")
+    try:
+        loaded = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:
+        raise PluginError(
+            f"{component.kind} {component.name!r} cannot be loaded from {component.target}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    import robench
+
+    interface: type[Configured] = getattr(robench, component.kind.capitalize())
+    if not (isinstance(loaded, type) and issubclass(loaded, interface)):
+        raise PluginError(f"{component.target} does not implement {interface.__name__}")
+    return loaded

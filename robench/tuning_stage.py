@@ -1,0 +1,99 @@
+"""The tuning stage of a run: adapt the network, then train it, or load what an earlier run trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import nn
+
+from robench.adapters import load_adapter, read_adapter, save_adapter
+from robench.adversary import Adversaries, correctness
+from robench.data import ImageSet
+from robench.errors import DataError
+from robench.evaluate import fingerprint
+from robench.interfaces import RunContext
+from robench.perturbation import seeded
+from robench.provenance import tuner_label
+from robench.records import TuningRecord
+from robench.spec import Plan
+from robench.tuning import Tuner, TuningTask
+
+
+def tune(
+    plan: Plan,
+    context: RunContext,
+    adversaries: Adversaries,
+    network: nn.Module,
+    parts: Mapping[str, nn.Module],
+    train: ImageSet | None,
+    save_to: Path | None,
+) -> TuningRecord:
+    """Tune `network` in place.
+
+    Args:
+        train: The training images; None where nothing is trained.
+        save_to: Where to write what was trained.
+
+    Raises:
+        DataError: The adapter to be loaded was trained on other weights, or one cannot be saved.
+    """
+    tuner: Tuner = plan.tuner.build()
+    start = time.perf_counter()
+    before = fingerprint(network)
+    with seeded(context.stream("adapt"), context.device):
+        tuner.adapt(network, parts)
+    network.to(context.device)
+    trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    history: list[dict[str, float]] = []
+    if train is not None:
+        with seeded(context.stream("tuning"), context.device):
+            history = tuner.fit(_task(plan, context, adversaries, network, train))
+    elif plan.spec.adapter is not None:
+        state, made_with = read_adapter(Path(plan.spec.adapter.path))
+        if made_with["model_fingerprint"] != before:
+            raise DataError(f"adapter {plan.spec.adapter.path} was trained on other weights of {made_with['model']}")
+        load_adapter(network, state)
+    if save_to is not None:
+        spec = plan.spec
+        made_with = {"tuner": tuner_label(spec), "model": spec.model.label, "model_fingerprint": before}
+        save_adapter(save_to, network, {**made_with, "run_id": spec.run_id()})
+    tuner.settle(network)
+    return TuningRecord(
+        model_fingerprint=before,
+        tuned_fingerprint=fingerprint(network),
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        trainable_parameters=trainable,
+        history=tuple(history),
+        seconds=round(time.perf_counter() - start, 2),
+    )
+
+
+def _task(plan: Plan, context: RunContext, adversaries: Adversaries, network: nn.Module, train: ImageSet) -> TuningTask:
+    attack = plan.adversary
+    return TuningTask(
+        network=network,
+        train=train,
+        adversary=adversaries.for_training(attack, network, train) if attack else None,
+        context=context,
+        white_box=attack is not None and attack.surrogate is None,
+        validate=_validation(plan, context, adversaries, network),
+    )
+
+
+def _validation(
+    plan: Plan, context: RunContext, adversaries: Adversaries, network: nn.Module
+) -> Callable[[int], dict[str, float]]:
+    def validate(n: int) -> dict[str, float]:
+        data = context.dataset.split("validation", n)
+        found = {"validation_clean": data.images}
+        if plan.adversary is not None:
+            attacked = adversaries.attacked(plan.adversary, network, data, "validation")
+            found["validation_adversarial"] = attacked.images
+        return {
+            name: float(correctness(network, images, data, context, "validation").mean())
+            for name, images in found.items()
+        }
+
+    return validate
