@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from robench.errors import SpecError
 from robench.leaderboard import leaderboard, wilson
-from robench.records import Score
+from robench.records import RunResult, Score
+from robench.registry import Registry
+from robench.runner import run
+from robench.spec import Request, plan
 
 from tests.results import bits, result
 
@@ -113,3 +119,26 @@ def test_unknown_sorts_and_filters_are_named() -> None:
 def test_intervals_are_wilson_s(correct: int, n: int, low: float, high: float) -> None:
     rate = wilson(Score.of(bits(correct, n)))
     assert (round(rate.low, 2), round(rate.high, 2)) == (low, high)
+
+
+def test_a_run_stands_in_the_table_of_every_dataset_it_was_scored_on(registry: Registry, tmp_path: Path) -> None:
+    asked = Request(dataset="dots", attacks=("sign-linear",), train_size=60, test_size=40, white_box=False)
+    tuned = replace(asked, tuner="bias", eval_datasets=("stripes",))
+    records = [carry_out(registry, tmp_path, request) for request in (tuned, replace(asked, dataset="stripes"))]
+    dots, stripes = leaderboard(records)
+    assert [row.tuner for row in dots.rows] == ["bias"]
+    assert sorted(row.tuner for row in stripes.rows) == ["bias (tuned on dots)", "none"]
+    (only,) = leaderboard(records, filters=["dataset=stripes"])
+    assert only == stripes
+
+
+def test_an_untuned_model_is_the_same_wherever_it_is_scored_from(registry: Registry, tmp_path: Path) -> None:
+    asked = Request(dataset="dots", attacks=("sign-linear",), test_size=40, white_box=False)
+    record = carry_out(registry, tmp_path, replace(asked, eval_datasets=("stripes",)))
+    assert [row.tuner for table in leaderboard([record]) for row in table.rows] == ["none", "none"]
+
+
+def carry_out(registry: Registry, folder: Path, request: Request) -> RunResult:
+    return run(
+        registry, plan(registry, request), device=torch.device("cpu"), cache_dir=folder, save=lambda result: result
+    )

@@ -142,3 +142,23 @@ def test_interfaces_cannot_be_built_half_finished() -> None:
     with pytest.raises(TypeError, match="build"):
         Model()  # type: ignore[abstract]
     assert isinstance(Linear(), Model)
+
+
+def test_a_family_takes_the_rest_of_a_longer_name(module: Any) -> None:
+    family = Component(
+        kind="model", name="gained", target="tests.toy:Linear", summary="", defaults={"broken": True}, family="gain"
+    )
+    registry = registry_of(
+        entry_point("kin", plugin_with(module, "kin", family, component("attacker", "sign", "Sign")), "kin")
+    )
+    resolved = registry.resolve("model", "gained-12.5:broken=false")
+    assert (resolved.name, resolved.label) == ("gained-12.5", "gained-12.5:broken=False")
+    assert resolved.params.as_dict() == {"gain": 12.5, "broken": False}
+    attack = registry.resolve_attack("sign-gained-3")
+    assert attack.surrogate is not None and attack.surrogate.params.as_dict()["gain"] == 3
+    with pytest.raises(SpecError, match="unknown model 'gianed-3'"):
+        registry.resolve("model", "gianed-3")
+
+
+def test_names_are_found_in_any_case(registry: Registry) -> None:
+    assert registry.resolve("model", "Linear").name == "linear"

@@ -168,3 +168,81 @@ def test_the_worst_case_counts_images_right_under_everything() -> None:
     # On the 50 common images: transfer leaves 0-49 right, white-box 20-49.
     assert (worst.n, worst.correct, worst.attacks) == (50, 30, ("pgd-resnet20", "pgd"))
     assert worst_cases(Score.of(bits(25, 100)), [transfer, flipped])[0].correct == 5
+
+
+# Other datasets
+
+
+def test_a_tuned_network_is_scored_on_other_datasets_too(runs: Runs) -> None:
+    result = runs(replace(ASKED, eval_datasets=("stripes",)))
+    (away,) = result.elsewhere
+    assert result.data is not None and away.data.class_names == ("dim", "bright")
+    assert away.data.test_fingerprint != result.data.test_fingerprint
+    assert away.dataset.name == "stripes"
+    # Stripes are dots upside down, and the toy looks at the mean alone: the same images are right.
+    assert result.clean is not None and away.clean.bits == result.clean.bits
+    assert [score.label for score in away.attacks] == ["sign-linear", "sign"]
+    assert away.worst_case[0].attacks == ("sign-linear", "sign")
+
+
+def test_a_dataset_is_not_scored_twice(registry: Registry) -> None:
+    with pytest.raises(RobenchError, match="dataset 'dots' is asked for twice"):
+        plan(registry, replace(ASKED, eval_datasets=("dots",)))
+
+
+def test_a_model_that_knows_its_own_classes_only_says_so(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(toy.Linear, "rebind")
+    with pytest.raises(PluginError, match="cannot name the classes of another dataset"):
+        runs(replace(ASKED, eval_datasets=("stripes",)))
+
+
+def test_what_a_run_does_not_have_leaves_its_identity_alone(registry: Registry) -> None:
+    plain, more = plan(registry, ASKED).spec, plan(registry, replace(ASKED, eval_datasets=("stripes",))).spec
+    assert plain.run_id() != more.run_id()
+    bare = plain.model_dump()
+    del bare["eval_datasets"], bare["adapter"]
+    assert RunSpec.model_validate(bare).run_id() == plain.run_id()
+
+
+# Products and validation
+
+
+def test_a_product_is_validated_on_the_locked_split(runs: Runs) -> None:
+    tuner = "shift+likely:adversary=sign-linear,validate_on=20,keep=best,epochs=2"
+    result = runs(replace(ASKED, tuner=tuner))
+    assert result.tuning is not None and result.tuning.trainable_parameters == 1
+    for row in result.tuning.history:
+        assert row.keys() == {"epoch", "loss", "validation_clean", "validation_adversarial"}
+        assert 0 <= row["validation_adversarial"] <= row["validation_clean"] <= 1
+
+
+def test_a_white_box_adversary_works_against_the_network_in_training(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="shift+likely:adversary=sign,eps=4/255,validate_on=5"))
+    assert result.spec.adversary is not None and result.spec.adversary.surrogate is None
+    assert result.tuning is not None and "validation_adversarial" in result.tuning.history[0]
+
+
+# Ensembles
+
+
+def test_an_attack_on_an_ensemble_is_an_attack_on_the_mean_logits(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="none", attacks=("sign-linear+steep", "sign-linear"), white_box=False))
+    both, one = result.attacks
+    assert both.label == "sign-linear+steep" and both.knowledge == "transfer"
+    assert both.surrogate is not None and both.surrogate.name == "linear+steep"
+    # Two linear models of the same direction: the same signs, so the same images.
+    assert both.images == one.images
+    assert both.surrogate.fingerprint != one.surrogate.fingerprint  # type: ignore[union-attr]
+    spec = result.spec.attacks[0].surrogate
+    assert spec is not None and spec.params["linear"]["gain"] == 50 and spec.params["steep"]["gain"] == 500
+
+
+def test_parameters_of_an_ensemble_go_to_every_member(registry: Registry) -> None:
+    attack = registry.resolve_attack("sign-linear+steep:surrogate.gain=7")
+    assert attack.surrogate is not None
+    assert attack.surrogate.values() == {name: {"gain": 7.0, "broken": False} for name in ("linear", "steep")}
+    assert attack.label == "sign-linear+steep:surrogate.gain=7.0"
+    with pytest.raises(RobenchError, match="surrogate 'linear' is named twice"):
+        registry.resolve_attack("sign-linear+linear")
+    with pytest.raises(RobenchError, match="unknown model 'stepe'; did you mean 'steep'"):
+        registry.resolve_attack("sign-linear+stepe")
