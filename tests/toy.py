@@ -198,7 +198,7 @@ def component(kind: str, name: str, target: str, **more: object) -> Component:
 def robench_components() -> list[Component]:
     return [
         component("dataset", "dots", "Dots", recommends={"model": "linear"}),
-        component("dataset", "stripes", "Stripes"),
+        component("dataset", "stripes", "Stripes", recommends={"model": "linear"}),
         component("model", "linear", "Linear", recommends={"bias": {"lr": 0.5}, "shift": {"epochs": 2}}),
         component("model", "steep", "Linear", defaults={"gain": 500.0}),
         component("tuner", "none", "Keep"),
