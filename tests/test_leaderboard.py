@@ -126,8 +126,8 @@ def test_a_run_stands_in_the_table_of_every_dataset_it_was_scored_on(registry: R
     tuned = replace(asked, tuner="bias", eval_datasets=("stripes",))
     records = [carry_out(registry, tmp_path, request) for request in (tuned, replace(asked, dataset="stripes"))]
     dots, stripes = leaderboard(records)
-    assert [row.tuner for row in dots.rows] == ["bias"]
-    assert sorted(row.tuner for row in stripes.rows) == ["bias (tuned on dots)", "none"]
+    assert [row.tuner for row in dots.rows] == ["bias:lr=0.5"]
+    assert sorted(row.tuner for row in stripes.rows) == ["bias:lr=0.5 (tuned on dots)", "none"]
     (only,) = leaderboard(records, filters=["dataset=stripes"])
     assert only == stripes
 
