@@ -131,7 +131,11 @@ class Registry:
         plugin, component = found[0]
         if (halves := halves_of(component)) is not None:
             whole = self._product("+".join(halves))[1]
-            component = replace(component, defaults={**whole.defaults, **component.defaults})
+            component = replace(
+                component,
+                defaults={**whole.defaults, **component.defaults},
+                reference=component.reference or whole.reference,
+            )
         return plugin, component
 
     def knows(self, kind: Kind, name: str) -> bool:

@@ -42,7 +42,8 @@ class Terminal:
 def terminal(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> Terminal:
-    monkeypatch.setattr(cli, "discover", lambda: registry)
+    for module in ("run", "components", "environment", "options"):
+        monkeypatch.setattr(f"robench.cli.{module}.discover", lambda: registry)
     monkeypatch.setenv("COLUMNS", "100")
     return Terminal(capsys, tmp_path)
 
@@ -183,7 +184,7 @@ def perturb(self, network, images, labels):
 
 toy.Sign.perturb = perturb
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
-cli.discover = lambda: registry_of(entry_point("toy", "tests.toy", "toy-dist"))
+cli.run.discover = lambda: registry_of(entry_point("toy", "tests.toy", "toy-dist"))
 cli.main(sys.argv[1:])
 """
 
@@ -216,3 +217,85 @@ def test_the_command_is_installed() -> None:
     script = Path(sys.executable).parent / "robench"
     output = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert output.stdout.startswith("robench, version")
+
+
+# Adapters and other datasets
+
+
+def test_what_was_trained_is_saved_and_scores_the_same_when_loaded(terminal: Terminal, tmp_path: Path) -> None:
+    file = str(tmp_path / "bias.safetensors")
+    trained = json.loads(terminal.run("--save-adapter", file, "--json"))
+    loaded = json.loads(
+        terminal(
+            *("run", "--dataset", "dots", "--adapter", file, "--attack", "sign-linear", "--test-size", "40"),
+            *("--results", str(terminal.results), "--json"),
+        )
+    )
+    assert loaded["clean"] == trained["clean"]
+    assert [attack["bits"] for attack in loaded["attacks"]] == [attack["bits"] for attack in trained["attacks"]]
+    assert loaded["tuning"]["tuned_fingerprint"] == trained["tuning"]["tuned_fingerprint"]
+    assert loaded["tuning"]["history"] == [] and loaded["spec"]["train_size"] is None
+    assert loaded["spec"]["tuner"]["name"] == "bias" and loaded["spec"]["adapter"]["path"] == file
+    assert loaded["run_id"] != trained["run_id"]
+    assert f"--adapter {file}" in loaded["provenance"]["command"]
+
+
+def test_an_adapter_is_never_overwritten_and_never_made_of_nothing(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "bias.safetensors"
+    file.write_bytes(b"mine")
+    terminal.run("--save-adapter", str(file), code=2)
+    assert "is not overwritten" in terminal.errors and file.read_bytes() == b"mine"
+    terminal.run("--tuner", "none", "--save-adapter", str(tmp_path / "other"), code=2)
+    assert "trains nothing" in terminal.errors
+
+
+def test_a_wrong_adapter_is_one_clear_line(terminal: Terminal, tmp_path: Path) -> None:
+    def load(path: Path, *more: str) -> str:
+        words = ("run", "--dataset", "dots", "--adapter", str(path), "--test-size", "40", "--attack", "sign")
+        terminal(*words, *more, "--results", str(terminal.results), code=2)
+        assert terminal.errors.count("\n") == 1
+        return terminal.errors
+
+    assert "does not exist" in load(tmp_path / "missing")
+    noise = tmp_path / "noise"
+    noise.write_bytes(b"not an adapter at all")
+    assert "expected a file made by --save-adapter" in load(noise)
+    file = tmp_path / "bias.safetensors"
+    terminal.run("--save-adapter", str(file))
+    assert "holds model 'linear', not 'steep'" in load(file, "--model", "steep")
+    assert "holds tuner 'bias:lr=0.5', not 'preset'" in load(file, "--tuner", "preset")
+    assert "mean nothing to an adapter" in load(file, "--lr", "0.1")
+
+
+def test_an_adapter_of_other_weights_is_refused(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "bias.safetensors"
+    terminal.run("--save-adapter", str(file))
+    monkeypatch.setattr(toy, "LinearNetwork", lambda gain, broken: toy_network(gain + 1, broken))
+    terminal(
+        *("run", "--dataset", "dots", "--adapter", str(file), "--test-size", "40", "--attack", "sign"),
+        *("--results", str(terminal.results)),
+        code=2,
+    )
+    assert "was trained on other weights of linear" in terminal.errors
+
+
+toy_network = toy.LinearNetwork
+
+
+def test_a_tuned_model_is_shown_on_other_datasets_too(terminal: Terminal) -> None:
+    shown = terminal.run("--eval-dataset", "stripes")
+    assert "tuned on dots" in shown
+    plan = terminal.run("--eval-dataset", "stripes", "--dry-run")
+    assert "also on   stripes" in plan
+    terminal.run("--eval-dataset", "strips", code=2)
+    assert "did you mean 'stripes'" in terminal.errors
+
+
+def test_products_and_presets_are_described_with_both_sources(terminal: Terminal) -> None:
+    for name in ("preset", "shift+likely"):
+        shown = terminal("describe", name)
+        assert "by hand; by heart" in shown
+        assert "pull=" in shown and "epochs=" in shown
+    assert "ADAPTATION+OBJECTIVE is a tuner too" in terminal("list")
