@@ -1,34 +1,97 @@
-"""Provisional."""
+"""What a tuner has trained, apart from the network it was added to: taken out, saved, read and put back."""
 
 from __future__ import annotations
-import os, tempfile
+
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import torch
 from torch import Tensor, nn
+
 from robench.errors import DataError
 
 
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:
-    """State."""
-    return {n: p.detach().clone() for n, p in network.named_parameters() if p.requires_grad}
+    """Return copies of all that training changes, by its name in `network`.
+
+    These are the trainable parameters, and the buffers of modules that have some, such as the running statistics of a
+    batch norm. A module whose own parameters are all frozen must not change its buffers.
+    """
+    return {name: tensor.detach().clone() for name, tensor in _changing(network)}
 
 
-def save_adapter(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """Save."""
+def save_adapter(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
+    """Write :func:`adapter_state` to a new safetensors file, completely or not at all.
+
+    Raises:
+        DataError: `path` is taken or cannot be written to.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    save_file({k: v.cpu().contiguous() for k, v in adapter_state(network).items()}, path, metadata)
+    if path.exists():
+        raise DataError(f"{path} is already there and is not overwritten; name a new file")
+    state = {name: tensor.cpu().contiguous() for name, tensor in adapter_state(network).items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(state, temporary, dict(metadata))
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot save the adapter to {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read."""
-    from safetensors import safe_open
+    """Return the tensors and the metadata of a file of :func:`save_adapter`.
 
-    with safe_open(path, framework="pt") as f:
-        return {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata() or {})
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise DataError(f"no adapter at {path}; expected a file written by --save-adapter")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read as an adapter: {error}") from error
 
 
-def load_adapter(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load."""
-    own = dict(network.named_parameters())
-    for name, value in state.items():
-        own[name].data.copy_(value)
+def load_adapter(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put `state` into `network`, which is adapted as the one it came from was; nothing changes if it does not fit.
+
+    Raises:
+        DataError: A tensor is missing, unexpected or of another shape or type; the first such is named.
+    """
+    own = dict(_changing(network))
+    for name, tensor in own.items():
+        if name not in state:
+            raise DataError(f"the adapter has no {name!r}; was it trained by another tuner, or with other parameters?")
+        value = state[name]
+        if (value.shape, value.dtype) != (tensor.shape, tensor.dtype):
+            raise DataError(
+                f"{name!r} is {value.dtype} {tuple(value.shape)} in the adapter; the network expects {tensor.dtype} "
+                f"{tuple(tensor.shape)}"
+            )
+    for name in state:
+        if name not in own:
+            raise DataError(f"the adapter's {name!r} is nothing that this tuner trains on this network")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
+
+
+def _changing(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the live tensors of `network` that training changes, with their names."""
+    kept = network.state_dict().keys()
+    for prefix, module in network.named_modules():
+        trained = [
+            (name, weight) for name, weight in module.named_parameters(prefix, recurse=False) if weight.requires_grad
+        ]
+        yield from trained
+        if trained:
+            # Buffers that a state dict leaves out are constants, such as position indices.
+            yield from ((name, buffer) for name, buffer in module.named_buffers(prefix, recurse=False) if name in kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from fractions import Fraction
@@ -120,7 +121,7 @@ def product(name: str, adaptation: type[Adaptation], objective: type[Objective])
     bases = tuple(params for params in owners.values() if params is not Params)
     merged: type[Params] = create_model(f"{name} parameters", __base__=bases)
     documentation = "\n\n".join(
-        f"{role}: {half.__doc__}".strip() for role, half in (("What changes", adaptation), ("Objective", objective))
+        f"{role}: {inspect.getdoc(half)}" for role, half in (("What changes", adaptation), ("Objective", objective))
     )
     members = {"Params": merged, "adaptation": adaptation, "objective": objective, "__doc__": documentation}
     return type(name, (Product,), members)

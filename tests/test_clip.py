@@ -17,10 +17,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel
 
+from robench_plugins.adaptations.full import Full
+from robench_plugins.adaptations.head import Head
+from robench_plugins.adaptations.lora import LoRA
+from robench_plugins.adaptations.vpt import VPT
 from robench_plugins.models.clip import CLIP, CLIPNetwork
-from robench_plugins.tuners.lora import LoRACrossEntropy
-from robench_plugins.tuners.vpt import VPT
-from tests.plugin_fixtures import ToyDataset, make_context, n_parameters, save_tiny_clip, switch_hub_off, trainable
+from tests.plugin_fixtures import (
+    TenClasses,
+    ToyDataset,
+    make_context,
+    n_parameters,
+    save_tiny_clip,
+    switch_hub_off,
+    trainable,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +77,7 @@ def test_lora_trains_442368_of_the_vision_parameters_of_vit_b32_and_none_of_the_
     with torch.device("meta"):
         network = b32()
         text = n_parameters(network.clip.text_model)
-        LoRACrossEntropy().adapt(network, CLIP.adaptable(CLIP(CLIP.Params(path="x")), network))
+        LoRA().adapt(network, CLIP.adaptable(CLIP(CLIP.Params(path="x")), network))
     assert sum(weight.numel() for weight in trainable(network).values()) == 442_368
     assert n_parameters(network.clip.vision_model) == 87_898_368
     assert n_parameters(network.clip.text_model) == text
@@ -202,6 +212,59 @@ def test_the_gradient_reaches_every_pixel(network: CLIPNetwork, size: tuple[int,
     assert (gradient != 0).float().mean() > 0.99
 
 
+# Classes of another dataset
+
+
+def rebind(path: Path, network: CLIPNetwork, **params: Any) -> CLIPNetwork:
+    model = CLIP(CLIP.Params.read({"path": str(path), **params}, "clip"))
+    bound = model.rebind(network, make_context(Path("unused"), TenClasses()))
+    assert isinstance(bound, CLIPNetwork)
+    return bound
+
+
+@pytest.mark.parametrize("params", [{}, {"template": "a {} leaf"}])
+def test_a_rebound_network_is_what_a_fresh_one_for_those_classes_is(tiny_clip: Path, params: dict[str, str]) -> None:
+    model = CLIP(CLIP.Params.read({"path": str(tiny_clip), **params}, "clip"))
+    context = make_context(Path("unused"), TenClasses())
+    fresh, bound = model.build(context), rebind(tiny_clip, build(tiny_clip, **params), **params)
+    assert torch.equal(bound(toy_images()), fresh(toy_images()))
+    assert bound.state_dict().keys() == fresh.state_dict().keys()
+    assert not bound.head.weight.requires_grad
+
+
+def test_a_rebound_network_shares_the_encoder_as_it_was_tuned(tiny_clip: Path) -> None:
+    network = build(tiny_clip)
+    parts = CLIP(CLIP.Params(path="x")).adaptable(network)
+    LoRA().adapt(network, parts)
+    untuned = rebind(tiny_clip, network)(toy_images())
+    with torch.no_grad():
+        for weight in trainable(network).values():
+            weight.add_(0.1)
+    modes = [module.training for module in network.modules()]
+    bound = rebind(tiny_clip, network)
+    assert [module.training for module in network.modules()] == modes
+    assert bound.clip is network.clip
+    assert torch.equal(bound.eval().embed_images(toy_images()), network.eval().embed_images(toy_images()))
+    assert not torch.allclose(bound(toy_images()), untuned, atol=1e-3)
+
+
+def test_a_trained_head_is_left_behind_for_the_prompts_of_the_other_classes(tiny_clip: Path) -> None:
+    network = build(tiny_clip)
+    expected = rebind(tiny_clip, network)(toy_images())
+    Head().adapt(network, CLIP(CLIP.Params(path="x")).adaptable(network))
+    with torch.no_grad():
+        network.head.weight.normal_()
+    assert torch.equal(rebind(tiny_clip, network)(toy_images()), expected)
+    torch.testing.assert_close(network.class_embeddings().norm(dim=-1), torch.ones(3))
+
+
+def test_building_a_network_leaves_the_random_state_alone(tiny_clip: Path) -> None:
+    network = build(tiny_clip)
+    state = torch.get_rng_state()
+    rebind(tiny_clip, network)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 # Prompt tokens
 
 
@@ -229,9 +292,13 @@ def test_after_prompts_the_class_token_is_still_what_is_pooled(tiny_clip: Path) 
 def test_tuning_the_vision_tower_leaves_class_embeddings_alone(tiny_clip: Path) -> None:
     network = build(tiny_clip)
     text = {name: value.clone() for name, value in network.clip.text_model.state_dict().items()}
-    parts: dict[str, nn.Module] = dict(CLIP(CLIP.Params(path="x")).adaptable(network))
-    assert set(parts) == {"vision"}
-    LoRACrossEntropy().adapt(network, parts)
+    parts = CLIP(CLIP.Params(path="x")).adaptable(network)
+    assert set(parts) == {"vision", "encoder", "blocks", "head"}
+    classes = network.class_embeddings().clone()
+    Full().adapt(network, parts)
+    assert not any(name.startswith(("clip.text", "clip.logit_scale", "head")) for name in trainable(network))
+    LoRA().adapt(network, parts)
+    assert torch.equal(network.class_embeddings(), classes)
     assert network.clip.text_model.state_dict().keys() == text.keys()
     assert all(torch.equal(value, text[name]) for name, value in network.clip.text_model.state_dict().items())
 

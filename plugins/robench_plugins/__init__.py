@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from robench import Component, hookimpl
 
+from robench_plugins.adaptations.components import ADAPTATIONS
+from robench_plugins.attackers.components import ATTACKERS
+from robench_plugins.objectives.components import OBJECTIVES
+
 _HERE = "robench_plugins"
 _RESNET = "He et al., Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), section 4.2"
 _CLIP = "Radford et al., Learning transferable visual models from natural language supervision, ICML 2021"
-_LORA = "Hu et al., LoRA, ICLR 2022 (arXiv:2106.09685)"
-_TECOA = "Mao et al., Understanding zero-shot adversarial robustness for large-scale models, ICLR 2023"
-
 
 # The study's rate of 1e-4 suits a tower of 768 channels; 128 channels and few images want more. Chosen on 500
 # validation images each, as in: robench run --split validation --test-size 500 --tuner tecoa:lr=1e-3
 _LEAF_TUNING = {
+    "lora": {"lr": 5e-3, "epochs": 2},
     "lora-ce": {"lr": 3e-3, "epochs": 2},
-    "tecoa": {"lr": 5e-3, "epochs": 2},
     "vpt": {"epochs": 2},
 }
 _CIFAR10_TUNING = {
-    "lora-ce": {"lr": 1e-3, "epochs": 2},
-    "tecoa": {"lr": 1e-3, "epochs": 2},
+    "lora": {"lr": 1e-3, "epochs": 2},
     "vpt": {"epochs": 2},
 }
 
@@ -108,40 +108,21 @@ TUNERS = [
     Component(
         kind="tuner",
         name="lora-ce",
-        target=f"{_HERE}.tuners.lora:LoRACrossEntropy",
-        summary="LoRA on q, k, v of the vision tower; clean and adversarial cross-entropy",
-        reference=f"{_LORA}; Goodfellow et al., ICLR 2015, section 6",
+        target="lora+ce",
+        summary="LoRA with the mean of clean and adversarial cross-entropy",
+        defaults={"clean_weight": 0.5},
     ),
     Component(
         kind="tuner",
         name="tecoa",
-        target=f"{_HERE}.tuners.lora:TeCoA",
-        summary="LoRA on q, k, v of the vision tower; text-guided contrastive adversarial loss",
-        reference=f"{_TECOA}; {_LORA}",
+        target="lora+tecoa",
+        summary="LoRA with the text-guided contrastive adversarial loss",
     ),
     Component(
         kind="tuner",
         name="vpt",
-        target=f"{_HERE}.tuners.vpt:VPT",
-        summary="visual prompt tuning: learned tokens after CLS; text-guided contrastive adversarial loss",
-        reference=f"Jia et al., Visual prompt tuning, ECCV 2022; {_TECOA}",
-    ),
-]
-
-ATTACKERS = [
-    Component(
-        kind="attacker",
-        name="fgsm",
-        target=f"{_HERE}.attackers.fgsm:FGSM",
-        summary="fast gradient sign method; fgsm-MODEL takes gradients from a surrogate",
-        reference="Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015",
-    ),
-    Component(
-        kind="attacker",
-        name="pgd",
-        target=f"{_HERE}.attackers.pgd:PGD",
-        summary="projected gradient descent; pgd-MODEL takes gradients from a surrogate",
-        reference="Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
+        target="vpt+tecoa",
+        summary="learned tokens beside the patches, with the text-guided contrastive adversarial loss",
     ),
 ]
 
@@ -149,4 +130,4 @@ ATTACKERS = [
 @hookimpl
 def robench_components() -> list[Component]:
     """Contribute the built-in components."""
-    return [*DATASETS, *MODELS, *TUNERS, *ATTACKERS]
+    return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *ATTACKERS]

@@ -77,8 +77,8 @@ def describe(name: str, as_json: bool, no_color: bool) -> None:
     if as_json:
         click.echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
         return
-    for description in descriptions:
-        console(no_color).print(description.text(), highlight=False, markup=False, soft_wrap=True)
+    text = "\n\n".join(description.text() for description in descriptions)
+    console(no_color).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @click.command()

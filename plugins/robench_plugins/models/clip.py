@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ class CLIPParams(Params):
 class CLIPNetwork(nn.Module):
     """Logits are ``exp(logit_scale) * cos(image, class prompts)``; resizing and normalisation are inside.
 
+    The rows of `head` are the class embeddings. They are frozen; a tuner that trains them, as a linear probe does,
+    may change their lengths, and the logits are then ``exp(logit_scale)`` times their products with the image.
+
     Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
     section 3.1.2; a class is the mean of its prompts' unit embeddings (section 3.1.4).
     """
 
     mean: Tensor
     std: Tensor
-    text: Tensor
 
     def __init__(self, clip: Any, mean: Sequence[float], std: Sequence[float], text: Tensor) -> None:
         super().__init__()
@@ -41,11 +44,14 @@ class CLIPNetwork(nn.Module):
         self.image_size: int = clip.config.vision_config.image_size
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
-        self.register_buffer("text", text)
+        # On no device: its own random weights would be drawn only to be dropped.
+        self.head = nn.Linear(text.shape[1], text.shape[0], bias=False, device="meta")
+        self.head.weight = nn.Parameter(text, requires_grad=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
-        return self.temperature() * self.embed_images(images) @ self.text.T
+        logits: Tensor = self.head(self.temperature() * self.embed_images(images))
+        return logits
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Return unit embeddings ``(N, D)``."""
@@ -55,7 +61,7 @@ class CLIPNetwork(nn.Module):
 
     def class_embeddings(self) -> Tensor:
         """Return unit embeddings ``(n_classes, D)``."""
-        return self.text
+        return F.normalize(self.head.weight, dim=-1)
 
     def temperature(self) -> Tensor:
         """Return ``exp(logit_scale)``, a scalar."""
@@ -88,17 +94,35 @@ class CLIP(Model):
         Raises:
             DataError: The weights are missing, damaged or incomplete, or the Hub cannot be reached.
         """
-        source = self._source()
-        clip, tokenizer, processor = _load(source, self.params.revision)
-        prompts = self._prompts(context)
-        with torch.inference_mode():
-            text = _embed_prompts(clip, tokenizer, prompts)
-        return CLIPNetwork(clip, processor.image_mean, processor.image_std, text.clone())
+        clip, tokenizer, processor = _load(self._source(), self.params.revision)
+        text = _embed_prompts(clip, tokenizer, self._prompts(context))
+        return CLIPNetwork(clip, processor.image_mean, processor.image_std, text)
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the vision tower."""
+        """Name the vision tower, the tower with its projection, the tower's blocks and the class embeddings."""
         assert isinstance(network, CLIPNetwork)
-        return {"vision": network.clip.vision_model}
+        tower = network.clip.vision_model
+        return {
+            "vision": tower,
+            "encoder": nn.ModuleList([tower, network.clip.visual_projection]),
+            "blocks": tower.encoder.layers,
+            "head": network.head,
+        }
+
+    def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
+        """Return a classifier of the classes of `context` that shares both towers of `network`, as they are now.
+
+        Its class embeddings are those of the prompts, also where a tuner has trained the head of `network`: rows
+        learned for some classes say nothing of others.
+
+        Raises:
+            DataError: The tokenizer cannot be read any more.
+        """
+        assert isinstance(network, CLIPNetwork)
+        tokenizer = _load_tokenizer(_locate(self._source()), self.params.revision)
+        text = _embed_prompts(network.clip, tokenizer, self._prompts(context))
+        mean, std = (values.flatten().tolist() for values in (network.mean, network.std))
+        return CLIPNetwork(network.clip, mean, std, text).to(text.device)
 
     def _source(self) -> str:
         path = self.params.path
@@ -113,22 +137,43 @@ class CLIP(Model):
         return tuple((template.replace("{}", name.replace("_", " ")),) for name in context.dataset.class_names)
 
 
-def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
-    """Load model, tokenizer and image processor."""
-    from safetensors import SafetensorError
-    from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+def _locate(source: str) -> str:
+    """Return the folder, or the Hub id, that `source` means."""
     local = Path(source).expanduser()
     if not local.is_dir() and (source.count("/") != 1 or source.startswith((".", "~", "/"))):
         raise DataError(f"no folder {source}; expected one in the Hub's layout (config.json, model.safetensors)")
     if local.is_dir() and not (local / "config.json").is_file():
         # transformers would take the sizes of ViT-B/32 without a word.
         raise DataError(f"no config.json in {local}; expected a folder in the Hub's layout")
-    where = str(local) if local.is_dir() else source
+    return str(local) if local.is_dir() else source
+
+
+@contextlib.contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turn whatever transformers raises over missing or damaged files into one clear line."""
+    from safetensors import SafetensorError
+
     try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if Path(where).is_dir():
+            raise DataError(f"CLIP weights in {where} cannot be read: {reason}") from error
+        raise DataError(
+            f"CLIP weights {where!r} cannot be had from the Hugging Face Hub ({reason}); download them where there "
+            f"is a network (hf download {where} --local-dir DIR) and pass --model clip:path=DIR"
+        ) from error
+
+
+def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
+    """Load model, tokenizer and image processor."""
+    from transformers import CLIPImageProcessor, CLIPModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    where = _locate(source)
+    with _readable(where):
         clip, loading = CLIPModel.from_pretrained(
             where,
             revision=revision or "main",
@@ -136,30 +181,31 @@ def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
             ignore_mismatched_sizes=True,  # reported below, by name
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision or "main")
+        tokenizer = _load_tokenizer(where, revision)
         processor = CLIPImageProcessor.from_pretrained(where, revision=revision or "main")
-    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if local.is_dir():
-            raise DataError(f"CLIP weights in {local} cannot be read: {reason}") from error
-        raise DataError(
-            f"CLIP weights {source!r} cannot be had from the Hugging Face Hub ({reason}); download them where there "
-            f"is a network (hf download {source} --local-dir DIR) and pass --model clip:path=DIR"
-        ) from error
     unfit = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
     if unfit:
         names = ", ".join(sorted(unfit)[:3])
         raise DataError(f"CLIP weights in {where} are incomplete: {names} missing or of the wrong shape")
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        # Without its files transformers makes a tokenizer that knows no word.
-        raise DataError(f"CLIP in {where} has no vocabulary: expected tokenizer.json, or vocab.json and merges.txt")
     return clip, tokenizer, processor
 
 
+def _load_tokenizer(where: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    with _readable(where):
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision or "main")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        # Without its files transformers makes a tokenizer that knows no word.
+        raise DataError(f"CLIP in {where} has no vocabulary: expected tokenizer.json, or vocab.json and merges.txt")
+    return tokenizer
+
+
+@torch.no_grad()
 def _embed_prompts(clip: Any, tokenizer: Any, prompts: Sequence[Sequence[str]]) -> Tensor:
     """Return for each class the unit mean of its prompts' unit embeddings, ``(n_classes, D)``."""
     flat = [prompt for group in prompts for prompt in group]
-    tokens = tokenizer(flat, padding=True, truncation=True, return_tensors="pt")
+    tokens = tokenizer(flat, padding=True, truncation=True, return_tensors="pt").to(clip.device)
     features = F.normalize(clip.get_text_features(**tokens).pooler_output, dim=-1)
     means = [group.mean(dim=0) for group in features.split([len(group) for group in prompts])]
     return F.normalize(torch.stack(means), dim=-1)

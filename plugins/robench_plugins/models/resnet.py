@@ -97,6 +97,12 @@ class CIFARResNet(Model):
             raise DataError(f"{path}: {' '.join(str(error).split())}") from error
         return Normalised(network, *self._normalisation(network))
 
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        """Name the whole network behind its normalisation, its residual blocks and its last layer."""
+        assert isinstance(network, Normalised) and isinstance(network.network, ResNet)
+        inner = network.network
+        return {"encoder": inner, "blocks": inner.blocks(), "head": inner.head()}
+
     def _check(self, state: Mapping[str, Tensor], path: Path, context: RunContext) -> None:
         try:
             layout = detect_layout(state)

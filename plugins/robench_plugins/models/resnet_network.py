@@ -78,6 +78,14 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def blocks(self) -> nn.ModuleList:
+        """Return the residual blocks in order."""
+        return nn.ModuleList([*self.layer1, *self.layer2, *self.layer3])
+
+    def head(self) -> nn.Module:
+        """Return the layer that makes the logits."""
+        return self.get_submodule(self.head_name)
+
     def features(self, x: Tensor) -> Tensor:
         """Return pooled features, (N, 64), of normalised images (N, 3, H, W)."""
         x = F.relu(self.bn1(self.conv1(x)))
@@ -86,7 +94,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (N, num_classes), of normalised images (N, 3, H, W)."""
-        logits: Tensor = self.get_submodule(self.head_name)(self.features(x))
+        logits: Tensor = self.head()(self.features(x))
         return logits
 
 

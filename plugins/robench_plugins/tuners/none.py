@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from robench import Tuner
 from torch import nn
 
-from robench_plugins.tuners.parts import freeze
-
 
 class NoTuning(Tuner):
     """Leaves the model as it comes, such as CLIP zero-shot: the baseline of every comparison."""
@@ -17,4 +15,4 @@ class NoTuning(Tuner):
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Freeze everything."""
-        freeze(network)
+        network.requires_grad_(False)

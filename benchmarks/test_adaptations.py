@@ -1,0 +1,47 @@
+"""How long one training step of each adaptation takes: python -m pytest benchmarks/test_adaptations.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from robench import Component
+from robench.data import to_pixels
+from robench.discovery import load_class
+from robench.interfaces import Model, RunContext
+from robench.registry import discover
+from robench.tuning import Adaptation
+from torch.nn import functional as F
+
+from robench_plugins.adaptations.components import ADAPTATIONS
+
+BATCH = 64
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def context() -> RunContext:
+    dataset = discover().resolve("dataset", "leaf-synth").build()
+    return RunContext(dataset=dataset, dataset_name="leaf-synth", device=CPU, seed=0, cache_dir=Path("unused"))
+
+
+@pytest.mark.parametrize("component", ADAPTATIONS, ids=lambda component: component.name)
+def test_a_step_on_64_images_of_clip_tiny(
+    benchmark: BenchmarkFixture, context: RunContext, component: Component
+) -> None:
+    model: Model = discover().resolve("model", "clip-tiny").build()
+    network = model.build(context)
+    kind = load_class(component)
+    assert issubclass(kind, Adaptation)
+    kind().adapt(network, model.adaptable(network))
+    data = context.dataset.split("train", BATCH)
+    images, labels = to_pixels(data.images, CPU), torch.from_numpy(data.labels)
+    network.train()
+
+    def step() -> None:
+        network.zero_grad()
+        F.cross_entropy(network(images), labels).backward()
+
+    benchmark.pedantic(step, rounds=5, warmup_rounds=1)

@@ -1,0 +1,1 @@
+"""Adaptations: what a tuner may change."""

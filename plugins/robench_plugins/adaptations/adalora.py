@@ -1,0 +1,98 @@
+"""Low-rank adapters whose ranks follow from a budget that training shares out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from peft import AdaLoraConfig, AdaLoraModel
+from pydantic import model_validator
+from robench import Field
+from torch import Tensor, nn
+
+from robench_plugins.adaptations.lora import LoRAParams
+from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+
+
+class AdaLoRAParams(LoRAParams):
+    """Parameters of adapters with a budget."""
+
+    rank: int = Field(default=8, ge=1, description="mean rank of the updates once the budget is reached")
+    initial_rank: int | None = Field(
+        default=None, ge=2, description="rank of each update at first; 1.5 rank if not given"
+    )
+    orthogonality: float = Field(default=0.1, ge=0, description="weight gamma of the orthogonality penalty")
+
+    @model_validator(mode="after")
+    def _budget_shrinks(self) -> Self:
+        if self.start_rank <= self.rank:
+            raise ValueError(f"initial_rank={self.initial_rank} must be above rank={self.rank}, to leave some to prune")
+        return self
+
+    @property
+    def start_rank(self) -> int:
+        """The rank before anything is pruned."""
+        return -(-3 * self.rank // 2) if self.initial_rank is None else self.initial_rank
+
+
+class AdaLoRA(PEFTAdaptation):
+    """Adds ``(alpha / r) P diag(E) Q`` to the query, key and value projections of the vision tower.
+
+    All three are trained, and while training goes on the least important singular values E are set to zero, over all
+    layers together, until their mean number a layer is `rank`. E starts at zero, so that the network starts as it was.
+
+    Source: Zhang et al., "AdaLoRA: adaptive budget allocation for parameter-efficient fine-tuning", ICLR 2023,
+    section 3. The budget is full for the first eighth of the steps and final for the last half, about what
+    the paper's appendix lists for GLUE; nothing is pruned where there is one step only. The penalty is the mean, not
+    the sum, of unsquared Frobenius norms, as in the authors' code.
+    """
+
+    Params = AdaLoRAParams
+    params: AdaLoRAParams
+    method = AdaLoraModel
+
+    def config(self) -> Any:
+        """Return peft's configuration; how long the phases are is set once training begins."""
+        params = self.params
+        return AdaLoraConfig(
+            init_r=params.start_rank,
+            target_r=params.rank,
+            lora_alpha=params.alpha,
+            lora_dropout=params.dropout,
+            orth_reg_weight=params.orthogonality,
+            target_modules=list(self.targets),
+            total_step=1,
+        )
+
+    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+        """Freeze the network and put adapters into its vision tower, with weights from torch's global stream.
+
+        Raises:
+            PluginError: It has no vision tower, or one without the layers to be adapted.
+        """
+        super().adapt(network, parts)
+        for name, parameter in self.injected.model.named_parameters():
+            if ".ranknum." in name:
+                # A constant, which peft makes trainable when it moves it from the CPU to where the tower is.
+                parameter.requires_grad_(False)
+
+    def begin(self, network: nn.Module, n_steps: int) -> None:
+        """Lay out the phases of the budget."""
+        (config,) = self.injected.peft_config.values()
+        config.total_step, config.tinit, config.tfinal = n_steps, n_steps // 8, max(1, n_steps // 2)
+
+    def penalty(self, network: nn.Module) -> Tensor:
+        """Return gamma times the mean distance of ``P^T P`` and ``Q Q^T`` from the identity."""
+        distances = []
+        for name, weight in self.injected.model.named_parameters():
+            if ".lora_A." in name or ".lora_B." in name:
+                gram = weight @ weight.T if ".lora_A." in name else weight.T @ weight
+                distances.append(torch.linalg.norm(gram - torch.eye(len(gram), device=gram.device)))
+        return self.params.orthogonality * torch.stack(distances).mean()
+
+    def after_step(self, network: nn.Module, step: int) -> None:
+        """Weigh every singular triplet by this step's gradients and prune to the budget of this step."""
+        (config,) = self.injected.peft_config.values()
+        if config.total_step > 1:
+            self.injected.update_and_allocate(step)

@@ -1,0 +1,24 @@
+"""Low-rank adapters of a weight's direction, with its magnitude learned apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from robench_plugins.adaptations.lora import LoRA
+
+
+class DoRA(LoRA):
+    """LoRA on the direction of each weight row; its length m is a parameter: ``m (W + BA) / ||W + BA||``.
+
+    On the query, key and value projections of the vision tower. m starts at the row's length, B at zero, so that the
+    network starts as it was.
+
+    Source: Liu et al., "DoRA: weight-decomposed low-rank adaptation", ICML 2024, equation 5; no gradient passes
+    through the norm (section 4.3). As in peft, a row's length is that of an output's weights.
+    """
+
+    def config(self) -> Any:
+        """Return peft's configuration."""
+        config = super().config()
+        config.use_dora = True
+        return config

@@ -1,0 +1,44 @@
+"""Find the part of a network that an adaptation changes, and freeze the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from robench import PluginError
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def find_part(parts: Mapping[str, nn.Module], name: str) -> Any:
+    """Return the part called `name`.
+
+    Raises:
+        PluginError: The model names no such part.
+    """
+    if name not in parts:
+        found = f"only {', '.join(sorted(parts))}" if parts else "nothing to adapt"
+        raise PluginError(
+            f"this adaptation changes the part {name!r} of a model, and this one offers {found}; "
+            "use a model that has it, such as --model clip-tiny"
+        )
+    return parts[name]
+
+
+def train_only(network: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
+    """Freeze all of `network`, in place, except for `parameters`.
+
+    A batch norm that stays frozen keeps its running statistics and normalises by them, also in training mode:
+    otherwise training would change, unsaid, what is not to be changed.
+    """
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and not any(weight.requires_grad for weight in module.parameters()):
+            module.register_forward_pre_hook(_use_running_statistics)
+
+
+def _use_running_statistics(module: nn.Module, inputs: object) -> None:
+    module.eval()

@@ -1,0 +1,40 @@
+"""Learned vectors between random matrices that all layers share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft import VeraConfig, VeraModel
+from robench import Field, Params
+
+from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+
+
+class VeRAParams(Params):
+    """Parameters of vectors between random matrices."""
+
+    rank: int = Field(default=256, ge=1, description="rank of the frozen random matrices; costs rank values a layer")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before each adapter")
+
+
+class VeRA(PEFTAdaptation):
+    """Adds ``diag(b) B diag(d) A`` to the query, key and value projections of the vision tower, and trains b and d.
+
+    A and B are random, frozen, the same in all layers and the same in all runs: their seed is fixed, so they need not
+    be saved. b starts at zero, so that the network starts as it was.
+
+    Source: Kopiczko et al., "VeRA: vector-based random matrix adaptation", ICLR 2024, equation 2.
+    """
+
+    Params = VeRAParams
+    params: VeRAParams
+    method = VeraModel
+
+    def config(self) -> Any:
+        """Return peft's configuration."""
+        return VeraConfig(
+            r=self.params.rank,
+            vera_dropout=self.params.dropout,
+            target_modules=list(self.targets),
+            projection_prng_key=0,
+        )

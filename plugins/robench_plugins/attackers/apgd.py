@@ -1,0 +1,135 @@
+"""Auto-PGD on the cross-entropy and on the difference of logits ratio, from the authors' own code."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar, Literal
+
+import torch
+from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
+from robench import Attacker, Field, NormParams
+from torch import Tensor, nn
+
+from robench_plugins.attackers.classes import require_classes
+
+N_TARGETS = 9
+"""Target classes of the targeted attacks, of AutoAttack's standard version."""
+
+_LOGGER = logging.getLogger("robench.autoattack")
+# What it has to say, such as that gradients are zero, goes to whoever listens, and never to the terminal.
+_LOGGER.addHandler(logging.NullHandler())
+
+
+class APGDParams(NormParams):
+    """Parameters of APGD: the step size sets itself."""
+
+    steps: int = Field(default=100, ge=1, description="gradient steps, for each target class")
+
+
+class APGD(Attacker):
+    """PGD with momentum that halves its step size, and returns to the best point, when the loss stalls.
+
+    Returned is the point of highest loss, or where that is classified correctly and another point was not, that one; so
+    an image that withstands is still perturbed, which the original returns clean, and which matters on other networks.
+
+    Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
+    attacks", ICML 2020 (arXiv:2003.01690), algorithm 1, without restarts.
+    """
+
+    Params = APGDParams
+    params: APGDParams
+    loss: ClassVar[Literal["ce", "dlr"]]
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the points of highest loss.
+
+        Raises:
+            SpecError: The loss needs more classes than the network has.
+        """
+        if self.loss == "dlr":
+            require_classes(3, network, images, "apgd-dlr", "apgd-ce")
+        threat = self.threat(surrogate=False)
+        attack = APGDAttack(
+            network,
+            n_iter=self.params.steps,
+            norm=threat.norm,
+            eps=float(threat.eps),
+            loss=self.loss,
+            device=images.device,
+            logger=_LOGGER,
+        )
+        return _ascend(attack, images, labels)[0]
+
+
+class APGDCE(APGD):
+    """APGD on the cross-entropy."""
+
+    loss = "ce"
+
+
+class APGDDLR(APGD):
+    """APGD on the difference of logits ratio, which the scale of the logits does not change (equation 6)."""
+
+    loss = "dlr"
+
+
+class APGDT(Attacker):
+    """APGD on the targeted difference of logits ratio, for each of the up to 9 likeliest wrong classes in turn.
+
+    Source: Croce and Hein, ICML 2020 (arXiv:2003.01690), equation 7. As in APGD, an image that withstands every target
+    is returned where the loss was highest.
+    """
+
+    Params = APGDParams
+    params: APGDParams
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return for each image the first success, or else the point of highest loss.
+
+        Raises:
+            SpecError: The network has fewer than 4 classes.
+        """
+        n = require_classes(4, network, images, "apgd-t", "apgd-dlr (3 classes or more) or apgd-ce")
+        threat = self.threat(surrogate=False)
+        attack = APGDAttack_targeted(
+            network,
+            n_iter=self.params.steps,
+            norm=threat.norm,
+            eps=float(threat.eps),
+            device=images.device,
+            logger=_LOGGER,
+        )
+        targets = likeliest_wrong(network, images, labels)
+        found, highest = images.clone(), torch.full_like(labels, float("-inf"), dtype=images.dtype)
+        robust = torch.ones_like(labels, dtype=torch.bool)
+        for rank in range(min(N_TARGETS, n - 1)):
+            left = robust.nonzero().flatten()
+            if not len(left):
+                break
+            attack.y_target = targets[left, rank]
+            points, losses, fooled = _ascend(attack, images[left], labels[left])
+            better = fooled | (losses > highest[left])
+            found[left[better]], highest[left[better]] = points[better], losses[better]
+            robust[left[fooled]] = False
+        return found
+
+
+def likeliest_wrong(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the wrong classes of each image, ``(N, n_classes - 1)``, from the largest logit to the smallest."""
+    with torch.no_grad():
+        logits = network(images).scatter(1, labels[:, None], float("-inf"))
+    order: Tensor = logits.argsort(dim=1, descending=True)
+    return order[:, :-1]
+
+
+def _ascend(attack: APGDAttack, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Run once from a random start; return the images, their highest loss, and whether they fool.
+
+    Not through ``perturb``, which seeds torch anew for the whole process and drops the images that withstand.
+    """
+    attack.init_hyperparam(images)
+    with torch.no_grad():
+        best, correct, losses, fooling = attack.attack_single_run(images, labels)
+        lost = (attack.model(best).argmax(1) == labels) & ~correct.bool()
+        points = torch.where(lost.view(-1, 1, 1, 1), fooling, best)
+    return points, losses, ~correct.bool()

@@ -1,0 +1,73 @@
+"""AutoAttack: four attacks in turn, each on the images that withstood those before."""
+
+from __future__ import annotations
+
+import torch
+from robench import Attacker, Field, NormParams, Params
+from torch import Tensor, nn
+
+from robench_plugins.attackers.apgd import APGDCE, APGDDLR, APGDT
+from robench_plugins.attackers.classes import require_classes
+from robench_plugins.attackers.eight_bit import nearest_in_ball, predicted
+from robench_plugins.attackers.fab import FAB
+from robench_plugins.attackers.square import Square
+
+
+class AutoAttackParams(NormParams):
+    """Parameters of AutoAttack; other than the defaults it is no longer its standard version."""
+
+    steps: int = Field(default=100, ge=1, description="gradient steps of each attack and target class")
+    queries: int = Field(default=5000, ge=1, description="most queries of Square Attack for each image")
+
+
+class AutoAttack(Attacker):
+    """APGD-CE, APGD-T, FAB-T and Square Attack in turn: AutoAttack's standard version.
+
+    Up to 9 targets, or as many wrong classes as there are. The targeted ratio of APGD-T needs 4 classes: with 3,
+    APGD-DLR takes its place, and with 2, where the ratio does not exist, nothing. Success is judged on 8-bit images, as
+    the core does, so that rounding undoes none; an image that withstands all is returned as APGD-CE left it.
+
+    Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
+    attacks", ICML 2020 (arXiv:2003.01690), section 6, by the authors' own implementations of the four.
+    """
+
+    Params = AutoAttackParams
+    params: AutoAttackParams
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return for each image the first 8-bit success.
+
+        Raises:
+            SpecError: The network has a single class.
+        """
+        n = require_classes(2, network, images, "autoattack", "noise")
+        threat = self.threat(surrogate=False)
+        found, robust = images.clone(), torch.ones_like(labels, dtype=torch.bool)
+        for number, attack in enumerate(self.attacks(n)):
+            left = robust.nonzero().flatten()
+            if not len(left):
+                break
+            points = attack.perturb(network, images[left], labels[left])
+            points = nearest_in_ball(images[left], points, threat)
+            fooled = predicted(network, points) != labels[left]
+            kept = fooled | (number == 0)
+            found[left[kept]] = points[kept]
+            robust[left[fooled]] = False
+        return found
+
+    def attacks(self, n_classes: int) -> list[Attacker]:
+        """Return the attacks in order, for a network with `n_classes`."""
+        ball = {"norm": self.params.norm, "eps": self.params.eps}
+
+        def make(kind: type[Attacker], **settings: object) -> Attacker:
+            params: Params = kind.Params.read({**ball, **settings}, "autoattack")
+            return kind(params)
+
+        steps = self.params.steps
+        ratio = [APGDT] if n_classes >= 4 else [APGDDLR] if n_classes == 3 else []
+        return [
+            make(APGDCE, steps=steps),
+            *(make(kind, steps=steps) for kind in ratio),
+            make(FAB, steps=steps, targeted=True),
+            make(Square, queries=self.params.queries, rescale=False),
+        ]

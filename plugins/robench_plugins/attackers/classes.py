@@ -1,0 +1,25 @@
+"""How many classes a network tells apart, which some losses need to know."""
+
+from __future__ import annotations
+
+import torch
+from robench import SpecError
+from torch import Tensor, nn
+
+
+def n_classes(network: nn.Module, images: Tensor) -> int:
+    """Return the number of logits of `network`."""
+    with torch.no_grad():
+        return int(network(images[:1]).shape[1])
+
+
+def require_classes(least: int, network: nn.Module, images: Tensor, attack: str, instead: str) -> int:
+    """Return the number of classes, having checked that `attack` can work with it.
+
+    Raises:
+        SpecError: There are fewer than `least`.
+    """
+    n = n_classes(network, images)
+    if n < least:
+        raise SpecError(f"{attack} needs at least {least} classes (the network has {n}); use {instead} instead")
+    return n

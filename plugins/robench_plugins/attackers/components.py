@@ -1,0 +1,121 @@
+"""The attacks that come with robench, declared as data."""
+
+from __future__ import annotations
+
+from robench import Component
+
+from robench_plugins.attackers.torchattacks_list import UPSTREAM
+
+_HERE = "robench_plugins.attackers"
+_APGD = (
+    "Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, "
+    "ICML 2020 (arXiv:2003.01690)"
+)
+
+
+def _attack(name: str, target: str, summary: str, reference: str) -> Component:
+    return Component(kind="attacker", name=name, target=f"{_HERE}.{target}", summary=summary, reference=reference)
+
+
+ATTACKERS: list[Component] = [
+    _attack(
+        "fgsm",
+        "fgsm:FGSM",
+        "fast gradient (sign) method, Linf or L2; fgsm-MODEL takes gradients from a surrogate",
+        "Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015",
+    ),
+    _attack(
+        "pgd",
+        "pgd:PGD",
+        "projected gradient descent, Linf or L2; pgd-MODEL takes gradients from a surrogate",
+        "Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
+    ),
+    _attack(
+        "mi-fgsm",
+        "mi_fgsm:MIFGSM",
+        "iterated FGSM with momentum, for transfer",
+        "Dong et al., Boosting adversarial attacks with momentum, CVPR 2018 (arXiv:1710.06081)",
+    ),
+    _attack(
+        "ni-fgsm",
+        "mi_fgsm:NIFGSM",
+        "iterated FGSM with Nesterov momentum, for transfer",
+        "Lin et al., Nesterov accelerated gradient and scale invariance for adversarial attacks, ICLR 2020 "
+        "(arXiv:1908.06281)",
+    ),
+    _attack(
+        "di-fgsm",
+        "di_fgsm:DIFGSM",
+        "iterated FGSM on randomly resized images, for transfer",
+        "Xie et al., Improving transferability of adversarial examples with input diversity, CVPR 2019 "
+        "(arXiv:1803.06978)",
+    ),
+    _attack(
+        "ti-fgsm",
+        "ti_fgsm:TIFGSM",
+        "iterated FGSM with gradients averaged over translations, for transfer",
+        "Dong et al., Evading defenses to transferable adversarial examples by translation-invariant attacks, CVPR "
+        "2019 (arXiv:1904.02884)",
+    ),
+    _attack(
+        "vmi-fgsm",
+        "vmi_fgsm:VMIFGSM",
+        "iterated FGSM with momentum and variance tuning, for transfer",
+        "Wang and He, Enhancing the transferability of adversarial attacks through variance tuning, CVPR 2021 "
+        "(arXiv:2103.15571)",
+    ),
+    _attack(
+        "jitter",
+        "jitter:Jitter",
+        "PGD on a scaled and jittered softmax",
+        "Schwinn et al., Exploring misclassifications of robust neural networks to enhance adversarial attacks, 2021 "
+        "(arXiv:2105.10304)",
+    ),
+    _attack(
+        "cw",
+        "cw:CW",
+        "Carlini and Wagner's shortest L2 perturbation",
+        "Carlini and Wagner, Towards evaluating the robustness of neural networks, IEEE S&P 2017 (arXiv:1608.04644)",
+    ),
+    _attack(
+        "deepfool",
+        "deepfool:DeepFool",
+        "short L2 perturbation by linearisation",
+        "Moosavi-Dezfooli et al., DeepFool: a simple and accurate method to fool deep neural networks, CVPR 2016 "
+        "(arXiv:1511.04599)",
+    ),
+    _attack("apgd-ce", "apgd:APGDCE", "Auto-PGD on the cross-entropy, Linf or L2", _APGD),
+    _attack("apgd-dlr", "apgd:APGDDLR", "Auto-PGD on the difference of logits ratio, Linf or L2", _APGD),
+    _attack("apgd-t", "apgd:APGDT", "Auto-PGD on the targeted ratio, up to 9 targets, Linf or L2", _APGD),
+    _attack(
+        "fab",
+        "fab:FAB",
+        "fast adaptive boundary attack, Linf or L2",
+        "Croce and Hein, Minimally distorted adversarial examples with a fast adaptive boundary attack, ICML 2020 "
+        "(arXiv:1907.02044)",
+    ),
+    _attack(
+        "square",
+        "square:Square",
+        "random search over squares, 5,000 queries, no gradients, Linf or L2",
+        "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, ECCV "
+        "2020 (arXiv:1912.00049)",
+    ),
+    _attack(
+        "autoattack",
+        "autoattack:AutoAttack",
+        "APGD-CE, APGD-T, FAB-T and Square in turn (standard version), Linf or L2",
+        _APGD,
+    ),
+    _attack("noise", "noise:Noise", "random noise, Linf or L2: the control", "the control"),
+    *(
+        _attack(
+            f"torchattacks-{name.lower()}",
+            f"torchattacks_any:{name}",
+            f"torchattacks' {name}: {entry.summary}",
+            "Kim, Torchattacks: a PyTorch repository for adversarial attacks, 2020 (arXiv:2010.01950)"
+            + (f"; arXiv:{entry.arxiv}" if entry.arxiv else ""),
+        )
+        for name, entry in UPSTREAM.items()
+    ),
+]

@@ -1,0 +1,76 @@
+"""The attack of Carlini and Wagner."""
+
+from __future__ import annotations
+
+import torch
+from robench import Attacker, Field
+from torch import Tensor, nn
+
+from robench_plugins.attackers.eight_bit import shortest_fooling
+from robench_plugins.attackers.minimal import L2Params
+
+
+class CWParams(L2Params):
+    """Parameters of the attack; fewer steps than the paper's 20 times 10,000."""
+
+    steps: int = Field(default=200, ge=1, description="steps of Adam for each constant c")
+    search_steps: int = Field(default=5, ge=1, description="steps of the search for the constant c")
+    c: float = Field(default=0.1, gt=0, description="first weight of the logits against the squared length")
+    confidence: float = Field(default=0.0, ge=0, description="margin of the wrong class, kappa in the paper")
+    lr: float = Field(default=0.01, gt=0, description="learning rate of Adam")
+
+
+class CW(Attacker):
+    """The shortest L2 perturbation, by Adam on ``||delta||^2 + c * margin`` with a search for c.
+
+    Lengthened and cut to the radius as in DeepFool, see there: an image counts as broken only if an 8-bit image within
+    the radius fools.
+
+    Source: Carlini and Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017
+    (arXiv:1608.04644), section VI-A, untargeted. torchattacks' own version has no search for c, stops the whole batch
+    at once, takes the margin from zero instead of negative logits, and cannot move black and white pixels.
+    """
+
+    Params = CWParams
+    params: CWParams
+    norm = "L2"
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the shortest 8-bit images found that fool `network`."""
+        found = images.clone()
+        shortest = torch.full_like(labels, float("inf"), dtype=images.dtype)
+        c = torch.full_like(shortest, self.params.c)
+        lower, upper = torch.zeros_like(c), torch.full_like(c, float("inf"))
+        for _ in range(self.params.search_steps):
+            candidates, lengths = self._descend(network, images, labels, c)
+            shorter = lengths < shortest
+            found[shorter], shortest[shorter] = candidates[shorter], lengths[shorter]
+            succeeded = lengths.isfinite()
+            upper, lower = torch.where(succeeded, c, upper), torch.where(succeeded, lower, c)
+            c = torch.where(upper.isfinite(), (lower + upper) / 2, 10 * c)
+        return shortest_fooling(network, images, labels, found, self.threat(surrogate=False))
+
+    def _descend(self, network: nn.Module, images: Tensor, labels: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Minimise for fixed `c`; return the shortest fooling images and their squared lengths, infinite if none."""
+        found, shortest = images.clone(), torch.full_like(c, float("inf"))
+        # tanh reaches black and white at infinity only; the paper's code keeps the same distance from it.
+        w = torch.atanh((2 * images - 1) * 0.999999).requires_grad_()
+        optimizer = torch.optim.Adam([w], lr=self.params.lr)
+        for _ in range(self.params.steps):
+            candidates = (torch.tanh(w) + 1) / 2
+            lengths = (candidates - images).flatten(1).square().sum(1)
+            margins = _margins(network(candidates), labels)
+            with torch.no_grad():
+                shorter = (margins < 0) & (margins <= -self.params.confidence) & (lengths < shortest)
+                found[shorter], shortest[shorter] = candidates[shorter], lengths[shorter]
+            loss = (lengths + c * margins.clamp_min(-self.params.confidence)).sum()
+            (w.grad,) = torch.autograd.grad(loss, w)
+            optimizer.step()
+        return found, shortest
+
+
+def _margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return how far the logit of the label is above the largest other one."""
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], float("-inf"))
+    return own - others.amax(1)

@@ -1,0 +1,68 @@
+"""8-bit images within a ball: what an attack is judged by, so what it should look at when it chooses."""
+
+from __future__ import annotations
+
+import torch
+from robench import ThreatModel
+from torch import Tensor, nn
+
+N_LENGTHS = 12
+"""Lengths that are tried between that of a minimal perturbation and the radius."""
+
+
+def nearest_in_ball(images: Tensor, adversarial: Tensor, threat: ThreatModel) -> Tensor:
+    """Return 8-bit images, as float, near `adversarial` and within the ball around the 8-bit `images`.
+
+    Linf: rounded and clipped. L2: scaled to the ball, and scaled a little further where rounding to the nearest level
+    would lengthen the perturbation beyond it.
+    """
+    clean = (images * 255).round()
+    levels = adversarial.clamp(0, 1) * 255 - clean
+    if threat.norm == "Linf":
+        radius = int(threat.eps * 255)
+        change = levels.round().clamp(-radius, radius)
+    else:
+        limit = float(threat.eps * 255)
+        levels = levels * (limit / _norms(levels, "L2").clamp_min(1e-12)).clamp_max(1)
+        change = levels.trunc()
+        for shrink in (0.8, 0.9, 0.94, 0.96, 0.98, 0.99, 1.0):
+            rounded = (levels * shrink).round()
+            change = torch.where(_norms(rounded, "L2") <= limit, rounded, change)
+    return (clean + change) / 255
+
+
+def shortest_fooling(network: nn.Module, images: Tensor, labels: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
+    """Return for each image the shortest 8-bit image, along the perturbation `found`, that fools `network`.
+
+    A minimal perturbation often lies between the levels of 8-bit images, and rounding undoes it. The lengths tried rise
+    geometrically from its own to the radius; a perturbation longer than the radius is cut to it. Where none fools, the
+    image is at the radius.
+    """
+    change = found - images
+    own = _norms(change, threat.norm).clamp_min(1e-12)
+    radius = torch.full_like(own, float(threat.eps))
+    start = torch.minimum(own, radius)
+    best = images.clone()
+    fooled = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    for step in range(N_LENGTHS):
+        left = (~fooled).nonzero().flatten()
+        if not len(left):
+            break
+        length = start[left] * (radius[left] / start[left]) ** (step / (N_LENGTHS - 1))
+        candidates = nearest_in_ball(images[left], images[left] + change[left] * length / own[left], threat)
+        best[left] = candidates
+        fooled[left] = predicted(network, candidates) != labels[left]
+    return best
+
+
+def predicted(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the predicted classes ``(N,)``."""
+    with torch.no_grad():
+        classes: Tensor = network(images).argmax(dim=1)
+    return classes
+
+
+def _norms(change: Tensor, norm: str) -> Tensor:
+    order = float("inf") if norm == "Linf" else 2
+    lengths: Tensor = torch.linalg.vector_norm(change.flatten(1), ord=order, dim=1)
+    return lengths.view(-1, 1, 1, 1)

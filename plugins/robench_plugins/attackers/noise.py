@@ -1,0 +1,28 @@
+"""Random noise, the control."""
+
+from __future__ import annotations
+
+import torch
+from robench import Attacker, NormParams
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Noise(Attacker):
+    """Noise that knows nothing of the network: uniform in the ball in Linf, a random direction of full length in L2.
+
+    The control that every attack must beat. It asks no query; ``query`` is the knowledge that presumes least.
+    """
+
+    Params = NormParams
+    params: NormParams
+    knowledge = "query"
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return ``x + eps * u`` within ``[0, 1]``, with u uniform in ``[-1, 1]``, or uniform on the unit sphere."""
+        eps = float(self.threat(surrogate=False).eps)
+        if self.params.norm == "Linf":
+            direction = 2 * torch.rand_like(images) - 1
+        else:
+            direction = F.normalize(torch.randn_like(images).flatten(1)).view_as(images)
+        return (images + eps * direction).clamp(0, 1)

@@ -1,0 +1,26 @@
+"""torchattacks without its side effects: what every attack that comes from it is run through."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchattacks.attack import Attack
+
+
+def run(kind: type[Attack], network: nn.Module, images: Tensor, labels: Tensor, **settings: Any) -> Tensor:
+    """Return the adversarial images of the torchattacks class `kind`, silently and with `network` left alone.
+
+    ``forward``, unlike a call, does not switch the modes of the network. An image whose gradient is exactly zero gives
+    the attack no direction; torchattacks divides by its norm and returns NaN, for which the clean image stands here.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        attack = kind(network, **settings)
+        # It guesses the device from the weights of the network, which may have none.
+        attack.set_device(images.device)
+        adversarial: Tensor = attack.forward(images, labels).detach()
+    finite = adversarial.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
+    return torch.where(finite, adversarial, images)

@@ -1,0 +1,1 @@
+"""Training objectives: what is optimised, one half of a tuner."""

@@ -1,0 +1,29 @@
+"""CLIP's own loss, within a batch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from robench_plugins.objectives.contrastive import Contrastive
+
+
+class SymmetricContrastive(Contrastive):
+    """Tells the images of a batch apart by their prompts, and the prompts by their images.
+
+    The mean of two cross-entropies of the scaled cosines ``(N, N)`` of images and the prompts of their classes, over
+    rows and over columns. Images of one class share a prompt, so the targets are uniform over them; where all
+    classes differ this is CLIP's loss. Each image of a class that the batch
+    has n images of adds log n, which no network can remove.
+
+    Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
+    figure 3; targets of Yang et al., "Unified contrastive learning in image-text-label space", CVPR 2022, section
+    3.2. Deviation: texts are the prompts of the classes, not captions.
+    """
+
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean of both directions."""
+        logits = temperature * cosines[:, labels]
+        same = (labels[:, None] == labels).float()
+        targets = same / same.sum(dim=1, keepdim=True)
+        return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2

@@ -1,0 +1,60 @@
+"""Contrastive loss corrected for false negatives."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from robench import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from robench_plugins.objectives.contrastive import Contrastive
+from robench_plugins.objectives.mixed import MixedParams
+
+
+class DebiasedParams(MixedParams):
+    """The correction."""
+
+    tau_plus: float = Field(default=0.1, ge=0, lt=1, description="assumed share of false negatives; 0 corrects none")
+    temperature: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="divisor t of the cosine, such as 0.07; the network's own, 1 / exp(logit_scale), if not given",
+    )
+
+
+class Debiased(Contrastive):
+    """Tells each image's prompt from those of the other images, of which a share names the same class.
+
+    ``-log(p / (p + N g))`` with ``p = exp(cos(x, x+) / t)`` of the image and the prompt of its class, N other
+    images in the batch, and ``g = max((mean_i exp(cos(x, u_i) / t) - tau_plus p) / (1 - tau_plus), exp(-1 / t))``
+    over their prompts u. Labels choose prompts only: which of the u are false negatives is not looked up. With
+    ``tau_plus=0`` it is InfoNCE over the batch. A batch of one image has no negatives and a loss of 0.
+
+    Source: Chuang et al., "Debiased contrastive learning", NeurIPS 2020, section 4 (M = 1). Deviation: the
+    positive is a prompt, not another view of the image, and negatives are prompts.
+    """
+
+    Params = DebiasedParams
+    params: DebiasedParams
+
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over images; computed from logarithms, as ``exp(1 / t)`` overflows for t = 1/100."""
+        tau, given = self.params.tau_plus, self.params.temperature
+        scale = temperature if given is None else temperature.new_tensor(1 / given)
+        logits = scale * cosines[:, labels]
+        n_negatives = len(logits) - 1
+        if n_negatives == 0:
+            return 0 * logits.sum()
+        positives = logits.diagonal()
+        own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        negatives = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
+        # log(N tau p / sum): from 0 on nothing is left of the negatives, and the clamp decides.
+        removed = positives - negatives + logits.new_tensor(tau * n_negatives).log()
+        clamped = removed > -torch.finfo(removed.dtype).eps
+        remaining = (-torch.expm1(removed.masked_fill(clamped, -1))).log()
+        estimate = (negatives + remaining - math.log1p(-tau)).masked_fill(clamped, -torch.inf)
+        n_g = torch.maximum(estimate, math.log(n_negatives) - scale)
+        return F.softplus(n_g - positives).mean()

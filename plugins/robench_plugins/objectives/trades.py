@@ -1,0 +1,66 @@
+"""Accuracy on clean images traded for stability around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from robench import Field, Objective, Params
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TRADESParams(Params):
+    """The exchange rate."""
+
+    beta: float = Field(default=6.0, ge=0, description="weight of the divergence, 1/lambda in the paper")
+
+
+class TRADES(Objective):
+    """``CE(f(x), y) + beta * KL(f(x) || f(x'))``, averaged over the batch, on any classifier.
+
+    At the clean images the divergence starts from 0 with a gradient of 0, so a white-box adversary needs a random
+    start, as PGD has.
+
+    Source: Zhang et al., "Theoretically principled trade-off between robustness and accuracy", ICML 2019, eq. 5, with
+    the Kullback-Leibler divergence of the authors' code, in which gradients pass through both predictions.
+    """
+
+    Params = TRADESParams
+    params: TRADESParams
+
+    def loss(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
+        """Return the sum of both terms; with ``beta=0`` adversarial images do not enter the network."""
+        logits = network(clean).float()
+        loss = F.cross_entropy(logits, labels)
+        if self.params.beta == 0:
+            return loss
+        return loss + self.params.beta * divergence(logits, network(adversarial).float()).mean()
+
+    def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the divergence of each image from the clean prediction, the paper's inner maximisation."""
+        reference = _predict(network, clean)
+
+        def from_clean(images: Tensor) -> Tensor:
+            return divergence(reference, network(images).float())
+
+        return from_clean
+
+
+def divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """Return ``KL(softmax(logits) || softmax(others))`` of each row, ``(N,)``, in nats."""
+    terms = F.kl_div(others.log_softmax(dim=1), logits.log_softmax(dim=1), reduction="none", log_target=True)
+    return terms.sum(dim=1)
+
+
+def _predict(network: nn.Module, images: Tensor) -> Tensor:
+    """Return logits without gradients and in evaluation mode, as an attack sees them; modes stay as they were."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        with torch.no_grad():
+            logits: Tensor = network(images).float()
+        return logits
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,77 @@
+"""Plain tables of text, for a terminal or as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+FORMATS = ("table", "markdown", "json")
+NOTHING = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """A column's name, and what its figures rest on, such as ``("Linf 8/255", "transfer", "n=1000")``."""
+
+    label: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.label} ({', '.join(self.details)})" if self.details else self.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Cells under headings; the first column names the rows. ``notes`` are lines above the table."""
+
+    title: str
+    notes: tuple[str, ...]
+    headings: tuple[Heading, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def to_rich(self) -> RichTable:
+        """Return a table for a terminal; long labels of columns move to a legend above it."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        legend = [str(heading) for heading in self.headings if ":" in heading.label]
+        view = RichTable(
+            title=Text("\n".join([self.title, *self.notes, *legend])),
+            title_justify="left",
+            title_style="",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+        )
+        for number, heading in enumerate(self.headings):
+            short = heading.label.partition(":")[0]
+            header = Text("\n".join([short, *heading.details]))
+            if number == 0:
+                view.add_column(header, overflow="fold", style="bold")
+            else:
+                view.add_column(header, justify="right")
+        for row in self.rows:
+            view.add_row(*map(Text, row))
+        return view
+
+    def to_markdown(self) -> str:
+        """Return a GitHub table under a line with its title and one with its notes."""
+        from tabulate import tabulate
+
+        table = tabulate(
+            self.rows,
+            headers=[str(heading) for heading in self.headings],
+            tablefmt="github",
+            disable_numparse=True,
+            colalign=("left", *["right"] * (len(self.headings) - 1)),
+        )
+        return "\n\n".join(part for part in (f"**{self.title}**", "\n".join(self.notes), table) if part)
+
+
+def duration(seconds: float | None) -> str:
+    """Return `seconds` as ``h:mm:ss``."""
+    return "unknown" if seconds is None else str(timedelta(seconds=round(seconds)))

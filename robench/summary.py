@@ -1,0 +1,213 @@
+"""A sweep's result: one line a row, the mean over seeds and the deviation; a pure function of records."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from robench.grid import NOTHING, Grid, Heading
+from robench.leaderboard import Measured, measurements
+from robench.provenance import attack_label
+from robench.records import RunResult, Score
+from robench.sweep import Job, Published, Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What one column of figures measures; figures on other images or surrogate weights stand in another column.
+
+    Attributes:
+        dataset: The scored dataset, as typed.
+        attack: The attack as typed; empty for clean accuracy.
+        threat: Its threat model.
+        images: Fingerprint of the clean images.
+        surrogate: Fingerprint of the surrogate's weights; empty if there is none.
+    """
+
+    dataset: str
+    split: str
+    attack: str
+    threat: str
+    n: int
+    images: str
+    surrogate: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Accuracy in percent over seeds; ``deviation`` is the sample standard deviation, None for one seed.
+
+    ``values`` are the accuracies by seed.
+    """
+
+    mean: float
+    deviation: float | None
+    values: dict[int, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a sweep over its recorded seeds; ``figures`` follow the columns, None where not measured."""
+
+    name: str
+    figures: tuple[Figure | None, ...]
+    published: Published
+    trainable_parameters: int | None
+    seconds: float | None
+    run_ids: dict[int, str]
+    recorded: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A sweep's rows in the order of its definition."""
+
+    title: str
+    note: str
+    seeds: tuple[int, ...]
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+
+def summarise(sweep: Sweep, jobs: Iterable[Job], completed: Mapping[str, RunResult]) -> Summary:
+    """Average the records of each row over its seeds.
+
+    Args:
+        completed: Completed records by the hash of their spec, as of :func:`robench.sweep.latest_completed`.
+    """
+    planned = list(jobs)
+    found = {
+        row.name: {
+            job.seed: completed[job.run_id] for job in planned if job.row == row.name and job.run_id in completed
+        }
+        for row in sweep.rows
+    }
+    scores = {name: {seed: _scores(record) for seed, record in records.items()} for name, records in found.items()}
+    columns = tuple(
+        dict.fromkeys(column for by_seed in scores.values() for scored in by_seed.values() for column in scored)
+    )
+    lines = []
+    for row in sweep.rows:
+        records = found[row.name]
+        tuned = [record.tuning.trainable_parameters for record in records.values() if record.tuning]
+        lines.append(
+            Line(
+                name=row.name,
+                figures=tuple(_figure(scores[row.name], column) for column in columns),
+                published=row.published,
+                trainable_parameters=max(tuned, default=None),
+                seconds=mean(record.seconds["total"] for record in records.values()) if records else None,
+                run_ids={job.seed: job.run_id for job in planned if job.row == row.name},
+                recorded=tuple(records),
+            )
+        )
+    return Summary(title=sweep.title, note=sweep.note, seeds=sweep.seeds, columns=columns, lines=tuple(lines))
+
+
+def _scores(record: RunResult) -> dict[Column, float]:
+    """Return all accuracies of a record in percent, clean ones before attacks."""
+    return {column: 100 * score.accuracy for measured in measurements(record) for column, score in _columns(measured)}
+
+
+def _columns(measured: Measured) -> list[tuple[Column, Score]]:
+    spec = measured.record.spec
+    clean = Column(
+        dataset=measured.dataset.label,
+        split=spec.split,
+        attack="",
+        threat="",
+        n=measured.clean.n,
+        images=measured.data.test_fingerprint,
+        surrogate="",
+    )
+    attacked: list[tuple[Column, Score]] = [
+        (
+            dataclasses.replace(
+                clean,
+                attack=attack_label(score.label, score.n, spec.test_size),
+                threat=f"{score.norm} {score.eps} {score.knowledge}",
+                n=score.n,
+                surrogate=score.surrogate.fingerprint if score.surrogate else "",
+            ),
+            score,
+        )
+        for score in measured.attacks
+    ]
+    return [(clean, measured.clean), *attacked]
+
+
+def _figure(by_seed: Mapping[int, Mapping[Column, float]], column: Column) -> Figure | None:
+    values = {seed: scored[column] for seed, scored in by_seed.items() if column in scored}
+    if not values:
+        return None
+    deviation = stdev(values.values()) if len(values) > 1 else None
+    return Figure(mean=mean(values.values()), deviation=deviation, values=values)
+
+
+def summary_grid(summary: Summary) -> Grid:
+    """Return the summary for a person to read, accuracies in percent."""
+    published = [
+        (Heading(label=f"{what}, published", details=("%",)), [getattr(line.published, what) for line in summary.lines])
+        for what in ("clean", "adversarial")
+    ]
+    published = [(heading, values) for heading, values in published if any(value is not None for value in values)]
+    rows = []
+    for number, line in enumerate(summary.lines):
+        figures = [_cell(figure, len(line.recorded)) for figure in line.figures]
+        reported = [NOTHING if values[number] is None else f"{values[number]:.2f}" for _, values in published]
+        seeds = f"{len(line.recorded)} of {len(line.run_ids)}" if line.recorded else "missing"
+        trained = NOTHING if line.trainable_parameters is None else f"{line.trainable_parameters:,}"
+        seconds = NOTHING if line.seconds is None else f"{line.seconds:,.0f}"
+        rows.append((line.name, *figures, *reported, trained, seconds, seeds))
+    several = any(figure and figure.deviation is not None for line in summary.lines for figure in line.figures)
+    spread = "mean ± standard deviation over seeds" if several else "one seed, no deviation"
+    return Grid(
+        title=summary.title,
+        notes=(*((summary.note,) if summary.note else ()), f"Accuracy in percent, {spread}; seconds: mean."),
+        headings=(
+            Heading(label="row"),
+            *_headings(summary.columns),
+            *(heading for heading, _ in published),
+            Heading(label="trained"),
+            Heading(label="seconds"),
+            Heading(label="seeds"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _headings(columns: Sequence[Column]) -> list[Heading]:
+    """Name each column by what sets it apart: dataset, split, images and surrogate only where these differ."""
+    one_dataset = len({(column.dataset, column.split) for column in columns}) == 1
+    details = [
+        (*((column.threat,) if column.threat else ()), f"n={column.n}")
+        + (() if one_dataset else (f"{column.dataset} {column.split}",))
+        for column in columns
+    ]
+    plain = [Heading(label=c.attack or "clean", details=found) for c, found in zip(columns, details, strict=True)]
+    return [
+        heading
+        if plain.count(heading) == 1
+        else Heading(
+            label=heading.label, details=(*heading.details, f"images {c.images[:8]}", f"surrogate {c.surrogate[:8]}")
+        )
+        for heading, c in zip(plain, columns, strict=True)
+    ]
+
+
+def _cell(figure: Figure | None, n_recorded: int) -> str:
+    if figure is None:
+        return NOTHING
+    spread = "" if figure.deviation is None else f" ± {figure.deviation:.1f}"
+    part = "" if len(figure.values) == n_recorded else f" ({len(figure.values)} seeds)"
+    return f"{figure.mean:.1f}{spread}{part}"
+
+
+def summary_json(summary: Summary) -> str:
+    """Return the summary as JSON, every figure in full."""
+    lines = [{**vars(line), "published": line.published.model_dump()} for line in summary.lines]
+    content = {**vars(summary), "lines": lines}
+    return json.dumps(content, indent=1, default=dataclasses.asdict)

@@ -1,0 +1,143 @@
+"""Run a sweep: whatever is missing, in this process or several, whatever becomes of single runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from robench.device import resolve_device
+from robench.grid import duration
+from robench.records import RunResult
+from robench.registry import Registry, discover
+from robench.runner import run
+from robench.spec import Request, plan
+from robench.store import Store
+from robench.sweep import Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where runs take place, all of it text and paths, so that it reaches another process."""
+
+    results: Path
+    cache_dir: Path
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one run ended: with a record, or with a line that says why not."""
+
+    row: str
+    seed: int
+    result: RunResult | None = None
+    error: str = ""
+
+
+Work = Callable[[Request, Bench, int], RunResult]
+"""What carries out a run in a process of its own with a number of threads: a function that pickles by name."""
+
+
+def run_sweep(
+    jobs: Sequence[Job],
+    bench: Bench,
+    *,
+    registry: Registry,
+    processes: int = 1,
+    report: Callable[[str], None],
+    work: Work | None = None,
+) -> list[Outcome]:
+    """Carry out `jobs` and return how each ended, in the order they ended.
+
+    A run that fails is reported and the rest goes on. On Ctrl-C nothing new is started, and runs under way in other
+    processes save their record first.
+
+    Args:
+        registry: The components of this process; other processes discover their own.
+        processes: How many runs at a time, which share the CPU's threads. One run a time stays in this process.
+        report: Hears one line a run.
+        work: For tests, in place of :func:`carry_out_alone`.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        DataError: The folder of results cannot be written.
+        SpecError: No such device on this machine.
+    """
+    Store(bench.results).prepare()
+    resolve_device(bench.device)
+    start = time.monotonic()
+    outcomes: list[Outcome] = []
+    if processes == 1:
+        ended = (_attempt(job, lambda request: carry_out(registry, request, bench)) for job in jobs)
+    else:
+        ended = _side_by_side(jobs, bench, processes, work or carry_out_alone)
+    for outcome in ended:
+        outcomes.append(outcome)
+        remaining = (time.monotonic() - start) / len(outcomes) * (len(jobs) - len(outcomes))
+        report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
+    return outcomes
+
+
+def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
+    """Carry out one run in this process, or return its record if another sweep has made it meanwhile."""
+    planned = plan(registry, request)
+    store = Store(bench.results)
+    return store.completed(planned.spec.run_id()) or run(
+        registry,
+        planned,
+        device=resolve_device(bench.device),
+        cache_dir=bench.cache_dir,
+        save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
+    )
+
+
+def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:
+    """Carry out one run in a process that does nothing else."""
+    torch.set_num_threads(threads)
+    return carry_out(discover(), request, bench)
+
+
+def describe(outcome: Outcome) -> str:
+    """Return one line: the figures of a run in percent and its time, or why it failed."""
+    name = f"{outcome.row}, seed {outcome.seed}"
+    result = outcome.result
+    if result is None or result.clean is None:
+        return f"{name}: failed: {outcome.error}"
+    adversarial = ", ".join(f"{100 * score.accuracy:.1f}" for score in result.attacks) or "not measured"
+    clean = f"clean {100 * result.clean.accuracy:.1f}"
+    return f"{name}: {clean}, adversarial {adversarial}, {result.seconds['total']:.0f} s"
+
+
+def _attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
+    try:
+        return Outcome(row=job.row, seed=job.seed, result=work(job.request))
+    except Exception as error:  # one failed run, be it a plugin's bug, does not stop the rest
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return Outcome(row=job.row, seed=job.seed, error=message)
+
+
+def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Iterator[Outcome]:
+    threads = max(1, torch.get_num_threads() // processes)
+
+    def alone(request: Request) -> RunResult:
+        # A pool of one for each run: a process that dies, say for want of memory, takes no other run with it.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            try:
+                return process.submit(work, request, bench, threads).result()
+            except BrokenProcessPool:
+                raise RuntimeError("its process died; out of memory? Try fewer --jobs") from None
+
+    with ThreadPoolExecutor(processes) as pool:
+        waiting = [pool.submit(_attempt, job, alone) for job in jobs]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
