@@ -144,7 +144,7 @@ class ImageTextNetwork(Protocol):
         """Return unit embeddings ``(N, D)`` of images in ``[0, 1]``."""
 
     def class_embeddings(self) -> Tensor:
-        """Return unit embeddings ``(n_classes, D)`` of the class prompts."""
+        """Return the embeddings ``(n_classes, D)`` of the class prompts, unit vectors unless a tuner trains them."""
 
     def temperature(self) -> Tensor:
         """Return the factor on the cosine, ``exp(logit_scale)``, a scalar."""

@@ -209,7 +209,10 @@ class _Training:
             adversarial = task.adversary(indices, clean, labels, score)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             loss = self.objective.loss(self.network, clean, adversarial, labels)
-        return loss + self.adaptation.penalty(self.network)
+        loss = loss + self.adaptation.penalty(self.network)
+        if not loss.requires_grad:
+            raise PluginError("the objective depends on nothing that the adaptation trains, so nothing can be learned")
+        return loss
 
     def _report(self, detail: str = "") -> None:
         total = self.params.epochs * len(self.task.train)

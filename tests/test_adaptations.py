@@ -500,7 +500,7 @@ def test_merging_changes_no_logit_and_no_trained_value(name: str, network: CLIPN
     learned = adapter_state(network)
     merged = copy.deepcopy(network)
     adaptation.merge(merged)
-    torch.testing.assert_close(logits(merged), single, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(logits(merged), single, atol=1e-5, rtol=1e-6)
     assert all(torch.equal(value, learned[key]) for key, value in adapter_state(merged).items())
     network.double()
     exact = logits(network)
@@ -541,7 +541,7 @@ def test_what_was_trained_can_be_saved_and_loaded(
     load_adapter(fresh, state)
     assert torch.equal(logits(fresh), logits(network))
     adaptation.merge(fresh)
-    torch.testing.assert_close(logits(fresh), logits(network), atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(logits(fresh), logits(network), atol=1e-5, rtol=1e-6)
 
 
 def test_an_adapter_file_is_never_overwritten(network: CLIPNetwork, tmp_path: Path) -> None:

@@ -183,6 +183,20 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
         fit(make(), adversary=lambda indices, images, labels, score: images * torch.nan)
 
 
+def test_an_objective_that_the_adaptation_cannot_serve_is_an_error() -> None:
+    class Blind(Likely):
+        def loss(self, network: Any, clean: Any, adversarial: Any, labels: Any) -> Any:
+            return clean.mean()
+
+    class Free(Shift):
+        def penalty(self, network: Any) -> float:
+            return 0.0
+
+    kind = product("free+blind", Free, Blind)
+    with pytest.raises(PluginError, match="depends on nothing that the adaptation trains"):
+        fit(kind(kind.Params.read({}, "x")))  # type: ignore[arg-type]
+
+
 def test_without_an_adversary_the_adversarial_images_are_the_clean_ones() -> None:
     seen: list[bool] = []
 

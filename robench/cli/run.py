@@ -88,6 +88,8 @@ def run(
     planned = plan(registry, Request(**request))
     if save_adapter is not None and planned.spec.train_size is None:
         raise SpecError(f"--save-adapter {save_adapter}: tuner {planned.spec.tuner.name!r} trains nothing here")
+    if save_adapter is not None and not save_adapter.absolute().parent.is_dir():
+        raise SpecError(f"--save-adapter {save_adapter}: there is no folder {save_adapter.parent}")
     if save_adapter is not None and save_adapter.exists():
         raise SpecError(f"--save-adapter {save_adapter}: the file exists and is not overwritten")
     store = Store(results)

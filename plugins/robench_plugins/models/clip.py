@@ -60,8 +60,8 @@ class CLIPNetwork(nn.Module):
         return F.normalize(features, dim=-1)
 
     def class_embeddings(self) -> Tensor:
-        """Return unit embeddings ``(n_classes, D)``."""
-        return F.normalize(self.head.weight, dim=-1)
+        """Return the embeddings ``(n_classes, D)`` that the logits use; unit vectors unless a tuner trained them."""
+        return self.head.weight
 
     def temperature(self) -> Tensor:
         """Return ``exp(logit_scale)``, a scalar."""

@@ -13,8 +13,8 @@ class SymmetricContrastive(Contrastive):
 
     The mean of two cross-entropies of the scaled cosines ``(N, N)`` of images and the prompts of their classes, over
     rows and over columns. Images of one class share a prompt, so the targets are uniform over them; where all
-    classes differ this is CLIP's loss. Each image of a class that the batch
-    has n images of adds log n, which no network can remove.
+    classes differ this is CLIP's loss. Each image of a class of which the batch has n adds log n that no network can
+    remove.
 
     Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
     figure 3; targets of Yang et al., "Unified contrastive learning in image-text-label space", CVPR 2022, section
