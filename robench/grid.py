@@ -11,14 +11,20 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "markdown", "json")
 NOTHING = "-"
+NAME_WIDTH = 10
+"""Characters that names of rows keep in a narrow terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """A column's name, and what its figures rest on, such as ``("Linf 8/255", "transfer", "n=1000")``."""
+    """A column's name, and what its figures rest on, such as ``("Linf 8/255", "transfer", "n=1000")``.
+
+    In a terminal, which is narrow, the cells of a ``minor`` column stand under the name of their row.
+    """
 
     label: str
     details: tuple[str, ...] = ()
+    minor: bool = False
 
     def __str__(self) -> str:
         return f"{self.label} ({', '.join(self.details)})" if self.details else self.label
@@ -46,16 +52,23 @@ class Grid:
             title_style="",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
+            collapse_padding=True,
         )
-        for number, heading in enumerate(self.headings):
-            short = heading.label.partition(":")[0]
-            header = Text("\n".join([short, *heading.details]))
-            if number == 0:
-                view.add_column(header, overflow="fold", style="bold")
-            else:
-                view.add_column(header, justify="right")
-        for row in self.rows:
-            view.add_row(*map(Text, row))
+        first, *others = self.headings
+        longest = max((len(row[0]) for row in self.rows), default=0)
+        view.add_column(first.label, min_width=min(longest, NAME_WIDTH), overflow="fold")
+        for heading in others:
+            if not heading.minor:
+                short = heading.label.partition(":")[0]
+                view.add_column(Text("\n".join([short, *heading.details])), justify="right", overflow="fold")
+        for name, *cells in self.rows:
+            pairs = list(zip(others, cells, strict=True))
+            below = ", ".join(f"{cell} {heading.label}" for heading, cell in pairs if heading.minor and cell != NOTHING)
+            # What follows a sign goes on a line of its own, which keeps many columns within a terminal's width.
+            shown = [
+                Text(cell.replace(" ± ", "\n± ").replace(" + ", "\n+ ")) for heading, cell in pairs if not heading.minor
+            ]
+            view.add_row(Text.assemble((name, "bold"), *([f"\n{below}"] if below else [])), *shown)
         return view
 
     def to_markdown(self) -> str:

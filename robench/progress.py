@@ -48,6 +48,13 @@ class ProgressBars:
         self._bars.stop()
 
     @hookimpl
+    def robench_run_started(self) -> None:
+        """Clear the bars of the run before."""
+        for task in self._tasks.values():
+            self._bars.remove_task(task)
+        self._tasks.clear()
+
+    @hookimpl
     def robench_run_progress(self, progress: Progress) -> None:
         """Move the bar of a stage."""
         if progress.stage not in self._tasks:

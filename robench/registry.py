@@ -45,9 +45,13 @@ class Resolved:
     @property
     def label(self) -> str:
         """The name and the parameters that differ from the component's defaults, in order of declaration."""
-        baseline = type(self.params).read(dict(self.component.defaults), self.component.name).as_dict()
+        values, fields = self.params.as_dict(), type(self.params).model_fields
+        defaults = dict(self.component.defaults)
+        required = {key for key, field in fields.items() if field.is_required() and key not in defaults}
+        filled = {**defaults, **{key: values[key] for key in required}}
+        baseline = type(self.params).read(filled, self.component.name).as_dict()
         given = self.params.model_fields_set
-        changed = [f"{k}={v}" for k, v in self.params.as_dict().items() if k in given and v != baseline[k]]
+        changed = [f"{k}={v}" for k, v in values.items() if k in required or (k in given and v != baseline[k])]
         return self.name + (":" + ",".join(changed) if changed else "")
 
     def build(self) -> Any:

@@ -14,6 +14,8 @@ from robench.provenance import attack_label
 from robench.records import RunResult, Score
 from robench.sweep import Job, Published, Sweep
 
+READING = "Accuracy in percent: mean over seeds ± sample standard deviation, without one for a single seed."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -22,7 +24,7 @@ class Column:
     Attributes:
         dataset: The scored dataset, as typed.
         attack: The attack as typed; empty for clean accuracy.
-        threat: Its threat model.
+        threat: Its ball and what it knows, such as ``("Linf 8/255", "transfer")``; empty for clean accuracy.
         images: Fingerprint of the clean images.
         surrogate: Fingerprint of the surrogate's weights; empty if there is none.
     """
@@ -30,7 +32,7 @@ class Column:
     dataset: str
     split: str
     attack: str
-    threat: str
+    threat: tuple[str, ...]
     n: int
     images: str
     surrogate: str
@@ -79,12 +81,10 @@ def summarise(sweep: Sweep, jobs: Iterable[Job], completed: Mapping[str, RunResu
         completed: Completed records by the hash of their spec, as of :func:`robench.sweep.latest_completed`.
     """
     planned = list(jobs)
-    found = {
-        row.name: {
-            job.seed: completed[job.run_id] for job in planned if job.row == row.name and job.run_id in completed
-        }
-        for row in sweep.rows
-    }
+    found: dict[str, dict[int, RunResult]] = {row.name: {} for row in sweep.rows}
+    for job in planned:
+        if job.run_id in completed:
+            found[job.row][job.seed] = completed[job.run_id]
     scores = {name: {seed: _scores(record) for seed, record in records.items()} for name, records in found.items()}
     columns = tuple(
         dict.fromkeys(column for by_seed in scores.values() for scored in by_seed.values() for column in scored)
@@ -118,7 +118,7 @@ def _columns(measured: Measured) -> list[tuple[Column, Score]]:
         dataset=measured.dataset.label,
         split=spec.split,
         attack="",
-        threat="",
+        threat=(),
         n=measured.clean.n,
         images=measured.data.test_fingerprint,
         surrogate="",
@@ -128,7 +128,7 @@ def _columns(measured: Measured) -> list[tuple[Column, Score]]:
             dataclasses.replace(
                 clean,
                 attack=attack_label(score.label, score.n, spec.test_size),
-                threat=f"{score.norm} {score.eps} {score.knowledge}",
+                threat=(f"{score.norm} {score.eps}", score.knowledge),
                 n=score.n,
                 surrogate=score.surrogate.fingerprint if score.surrogate else "",
             ),
@@ -150,30 +150,28 @@ def _figure(by_seed: Mapping[int, Mapping[Column, float]], column: Column) -> Fi
 def summary_grid(summary: Summary) -> Grid:
     """Return the summary for a person to read, accuracies in percent."""
     published = [
-        (Heading(label=f"{what}, published", details=("%",)), [getattr(line.published, what) for line in summary.lines])
-        for what in ("clean", "adversarial")
+        (Heading(label=label, details=("published",)), [getattr(line.published, what) for line in summary.lines])
+        for what, label in (("clean", "clean"), ("adversarial", "attacked"))
     ]
     published = [(heading, values) for heading, values in published if any(value is not None for value in values)]
     rows = []
     for number, line in enumerate(summary.lines):
-        figures = [_cell(figure, len(line.recorded)) for figure in line.figures]
+        figures = [_cell(figure, len(line.recorded)) if line.recorded else "missing" for figure in line.figures]
         reported = [NOTHING if values[number] is None else f"{values[number]:.2f}" for _, values in published]
-        seeds = f"{len(line.recorded)} of {len(line.run_ids)}" if line.recorded else "missing"
+        seeds = f"{len(line.recorded)} of {len(line.run_ids)}"
         trained = NOTHING if line.trainable_parameters is None else f"{line.trainable_parameters:,}"
         seconds = NOTHING if line.seconds is None else f"{line.seconds:,.0f}"
         rows.append((line.name, *figures, *reported, trained, seconds, seeds))
-    several = any(figure and figure.deviation is not None for line in summary.lines for figure in line.figures)
-    spread = "mean ± standard deviation over seeds" if several else "one seed, no deviation"
     return Grid(
         title=summary.title,
-        notes=(*((summary.note,) if summary.note else ()), f"Accuracy in percent, {spread}; seconds: mean."),
+        notes=(*((summary.note,) if summary.note else ()), READING),
         headings=(
             Heading(label="row"),
             *_headings(summary.columns),
             *(heading for heading, _ in published),
-            Heading(label="trained"),
-            Heading(label="seconds"),
-            Heading(label="seeds"),
+            Heading(label="trained", minor=True),
+            Heading(label="seconds", minor=True),
+            Heading(label="seeds", minor=True),
         ),
         rows=tuple(rows),
     )
@@ -183,19 +181,19 @@ def _headings(columns: Sequence[Column]) -> list[Heading]:
     """Name each column by what sets it apart: dataset, split, images and surrogate only where these differ."""
     one_dataset = len({(column.dataset, column.split) for column in columns}) == 1
     details = [
-        (*((column.threat,) if column.threat else ()), f"n={column.n}")
-        + (() if one_dataset else (f"{column.dataset} {column.split}",))
+        (*column.threat, f"n={column.n}") + (() if one_dataset else (f"{column.dataset} {column.split}",))
         for column in columns
     ]
     plain = [Heading(label=c.attack or "clean", details=found) for c, found in zip(columns, details, strict=True)]
     return [
-        heading
-        if plain.count(heading) == 1
-        else Heading(
-            label=heading.label, details=(*heading.details, f"images {c.images[:8]}", f"surrogate {c.surrogate[:8]}")
-        )
+        heading if plain.count(heading) == 1 else dataclasses.replace(heading, details=(*heading.details, *_source(c)))
         for heading, c in zip(plain, columns, strict=True)
     ]
+
+
+def _source(column: Column) -> tuple[str, ...]:
+    images = f"images {column.images[:8]}"
+    return (images, f"surrogate {column.surrogate[:8]}") if column.surrogate else (images,)
 
 
 def _cell(figure: Figure | None, n_recorded: int) -> str:

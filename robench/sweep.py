@@ -30,7 +30,7 @@ class Published(_Part):
 
 
 class _File(_Part):
-    title: str = Field(min_length=1)
+    title: str = Field(pattern=r"^[^\n]+$")
     note: str = ""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     common: dict[str, Any] = {}
@@ -152,7 +152,9 @@ def _read(model: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise SpecError(f"{where}: unknown key {key!r}{nearest(key, Published.model_fields)}") from None
+            raise SpecError(
+                f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), Published.model_fields)}"
+            ) from None
         got = "" if first["type"] == "missing" else f" (got {first['input']!r})"
         raise SpecError(f"{where}: {key}: {first['msg']}{got}") from None
 

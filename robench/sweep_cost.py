@@ -114,9 +114,9 @@ def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
         headings=(
             Heading(label="row"),
             *(Heading(label=f"seed {seed}") for seed in sweep.seeds),
-            Heading(label="training", details=("images x epochs",)),
-            Heading(label="attacks", details=("images to make",)),
-            Heading(label="time", details=("h:mm:ss", "one by one")),
+            Heading(label="training", details=("images", "x epochs")),
+            Heading(label="attacks", details=("images", "to make")),
+            Heading(label="time", details=("h:mm:ss",)),
         ),
         rows=(*rows, ("to do", *counts, *_figures(costs))),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -78,10 +79,11 @@ def run_sweep(
         ended = (_attempt(job, lambda request: carry_out(registry, request, bench)) for job in jobs)
     else:
         ended = _side_by_side(jobs, bench, processes, work or carry_out_alone)
-    for outcome in ended:
-        outcomes.append(outcome)
-        remaining = (time.monotonic() - start) / len(outcomes) * (len(jobs) - len(outcomes))
-        report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
+    with closing(ended):
+        for outcome in ended:
+            outcomes.append(outcome)
+            remaining = (time.monotonic() - start) / len(outcomes) * (len(jobs) - len(outcomes))
+            report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
     return outcomes
 
 
@@ -123,7 +125,7 @@ def _attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
         return Outcome(row=job.row, seed=job.seed, error=message)
 
 
-def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Iterator[Outcome]:
+def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[Outcome]:
     threads = max(1, torch.get_num_threads() // processes)
 
     def alone(request: Request) -> RunResult:

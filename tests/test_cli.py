@@ -42,7 +42,7 @@ class Terminal:
 def terminal(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> Terminal:
-    for module in ("run", "components", "environment", "options"):
+    for module in ("run", "components", "environment", "options", "sweep"):
         monkeypatch.setattr(f"robench.cli.{module}.discover", lambda: registry)
     monkeypatch.setenv("COLUMNS", "100")
     return Terminal(capsys, tmp_path)
@@ -299,3 +299,56 @@ def test_products_and_presets_are_described_with_both_sources(terminal: Terminal
         assert "by hand; by heart" in shown
         assert "pull=" in shown and "epochs=" in shown
     assert "ADAPTATION+OBJECTIVE is a tuner too" in terminal("list")
+
+
+# Sweeps
+
+SWEEP = """
+title = "the toy"
+seeds = [0, 1]
+[common]
+dataset = "dots"
+attacks = ["sign-linear"]
+train_size = 20
+test_size = 40
+[[rows]]
+name = "as it comes"
+tuner = "none"
+published = { clean = 90, adversarial = 12.5 }
+[[rows]]
+name = "tuned"
+tuner = "bias"
+"""
+
+
+def test_a_sweep_plans_runs_what_is_missing_and_shows_the_table(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "toy.toml"
+    file.write_text(SWEEP)
+    words = ("sweep", str(file), "--results", str(terminal.results))
+    planned = terminal(*words, "--dry-run")
+    assert "missing" in planned and not terminal.results.exists()
+    terminal.run("--tuner", "none", "--seed", "1")
+    shown = terminal(*words)
+    assert "as it comes" in shown and "tuned" in shown and "90" in shown
+    # One of the four runs was recorded already.
+    assert len(list(terminal.results.glob("*.json"))) == 4
+    terminal(*words, "--quiet")
+    assert terminal.errors == "" and len(list(terminal.results.glob("*.json"))) == 4
+    assert json.loads(terminal(*words, "--format", "json"))
+    assert terminal(*words, "--format", "markdown").count("|") > 10
+
+
+def test_a_sweep_goes_on_past_a_run_that_fails_and_exits_with_1(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "toy.toml"
+    file.write_text(SWEEP + '[[rows]]\nname = "broken"\nmodel = "linear:broken=true"\n')
+    shown = terminal("sweep", str(file), "--results", str(terminal.results), code=1)
+    assert "as it comes" in shown and "broken" in terminal.errors and "NaN" in terminal.errors
+
+
+def test_a_definition_that_is_wrong_is_one_line(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "toy.toml"
+    file.write_text(SWEEP.replace("seeds", "sedes"))
+    terminal("sweep", str(file), code=2)
+    assert terminal.errors.count("\n") == 1 and "toy.toml" in terminal.errors and "seeds" in terminal.errors
+    terminal("sweep", str(tmp_path / "none.toml"), code=2)
+    assert "none.toml" in terminal.errors

@@ -49,6 +49,10 @@ def test_the_nouns_need_the_standard_library_alone(root: Path, name: str) -> Non
         "records",
         "interfaces",
         "tuning",
+        "sweep",
+        "sweep_cost",
+        "summary",
+        "grid",
         "tables",
         "doctor",
     ],
@@ -94,7 +98,7 @@ def test_every_public_name_exists_and_a_misspelt_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["list", "tuners"], ["plugins"], ["run", "--help"], ["leaderboard", "--help"]]
+    "arguments", [["--help"], ["list"], ["list", "tuners"], ["plugins"], ["run", "--help"], ["leaderboard", "--help"], ["sweep", "--help"]]
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     program = (

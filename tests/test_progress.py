@@ -16,3 +16,14 @@ def test_each_stage_has_a_bar_with_its_count_speed_and_loss() -> None:
     assert isinstance(console.file, io.StringIO)
     last = console.file.getvalue().rpartition("attack pgd, train images")[2]
     assert last.count("100/100") == 2 and last.count("images/s") == 2 and "loss 0.5" in last
+
+
+def test_the_next_run_has_bars_of_its_own() -> None:
+    console = Console(file=io.StringIO(), width=140, force_terminal=True, no_color=True)
+    with ProgressBars(console) as bars:
+        bars.robench_run_progress(Progress(stage="tuning", done=100, total=100))
+        bars.robench_run_started()
+        bars.robench_run_progress(Progress(stage="evaluation", done=7, total=10))
+    assert isinstance(console.file, io.StringIO)
+    last = console.file.getvalue().rpartition("evaluation")[2]
+    assert "7/10" in last and "100/100" not in last and len(bars._tasks) == 1

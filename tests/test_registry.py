@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from robench import Component, hookimpl
+from robench import Component, Field, Params, hookimpl
 from robench.errors import PluginError, SpecError
 from robench.interfaces import Dataset, Model
 from robench.registry import Registry, discover
@@ -162,3 +162,17 @@ def test_a_family_takes_the_rest_of_a_longer_name(module: Any) -> None:
 
 def test_names_are_found_in_any_case(registry: Registry) -> None:
     assert registry.resolve("model", "Linear").name == "linear"
+
+
+def test_a_required_parameter_stands_in_the_label(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Needy(Linear):
+        class Params(Params):
+            path: str = Field(description="where")
+            gain: float = Field(default=1.0, description="slope")
+            broken: bool = Field(default=False, description="no")
+
+    monkeypatch.setattr("tests.toy.Needy", Needy, raising=False)
+    registry = registry_of(entry_point("n", plugin_with(module, "needing", component("model", "needy", "Needy")), "n"))
+    assert registry.resolve("model", "needy:path=there").label == "needy:path=there"
+    with pytest.raises(SpecError, match="model 'needy': .*required"):
+        registry.resolve("model", "needy")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import components, environment, leaderboard, run
+from robench.cli import components, environment, leaderboard, run, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -68,6 +68,7 @@ def cli(debug: bool) -> None:
 
 for command in (
     run.run,
+    sweep.sweep,
     leaderboard.leaderboard,
     components.list_components,
     components.describe,

@@ -1,0 +1,103 @@
+"""robench sweep: a comparison from its definition, start to table."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robench.cli.options import CACHE, COLOR, DEBUG, RESULTS, cache_folder, console
+from robench.errors import SpecError, nearest
+from robench.registry import Registry, discover
+
+if TYPE_CHECKING:
+    from robench.sweep import Job
+    from robench.sweep_run import Bench, Outcome
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
+@click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
+@click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@RESULTS
+@CACHE
+@click.option("--quiet", is_flag=True, help="Print no progress.")
+@COLOR
+@DEBUG
+def sweep(
+    file: Path,
+    jobs: int,
+    dry_run: bool,
+    style: str,
+    device: str,
+    results: Path,
+    cache_dir: Path | None,
+    quiet: bool,
+    no_color: bool,
+) -> None:
+    """Run what is missing of a comparison, and show its mean over seeds; see benchmarks/*.toml."""
+    from robench.grid import FORMATS
+    from robench.store import Store
+    from robench.summary import summarise, summary_grid, summary_json
+    from robench.sweep import latest_completed, plan_sweep, read_sweep
+    from robench.sweep_cost import cost_grid, cost_json, sweep_cost
+
+    if style not in FORMATS:
+        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
+    registry = discover()
+    definition = read_sweep(file)
+    planned = plan_sweep(registry, definition)
+    store = Store(results)
+    completed = latest_completed(store.read(lambda message: _say(f"warning: {message}")) if results.is_dir() else [])
+    missing = [job for job in planned if job.run_id not in completed]
+    failed: list[Outcome] = []
+    if missing and not dry_run:
+        from robench.sweep_run import Bench
+
+        bench = Bench(results=results, cache_dir=cache_folder(cache_dir), device=device)
+        failed = _run(registry, missing, bench, jobs, quiet, no_color)
+        completed = latest_completed(store.read(lambda message: None))
+    if dry_run:
+        costs = sweep_cost(planned, completed)
+        text, grid = cost_json(definition, costs), cost_grid(definition, costs)
+    else:
+        summary = summarise(definition, planned, completed)
+        text, grid = summary_json(summary), summary_grid(summary)
+    if style == "json":
+        click.echo(text)
+    elif style == "markdown":
+        click.echo(grid.to_markdown())
+    else:
+        console(no_color).print(grid.to_rich())
+    if failed:
+        from robench.sweep_run import describe
+
+        for outcome in failed:
+            _say(describe(outcome))
+        raise click.exceptions.Exit(1)
+
+
+def _run(registry: Registry, missing: list[Job], bench: Bench, jobs: int, quiet: bool, no_color: bool) -> list[Outcome]:
+    """Run what is missing and return what failed."""
+    from robench.sweep_run import run_sweep
+
+    log = console(no_color, stderr=True)
+    bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    if jobs == 1 and log.is_terminal and not quiet:
+        from robench.progress import ProgressBars
+
+        bars = ProgressBars(log)
+        registry.manager.register(bars)
+    with bars:
+        outcomes = run_sweep(
+            missing, bench, registry=registry, processes=jobs, report=(lambda line: None) if quiet else _say
+        )
+    return [outcome for outcome in outcomes if outcome.result is None]
+
+
+def _say(line: str) -> None:
+    click.echo(f"robench: {line}", err=True)
