@@ -79,8 +79,8 @@ def perturb(
 def project(clean: NDArray[np.uint8], perturbed: NDArray[np.float32], threat: ThreatModel) -> NDArray[np.uint8]:
     """Return the 8-bit images nearest to `perturbed` within the ball around `clean` and within ``[0, 255]``.
 
-    Linf: round, then clip to ``floor(255 eps)`` levels either side. L2: scale down to the ball, then round towards
-    `clean`, which cannot lengthen a perturbation.
+    Linf: round, then clip to ``floor(255 eps)`` levels either side. L2: scale down to the ball, then round; where
+    rounding would lengthen a perturbation beyond the ball, scale it down a little further before.
 
     Raises:
         BudgetError: The ball holds no other 8-bit image than the clean one, though epsilon is above zero.
@@ -92,10 +92,22 @@ def project(clean: NDArray[np.uint8], perturbed: NDArray[np.float32], threat: Th
         radius = int(threat.eps * 255)
         change = np.clip(np.rint(levels), -radius, radius)
     else:
-        norms = np.linalg.norm(levels.reshape(len(levels), -1), axis=1).reshape(-1, 1, 1, 1)
-        change = np.trunc(levels * np.minimum(1, float(threat.eps * 255) / np.maximum(norms, 1e-12)))
+        change = _round_within(levels, float(threat.eps * 255))
     projected: NDArray[np.uint8] = np.clip(clean + change, 0, 255).astype(np.uint8)
     return projected
+
+
+def _round_within(levels: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
+    """Return whole levels near `levels` of an L2 norm of at most `radius` an image."""
+    norms = np.linalg.norm(levels.reshape(len(levels), -1), axis=1).reshape(-1, 1, 1, 1)
+    levels = levels * np.minimum(1, radius / np.maximum(norms, 1e-12))
+    # Rounding towards zero never lengthens, but loses much of a perturbation whose pixels change by a level or two.
+    change = np.trunc(levels)
+    for shrink in (0.8, 0.9, 0.94, 0.96, 0.98, 0.99, 1.0):
+        rounded = np.rint(levels * shrink)
+        fits = (rounded.reshape(len(rounded), -1).astype(np.float64) ** 2).sum(axis=1) <= radius**2
+        change = np.where(fits.reshape(-1, 1, 1, 1), rounded, change)
+    return change
 
 
 def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: ThreatModel) -> float:

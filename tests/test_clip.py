@@ -22,6 +22,7 @@ from robench_plugins.adaptations.head import Head
 from robench_plugins.adaptations.lora import LoRA
 from robench_plugins.adaptations.vpt import VPT
 from robench_plugins.models.clip import CLIP, CLIPNetwork
+from robench_plugins.models.resizing import resize_and_crop
 from tests.plugin_fixtures import (
     TenClasses,
     ToyDataset,
@@ -175,32 +176,34 @@ def test_half_precision_weights_are_computed_in_single_precision(tmp_path: Path)
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (8, 8), (32, 32), (40, 20), (17, 23)])
 def test_images_of_any_size_reach_the_models_own(network: CLIPNetwork, height: int, width: int) -> None:
-    resized = network._resize(torch.rand(2, 3, height, width))
+    resized = resize_and_crop(torch.rand(2, 3, height, width), network.image_size)
     assert resized.shape == (2, 3, 16, 16)
     assert resized.min() >= 0 and resized.max() <= 1
 
 
 def test_images_of_the_models_size_are_left_alone(network: CLIPNetwork) -> None:
     images = toy_images()
-    assert network._resize(images) is images
+    assert resize_and_crop(images, network.image_size) is images
 
 
 def test_resizing_keeps_a_flat_image_flat(network: CLIPNetwork) -> None:
-    torch.testing.assert_close(network._resize(torch.full((1, 3, 20, 31), 0.3)), torch.full((1, 3, 16, 16), 0.3))
+    torch.testing.assert_close(
+        resize_and_crop(torch.full((1, 3, 20, 31), 0.3), network.image_size), torch.full((1, 3, 16, 16), 0.3)
+    )
 
 
 def test_wide_images_are_cropped_in_the_centre(network: CLIPNetwork) -> None:
     middle = torch.rand(1, 3, 16, 16)
     wide = torch.cat([torch.zeros(1, 3, 16, 5), middle, torch.ones(1, 3, 16, 5)], dim=3)
-    torch.testing.assert_close(network._resize(wide), middle, atol=1e-5, rtol=0)
-    torch.testing.assert_close(network._resize(wide.mT), middle.mT, atol=1e-5, rtol=0)
+    torch.testing.assert_close(resize_and_crop(wide, network.image_size), middle, atol=1e-5, rtol=0)
+    torch.testing.assert_close(resize_and_crop(wide.mT, network.image_size), middle.mT, atol=1e-5, rtol=0)
 
 
 def test_resizing_agrees_with_clips_own_processor(network: CLIPNetwork) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
     processor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=16, do_normalize=False)
     expected = processor(Image.fromarray(picture), return_tensors="pt")["pixel_values"]
-    found = network._resize(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
+    found = resize_and_crop(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255, network.image_size)
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
 
 

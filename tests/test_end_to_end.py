@@ -55,7 +55,8 @@ def test_prompts_and_white_box_training_run_through(run: Any) -> None:
     assert prompted.tuning.trainable_parameters == 10 * 128
     assert [score.label for score in prompted.attacks] == ["fgsm-resnet20", "fgsm"]
     hardened = run("--tuner", "tecoa:adversary=white-box,eps=2/255", *size)
-    assert hardened.spec.adversary.params == {"eps": "2/255", "alpha": "1/510", "steps": 7, "random_start": True}
+    expected = {"eps": "2/255", "norm": "Linf", "alpha": "1/510", "steps": 7, "random_start": True}
+    assert hardened.spec.adversary.params == expected
 
 
 def test_the_same_command_gives_the_same_bytes(run: Any) -> None:

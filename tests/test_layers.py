@@ -98,7 +98,16 @@ def test_every_public_name_exists_and_a_misspelt_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["list", "tuners"], ["plugins"], ["run", "--help"], ["leaderboard", "--help"], ["sweep", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "tuners"],
+        ["plugins"],
+        ["run", "--help"],
+        ["leaderboard", "--help"],
+        ["sweep", "--help"],
+    ],
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     program = (

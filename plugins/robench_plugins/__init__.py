@@ -78,6 +78,14 @@ MODELS = [
         summary="any CLIP: clip:path=DIR or clip:path=ORG/NAME on the Hub",
         reference=_CLIP,
     ),
+    Component(
+        kind="model",
+        name="timm",
+        target=f"{_HERE}.models.timm_classifier:TimmClassifier",
+        summary="any classifier of timm, also a surrogate, such as timm-resnet18:weights=FILE",
+        reference="Wightman, PyTorch Image Models, 2019 (doi:10.5281/zenodo.4414861)",
+        family="architecture",
+    ),
     *(
         Component(
             kind="model",

@@ -27,14 +27,7 @@ class APGDParams(NormParams):
 
 
 class APGD(Attacker):
-    """PGD with momentum that halves its step size, and returns to the best point, when the loss stalls.
-
-    Returned is the point of highest loss, or where that is classified correctly and another point was not, that one; so
-    an image that withstands is still perturbed, which the original returns clean, and which matters on other networks.
-
-    Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-    attacks", ICML 2020 (arXiv:2003.01690), algorithm 1, without restarts.
-    """
+    """What the two untargeted forms of Auto-PGD share: all but the loss."""
 
     Params = APGDParams
     params: APGDParams
@@ -62,13 +55,23 @@ class APGD(Attacker):
 
 
 class APGDCE(APGD):
-    """APGD on the cross-entropy."""
+    """PGD on the cross-entropy that halves its step size, and returns to the best point, when the loss stalls.
+
+    Returned is the point of highest loss, or where that is classified correctly and another point was not, that one; so
+    an image that withstands is still perturbed, which the original returns clean, and which matters on other networks.
+
+    Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
+    attacks", ICML 2020 (arXiv:2003.01690), algorithm 1, without restarts.
+    """
 
     loss = "ce"
 
 
 class APGDDLR(APGD):
-    """APGD on the difference of logits ratio, which the scale of the logits does not change (equation 6)."""
+    """As APGD-CE, on the difference of logits ratio, which the scale of the logits does not change; from 3 classes on.
+
+    Source: Croce and Hein, ICML 2020 (arXiv:2003.01690), equation 6 and algorithm 1, without restarts.
+    """
 
     loss = "dlr"
 

@@ -107,7 +107,8 @@ ATTACKERS: list[Component] = [
         "APGD-CE, APGD-T, FAB-T and Square in turn (standard version), Linf or L2",
         _APGD,
     ),
-    _attack("noise", "noise:Noise", "random noise, Linf or L2: the control", "the control"),
+    _attack("noise", "noise:Noise", "random noise, Linf or L2: the control of every attack", "the control"),
+    _attack("resize", "resize:Resize", "images resized and brought back: the control of resampling", "the control"),
     *(
         _attack(
             f"torchattacks-{name.lower()}",

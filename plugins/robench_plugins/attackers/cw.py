@@ -13,7 +13,7 @@ from robench_plugins.attackers.minimal import L2Params
 class CWParams(L2Params):
     """Parameters of the attack; fewer steps than the paper's 20 times 10,000."""
 
-    steps: int = Field(default=200, ge=1, description="steps of Adam for each constant c")
+    steps: int = Field(default=100, ge=1, description="steps of Adam for each constant c")
     search_steps: int = Field(default=5, ge=1, description="steps of the search for the constant c")
     c: float = Field(default=0.1, gt=0, description="first weight of the logits against the squared length")
     confidence: float = Field(default=0.0, ge=0, description="margin of the wrong class, kappa in the paper")

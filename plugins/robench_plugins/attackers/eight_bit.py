@@ -40,7 +40,7 @@ def shortest_fooling(network: nn.Module, images: Tensor, labels: Tensor, found: 
     """
     change = found - images
     own = _norms(change, threat.norm).clamp_min(1e-12)
-    radius = torch.full_like(own, float(threat.eps))
+    radius = torch.full_like(own, max(float(threat.eps), 1e-12))
     start = torch.minimum(own, radius)
     best = images.clone()
     fooled = torch.zeros(len(images), dtype=torch.bool, device=images.device)

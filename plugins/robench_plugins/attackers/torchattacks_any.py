@@ -136,7 +136,7 @@ def _make(name: str) -> type[TorchAttack]:
     given: dict[str, Any] = {key: field for key, field in fields.items() if field is not None}
     params = create_model(f"{name}Params", __base__=_BASES[entry.norm], __module__=__name__, **given)
     about, _, _ = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
-    source = f" (arXiv:{entry.arxiv})" if entry.arxiv else ""
+    source = f", after arXiv:{entry.arxiv}" if entry.arxiv else ""
     return type(
         name,
         (TorchAttack,),

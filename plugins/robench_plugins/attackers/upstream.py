@@ -18,9 +18,31 @@ def run(kind: type[Attack], network: nn.Module, images: Tensor, labels: Tensor, 
     the attack no direction; torchattacks divides by its norm and returns NaN, for which the clean image stands here.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        attack = kind(network, **settings)
+        attack = kind(_Contiguous(network), **settings)
         # It guesses the device from the weights of the network, which may have none.
         attack.set_device(images.device)
         adversarial: Tensor = attack.forward(images, labels).detach()
     finite = adversarial.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
     return torch.where(finite, adversarial, images)
+
+
+class _Contiguous(nn.Module):
+    """A network whose input gradients are laid out as its input; torchattacks fails on those of channels-last ones."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(_ContiguousGradient.apply(images))
+        return logits
+
+
+class _ContiguousGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, images: Tensor) -> Tensor:
+        return images.view_as(images)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].contiguous()

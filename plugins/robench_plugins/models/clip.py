@@ -12,6 +12,7 @@ from robench import DataError, Field, Model, Params, RunContext
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench_plugins.models.resizing import resize_and_crop
 from robench_plugins.models.shipped import shipped_path
 
 
@@ -55,7 +56,7 @@ class CLIPNetwork(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Return unit embeddings ``(N, D)``."""
-        pixels = (self._resize(images) - self.mean) / self.std
+        pixels = (resize_and_crop(images, self.image_size) - self.mean) / self.std
         features = self.clip.get_image_features(pixel_values=pixels).pooler_output
         return F.normalize(features, dim=-1)
 
@@ -67,19 +68,6 @@ class CLIPNetwork(nn.Module):
         """Return ``exp(logit_scale)``, a scalar."""
         scale: Tensor = self.clip.logit_scale
         return scale.exp()
-
-    def _resize(self, images: Tensor) -> Tensor:
-        """Bring the shorter side to the model's size, then crop the centre, as CLIP's processor does."""
-        height, width = images.shape[-2:]
-        size = self.image_size
-        if (height, width) == (size, size):
-            return images
-        scale = size / min(height, width)
-        target = (max(size, round(height * scale)), max(size, round(width * scale)))
-        resized = F.interpolate(images, target, mode="bicubic", antialias=True, align_corners=False)
-        top, left = (target[0] - size) // 2, (target[1] - size) // 2
-        # Bicubic interpolation overshoots; a picture does not.
-        return resized[..., top : top + size, left : left + size].clamp(0, 1)
 
 
 class CLIP(Model):

@@ -1,0 +1,157 @@
+"""Any classifier of timm, from scratch, pretrained, or from a local checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from robench import DataError, Field, Model, Params, RunContext, SpecError
+from torch import Tensor, nn
+
+from robench_plugins.models.resizing import resize_and_crop
+from robench_plugins.models.resnet import read_state
+
+
+class TimmParams(Params):
+    """Which network, which weights, and at which size it sees images."""
+
+    architecture: str = Field(description="name of the architecture in timm, such as resnet18 or vit_tiny_patch16_224")
+    weights: str = Field(
+        default="none",
+        description="none: random, to be trained; pretrained: timm's, from the Hub, under a new random head; or a "
+        "fine-tuned checkpoint: a file (.safetensors, .pth) or a folder in the Hub's layout",
+    )
+    image_size: int | None = Field(
+        default=None, ge=8, description="height and width the network sees; its own if not given"
+    )
+
+
+class TimmNetwork(nn.Module):
+    """A network of timm behind its own resizing and normalisation: images in ``[0, 1]`` to logits."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.image_size = image_size
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
+        logits: Tensor = self.network((resize_and_crop(images, self.image_size) - self.mean) / self.std)
+        return logits
+
+
+class TimmClassifier(Model):
+    """A classifier of timm by its name there.
+
+    Source: Wightman, PyTorch Image Models, 2019 (doi:10.5281/zenodo.4414861); each architecture's paper is named by
+    timm.
+    """
+
+    Params = TimmParams
+    params: TimmParams
+
+    def build(self, context: RunContext) -> nn.Module:
+        """Make the network and load its weights.
+
+        Raises:
+            SpecError: timm has no such architecture.
+            DataError: Weights are missing, damaged, of another architecture or for other classes, or out of reach.
+        """
+        name, weights = self.params.architecture, self.params.weights
+        if not timm.is_model(name):
+            # timm's own list decides; robench only says which of its names is near.
+            raise SpecError(f"timm has no architecture {name!r}{_nearest(name)}")
+        n_classes = len(context.dataset.class_names)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.stream(f"timm {name}"))
+            network = self._create(n_classes)
+        path = Path(weights).expanduser()
+        if weights not in ("none", "pretrained"):
+            if path.is_dir():
+                self._check_folder(path)
+                path = path / "model.safetensors"
+            _load(network, path, n_classes)
+        config: Any = network.pretrained_cfg
+        size = self.params.image_size or config["input_size"][-1]
+        return TimmNetwork(network, size, config["mean"], config["std"])
+
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        """Name the whole network, its blocks or stages where it has some, and its last linear layer."""
+        assert isinstance(network, TimmNetwork)
+        inner: Any = network.network
+        parts: dict[str, nn.Module] = {"encoder": inner}
+        if isinstance(head := inner.get_classifier(), nn.Linear):
+            parts["head"] = head
+        if isinstance(
+            blocks := getattr(inner, "blocks", getattr(inner, "stages", None)), nn.Sequential | nn.ModuleList
+        ):
+            parts["blocks"] = nn.ModuleList(blocks)
+        elif stages := [getattr(inner, f"layer{n}") for n in range(1, 5) if hasattr(inner, f"layer{n}")]:
+            parts["blocks"] = nn.ModuleList(stages)
+        return parts
+
+    def _create(self, n_classes: int) -> nn.Module:
+        name, size = self.params.architecture, self.params.image_size
+        # Transformers lay their positions out for one size; convolutional networks take any.
+        sized = {} if size is None else {"img_size": size}
+        pretrained = self.params.weights == "pretrained"
+        try:
+            try:
+                network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=n_classes, **sized)
+            except TypeError:
+                network = timm.create_model(name, pretrained=pretrained, num_classes=n_classes)
+        except (OSError, RuntimeError, ValueError) as error:
+            if not pretrained:
+                raise DataError(
+                    f"timm cannot make {name} at {size or 'its own'} pixels: {_first_line(error)}"
+                ) from error
+            raise DataError(
+                f"timm's weights of {name} cannot be had from the Hugging Face Hub ({_first_line(error)}); download "
+                "them where there is a network, fine-tune them and pass weights=FILE, or pass weights=none"
+            ) from error
+        return network
+
+    def _check_folder(self, folder: Path) -> None:
+        try:
+            found = json.loads((folder / "config.json").read_text())["architecture"]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{folder} has no config.json that names an architecture; expected a folder in the Hub's layout"
+            ) from error
+        if found != self.params.architecture:
+            raise DataError(f"{folder} holds a {found}, not a {self.params.architecture}; use timm-{found}")
+
+
+def _load(network: nn.Module, path: Path, n_classes: int) -> None:
+    state, own = read_state(path), network.state_dict()
+    if missing := [name for name in own if name not in state]:
+        raise DataError(f"{path} has no {missing[0]!r}; it is not a checkpoint of this architecture")
+    if extra := [name for name in state if name not in own]:
+        raise DataError(f"{path} holds {extra[0]!r}, which this architecture has not")
+    for name, value in own.items():
+        if state[name].shape != value.shape:
+            found = tuple(state[name].shape)
+            raise DataError(
+                f"{name!r} in {path} is {found}, not {tuple(value.shape)}; the dataset has {n_classes} classes"
+            )
+    network.load_state_dict(state)
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, timm.list_models(), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else "; timm.list_models() names them all"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
