@@ -84,7 +84,8 @@ class Adversaries:
         def make() -> tuple[NDArray[np.uint8], dict[str, Any]]:
             images = self._make(attack, network, data, seed, stage)
             clean, adversarial = (
-                int(correctness(network, pixels, data, self.context, stage).sum()) for pixels in (data.images, images)
+                int((predictions(network, pixels, self.context, stage) == data.labels).sum())
+                for pixels in (data.images, images)
             )
             return images, {"clean_correct": clean, "adversarial_correct": adversarial}
 
@@ -159,11 +160,7 @@ class Adversaries:
             )
 
 
-def correctness(
-    network: nn.Module, images: NDArray[np.uint8], data: ImageSet, context: RunContext, stage: str
-) -> NDArray[np.bool_]:
-    """Return for each image, a version of one in `data`, whether `network` gets its class right, ``bool (N,)``."""
+def predictions(network: nn.Module, images: NDArray[np.uint8], context: RunContext, stage: str) -> NDArray[np.int64]:
+    """Return the predicted class of each image, ``int64 (N,)``."""
     n_classes = len(context.dataset.class_names)
-    found = predict(network, images, n_classes=n_classes, device=context.device, report=context.report, stage=stage)
-    correct: NDArray[np.bool_] = found == data.labels
-    return correct
+    return predict(network, images, n_classes=n_classes, device=context.device, report=context.report, stage=stage)

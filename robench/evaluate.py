@@ -64,6 +64,13 @@ def predict(
     return result
 
 
+def logits_of(network: nn.Module, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+    """Return the logits of a few images, ``float32 (N, n_classes)``, with the network in evaluation mode."""
+    with evaluation_mode(network), torch.inference_mode():
+        logits: NDArray[np.float32] = network(to_pixels(images, device)).float().cpu().numpy()
+    return logits
+
+
 def fingerprint(network: nn.Module) -> str:
     """Return the SHA-256 (first 16 hex digits) of all weights and buffers with their names."""
     digest = hashlib.sha256()

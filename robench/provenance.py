@@ -22,6 +22,7 @@ DISTRIBUTIONS = (
     "transformers",
     "peft",
     "torchattacks",
+    "pyautoattack",
     "timm",
     "numpy",
     "pillow",

@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from fractions import Fraction
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from robench.adversary import Adversaries, correctness
+from robench.adversary import Adversaries, predictions
 from robench.cache import AdversarialCache
 from robench.data import ImageSet
-from robench.interfaces import Model, Progress, RunContext, SplitName
+from robench.evaluate import logits_of
+from robench.interfaces import ImageTextNetwork, Model, Progress, RunContext, SplitName
 from robench.perturbation import check_ball
 from robench.provenance import capture
 from robench.records import (
@@ -34,9 +35,11 @@ from robench.records import (
     WorstCase,
 )
 from robench.registry import Registry, ResolvedAttack
+from robench.samples import AttackSamples, Samples, choose
 from robench.spec import Plan
 from robench.tuning_stage import tune
-from robench.types import format_pixels, parse_pixels
+from robench.types import format_pixels
+from robench.worst_case import worst_cases
 
 
 @dataclass
@@ -51,6 +54,7 @@ class _Findings:
     elsewhere: list[Evaluation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    samples: Samples | None = None
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -72,11 +76,13 @@ def run(
     device: torch.device,
     cache_dir: Path,
     save: Callable[[RunResult], RunResult],
+    keep: Callable[[str, Samples], None] = lambda run_id, samples: None,
     save_adapter: Path | None = None,
 ) -> RunResult:
     """Carry out `plan` and hand its record to `save`, also when it fails or is interrupted.
 
     Args:
+        keep: Called with the saved record's name and sample images once the run is complete.
         save_adapter: Where to write what was trained, to be loaded by ``--adapter`` later.
 
     Raises:
@@ -111,6 +117,8 @@ def run(
         )
         result = save(result)
         hooks.robench_run_finished(result=result)
+    if findings.samples is not None:
+        keep(result.run_id, findings.samples)
     return result
 
 
@@ -157,15 +165,29 @@ def _measure(
     with findings.timed("tuning"):
         findings.tuning = tune(plan, context, adversaries, network, model.adaptable(network), train, save_adapter)
     with findings.timed("clean evaluation"):
-        findings.clean = _clean(network, test, context)
+        predicted = predictions(network, test.images, context, "evaluation, clean")
+        findings.clean = Score.of(predicted == test.labels)
+    shown = choose(test.labels, min((attack.n for attack in spec.attacks), default=len(test)))
+    attacked: list[AttackSamples] = []
     for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True):
         with findings.timed(f"attack {attack.label}"):
-            findings.attacks.append(_attack(attack, network, test.first(attack_spec.n), context, adversaries))
+            score, sample = _attack(attack, network, test.first(attack_spec.n), context, adversaries, shown)
+            findings.attacks.append(score)
+            attacked.append(sample)
     findings.worst_case = worst_cases(findings.clean, findings.attacks)
     for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
         with findings.timed(f"dataset {other_spec.label}"):
             there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
             findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there))
+    findings.samples = Samples(
+        labels=test.labels,
+        indices=shown,
+        clean=test.images[shown],
+        logits=logits_of(network, test.images[shown], device),
+        predictions=predicted,
+        attacks=tuple(attacked),
+        temperature=float(network.temperature()) if isinstance(network, ImageTextNetwork) else None,
+    )
 
 
 def _evaluate_elsewhere(
@@ -176,9 +198,10 @@ def _evaluate_elsewhere(
     test = _load(context, spec.split, spec.test_size)
     bound = model.rebind(network, context).to(context.device)
     adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
-    clean = _clean(bound, test, context)
+    clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
+    none = np.empty(0, dtype=np.int64)
     attacks = [
-        _attack(attack, bound, test.first(attack_spec.n), context, adversaries)
+        _attack(attack, bound, test.first(attack_spec.n), context, adversaries, none)[0]
         for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True)
     ]
     return Evaluation(
@@ -207,20 +230,28 @@ def _data_record(context: RunContext, train: ImageSet | None, test: ImageSet) ->
     )
 
 
-def _clean(network: nn.Module, test: ImageSet, context: RunContext) -> Score:
-    return Score.of(correctness(network, test.images, test, context, "evaluation, clean"))
-
-
 def _attack(
-    attack: ResolvedAttack, network: nn.Module, test: ImageSet, context: RunContext, adversaries: Adversaries
-) -> AttackScore:
+    attack: ResolvedAttack,
+    network: nn.Module,
+    test: ImageSet,
+    context: RunContext,
+    adversaries: Adversaries,
+    shown: NDArray[np.int64],
+) -> tuple[AttackScore, AttackSamples]:
     start = time.perf_counter()
     threat = attack.threat()
     attacked = adversaries.attacked(attack, network, test, "test")
     largest = check_ball(test.images, attacked.images, threat)
-    correct = correctness(network, attacked.images, test, context, f"evaluation, {attack.label}")
-    return AttackScore.of(
-        correct,
+    predicted = predictions(network, attacked.images, context, f"evaluation, {attack.label}")
+    images = attacked.images[shown]
+    sample = AttackSamples(
+        label=attack.label,
+        images=images,
+        logits=logits_of(network, images, context.device) if len(images) else np.empty((0, 0), dtype=np.float32),
+        predictions=predicted,
+    )
+    score = AttackScore.of(
+        predicted == test.labels,
         label=attack.label,
         norm=threat.norm,
         eps=format_pixels(threat.eps),
@@ -231,21 +262,4 @@ def _attack(
         cached=attacked.cached,
         seconds=round(time.perf_counter() - start, 2),
     )
-
-
-def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ...]:
-    """Combine attacks of one norm per example: an image counts only if clean and all attacked versions are right.
-
-    A smaller ball lies inside a larger one of the same norm, so the result is a bound at the largest radius.
-    It is taken over the images that all of those attacks were given.
-    """
-    found = []
-    for norm, group in groupby(sorted(attacks, key=lambda a: a.norm), key=lambda a: a.norm):
-        members = list(group)
-        n = min(member.n for member in members)
-        robust = clean.mask()[:n]
-        for member in members:
-            robust &= member.mask()[:n]
-        largest = max(members, key=lambda member: Fraction(parse_pixels(member.eps)))
-        found.append(WorstCase.of(robust, norm=norm, eps=largest.eps, attacks=tuple(m.label for m in members)))
-    return tuple(found)
+    return score, sample

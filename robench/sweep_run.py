@@ -18,6 +18,7 @@ from robench.grid import duration
 from robench.records import RunResult
 from robench.registry import Registry, discover
 from robench.runner import run
+from robench.samples import samples_path
 from robench.spec import Request, plan
 from robench.store import Store
 from robench.sweep import Job
@@ -97,6 +98,7 @@ def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
         device=resolve_device(bench.device),
         cache_dir=bench.cache_dir,
         save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
+        keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
     )
 
 

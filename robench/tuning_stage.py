@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from robench.adapters import load_adapter, read_adapter, save_adapter
-from robench.adversary import Adversaries, correctness
+from robench.adversary import Adversaries, predictions
 from robench.data import ImageSet
 from robench.errors import DataError
 from robench.evaluate import fingerprint
@@ -92,7 +92,7 @@ def _validation(
             attacked = adversaries.attacked(plan.adversary, network, data, "validation")
             found["validation_adversarial"] = attacked.images
         return {
-            name: float(correctness(network, images, data, context, "validation").mean())
+            name: float((predictions(network, images, context, "validation") == data.labels).mean())
             for name, images in found.items()
         }
 

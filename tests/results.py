@@ -18,7 +18,7 @@ from robench.records import (
     SurrogateRecord,
     TuningRecord,
 )
-from robench.runner import worst_cases
+from robench.worst_case import worst_cases
 
 
 def bits(correct: int, n: int) -> np.ndarray:

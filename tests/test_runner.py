@@ -11,9 +11,10 @@ from robench.errors import PluginError, RobenchError
 from robench.interfaces import Progress
 from robench.records import RunResult, RunSpec, Score
 from robench.registry import Registry
-from robench.runner import run, worst_cases
+from robench.runner import run
 from robench.spec import Request, plan
 from robench.store import Store
+from robench.worst_case import worst_cases
 
 from tests import toy
 from tests.results import attack_score, bits

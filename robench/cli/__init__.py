@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import components, environment, leaderboard, run, sweep
+from robench.cli import components, environment, leaderboard, run, show, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -70,6 +70,7 @@ for command in (
     run.run,
     sweep.sweep,
     leaderboard.leaderboard,
+    show.show,
     components.list_components,
     components.describe,
     components.plugins,

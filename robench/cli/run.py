@@ -125,6 +125,7 @@ def _run(
 
     from robench.device import resolve_device
     from robench.runner import run as carry_out
+    from robench.samples import samples_path
 
     where = resolve_device(device)
     cache = cache_folder(cache_dir)
@@ -142,6 +143,7 @@ def _run(
             device=where,
             cache_dir=cache,
             save_adapter=save_adapter,
+            keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
             save=lambda result: store.write_or_rescue(result, cache / "rescued-results"),
         )
     for warning in result.warnings:

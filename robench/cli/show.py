@@ -1,0 +1,63 @@
+"""robench show: one run in words and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robench.cli.options import COLOR, DEBUG, JSON, RESULTS, console
+from robench.errors import DataError, SpecError, nearest
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Draw figures into this folder.")
+@click.option("--format", "style", default="png", help="Format of figures: png, svg or pdf.  [default: png]")
+@RESULTS
+@JSON
+@COLOR
+@DEBUG
+def show(
+    run_ids: tuple[str, ...], output: Path | None, style: str, results: Path, as_json: bool, no_color: bool
+) -> None:
+    """Show all that a record says, and draw its figures.
+
+    A beginning of the id is enough. Several runs together give a transfer matrix too.
+    """
+    from robench.figures.catalogue import FORMATS, catalogue, write_figures
+    from robench.samples import Samples, samples_path
+    from robench.show import describe_run, find
+    from robench.store import Store
+
+    if style not in FORMATS:
+        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
+    store = Store(results)
+    records = store.read(lambda message: click.echo(f"robench: warning: {message}", err=True))
+    chosen = []
+    for result in dict.fromkeys(find(records, run_id).run_id for run_id in run_ids):
+        path = samples_path(results, result)
+        samples = None
+        if path.exists():
+            try:
+                samples = Samples.load(path)
+            except DataError as error:
+                click.echo(f"robench: warning: {error}", err=True)
+        chosen.append((find(records, result), samples))
+    if as_json:
+        for record, _ in chosen:
+            click.echo(record.model_dump_json(indent=1))
+    else:
+        text = "\n\n".join(describe_run(record, samples) for record, samples in chosen)
+        console(no_color).print(text, highlight=False, markup=False, soft_wrap=True)
+    if output is not None:
+        written, skipped = write_figures(chosen, output, style)
+        for name, reason in skipped.items():
+            click.echo(f"robench: no figure {name}: {reason}", err=True)
+        for file in written:
+            click.echo(str(file), err=as_json)
+    elif not as_json:
+        names = [
+            name for record, samples in chosen for name, draw in catalogue(record, samples).items() if callable(draw)
+        ]
+        click.echo(f"\nfigures: {', '.join(dict.fromkeys(names)) or 'none'} (--output DIR draws them)")

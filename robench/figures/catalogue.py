@@ -1,0 +1,75 @@
+"""Which figures a run can have, and why it cannot have the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.records import RunResult
+from robench.samples import Samples
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+DPI = 130
+
+NO_SAMPLES = "no sample images are kept with this record; run it again with --force"
+
+
+def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[[], Figure] | str]:
+    """Return for each figure a function that draws it, or the reason why there is none."""
+    from robench.figures.classes import classes
+    from robench.figures.curves import curves
+    from robench.figures.examples import examples, random_samples
+    from robench.figures.security import epsilon_curves, security, step_curves
+    from robench.figures.similarity import similarity
+
+    found: dict[str, Callable[[], Figure] | str] = {}
+    for draw in (examples, random_samples, classes, similarity):
+        name = draw.__name__.replace("_", "-")
+        found[name] = NO_SAMPLES if samples is None else (lambda d=draw, s=samples: d(result, s))  # type: ignore[misc]
+    trained = result.tuning is not None and bool(result.tuning.history)
+    found["curves"] = (lambda: curves(result)) if trained else "nothing was trained"
+    curved = bool(epsilon_curves(result) or step_curves(result))
+    found["security"] = (
+        (lambda: security(result)) if curved else "needs attacks that differ in eps or in steps alone, such as two eps"
+    )
+    return found
+
+
+def write_figures(
+    records: list[tuple[RunResult, Samples | None]], folder: Path, style: str
+) -> tuple[list[Path], dict[str, str]]:
+    """Draw what can be drawn into ``folder/RUN_ID/NAME`` and, for several runs, ``folder/transfer``.
+
+    Returns:
+        The files written, and for each figure that was not drawn the reason.
+
+    Raises:
+        OSError: `folder` cannot be written to.
+    """
+    written: list[Path] = []
+    skipped: dict[str, str] = {}
+
+    def write(path: Path, figure: Figure) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=DPI)
+        written.append(path)
+
+    for result, samples in records:
+        for name, draw in catalogue(result, samples).items():
+            if isinstance(draw, str):
+                skipped[f"{result.run_id}/{name}"] = draw
+            else:
+                write(folder / result.run_id / f"{name}.{style}", draw())
+    if len(records) > 1:
+        from robench.figures.transfer import transfer, transfer_matrix
+
+        results = [result for result, _ in records]
+        if transfer_matrix(results) is None:
+            skipped["transfer"] = "needs runs with white-box or transfer attacks"
+        else:
+            write(folder / f"transfer.{style}", transfer(results))
+    return written, skipped

@@ -1,0 +1,100 @@
+"""All that one record says, for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from robench.errors import DataError, nearest
+from robench.leaderboard import Measured, Rate, drop, measurements, wilson
+from robench.records import AttackSpec, ComponentSpec, RunResult
+from robench.samples import Samples
+
+
+def find(records: Sequence[RunResult], text: str) -> RunResult:
+    """Return the record whose run id is, or alone begins with, `text`.
+
+    Raises:
+        DataError: There is none, or more than one.
+    """
+    ids = {record.run_id: record for record in records}
+    if text in ids:
+        return ids[text]
+    matches = [record for run_id, record in ids.items() if run_id.startswith(text)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise DataError(f"no run {text!r}{nearest(text, ids) if len(ids) < 20 else ''}; see `robench leaderboard`")
+    names = ", ".join(sorted(record.run_id for record in matches))
+    raise DataError(f"run {text!r} is the beginning of {len(matches)}: {names}")
+
+
+def describe_run(result: RunResult, samples: Samples | None) -> str:
+    """Return what was asked, what was found, and with what."""
+    spec, made = result.spec, result.provenance
+    lines = [f"run {result.run_id}: {result.status}, {made.started}", f"  {made.command}", ""]
+    if result.error is not None:
+        lines += [f"{result.error.type}: {result.error.message}", ""]
+    parts: list[tuple[str, ComponentSpec]] = [("dataset", spec.dataset), ("model", spec.model), ("tuner", spec.tuner)]
+    parts += [("trained on", spec.adversary)] if spec.adversary else []
+    parts += [("attack", attack) for attack in spec.attacks]
+    lines += [f"{kind:10} {_component(part)}" for kind, part in parts]
+    if result.tuning is not None:
+        tuning = result.tuning
+        lines.append(f"{'trainable':10} {tuning.trainable_parameters:,} of {tuning.parameters:,} parameters")
+        lines += [f"{'epoch ' + str(int(row['epoch'])):10} {_history(row)}" for row in tuning.history]
+    if result.status == "completed":
+        for found in measurements(result):
+            lines += ["", *_accuracies(found, samples if found.dataset == spec.dataset else None)]
+    lines += [f"warning: {warning}" for warning in result.warnings]
+    lines += ["", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())]
+    lines.append(f"{made.device}, {made.threads} threads, {made.platform}, source {made.git or 'installed package'}")
+    lines.append(", ".join(f"{name} {version}" for name, version in made.versions.items()))
+    return "\n".join(lines)
+
+
+def _component(part: ComponentSpec) -> str:
+    params = ", ".join(f"{key}={value}" for key, value in part.params.items() if value is not None)
+    text = f"{part.name}({params})"
+    if isinstance(part, AttackSpec):
+        text += f" on {_component(part.surrogate)}" if part.surrogate else ""
+        text += f", {part.n:,} images"
+    return text
+
+
+def _history(row: dict[str, float]) -> str:
+    return ", ".join(
+        f"loss {value:.4f}" if key == "loss" else f"{key.replace('_', ' ')} {100 * value:.1f} %"
+        for key, value in row.items()
+        if key != "epoch"
+    )
+
+
+def _accuracies(found: Measured, samples: Samples | None) -> list[str]:
+    names = found.data.class_names
+    lines = [f"{found.dataset.label}, accuracy in percent with 95 % interval"]
+    lines.append(_line("clean", wilson(found.clean), "", _worst_class(samples, None, names)))
+    for number, score in enumerate(found.attacks):
+        about = f"{score.norm} {score.eps} {score.knowledge}, drop {drop(found.clean, score):.1f}"
+        about += f", largest change {255 * score.largest_norm:.4g}/255"
+        lines.append(_line(score.label, wilson(score), about, _worst_class(samples, number, names)))
+    for worst in found.worst_case:
+        lines.append(_line(f"worst case {worst.norm}", wilson(worst), f"over {', '.join(worst.attacks)}", ""))
+    return lines
+
+
+def _line(name: str, rate: Rate, about: str, worst: str) -> str:
+    text = f"  {name:32} {rate.percent:5.1f} [{rate.low:.1f}, {rate.high:.1f}] of {rate.n:,}"
+    return "; ".join(part for part in (text, about, worst) if part)
+
+
+def _worst_class(samples: Samples | None, attack: int | None, names: Sequence[str]) -> str:
+    if samples is None:
+        return ""
+    from robench.figures.classes import class_accuracy
+
+    found = samples.predictions if attack is None else samples.attacks[attack].predictions
+    accuracy = class_accuracy(samples.labels[: len(found)], found, len(names))
+    lowest = int(np.nanargmin(accuracy))
+    return f"lowest class {names[lowest]} {100 * accuracy[lowest]:.1f}"
