@@ -18,7 +18,46 @@ from robench.records import (
     SurrogateRecord,
     TuningRecord,
 )
+from robench.samples import AttackSamples, Samples
 from robench.worst_case import worst_cases
+
+CLASS_NAMES = ("class_0", "class_1", "class_2", "class_3")
+HISTORY = tuple(
+    {"epoch": epoch, "loss": 1 / epoch, "validation_clean": 0.4 * epoch, "validation_adversarial": 0.3 * epoch}
+    for epoch in (1, 2)
+)
+
+
+def samples(
+    *,
+    n: int = 100,
+    side: int = 8,
+    temperature: float | None = 10.0,
+    labels: Sequence[str] = ("pgd-resnet20", "pgd"),
+) -> Samples:
+    """Four classes in turn; clean images are right by a logit of 3, attacked ones taken for the next by 1."""
+    random = np.random.default_rng(0)
+    k = len(CLASS_NAMES)
+    classes = np.arange(n) % k
+    clean = random.integers(40, 200, (k, 3, side, side), dtype=np.uint8)
+    noise = random.integers(-8, 9, clean.shape)
+    return Samples(
+        labels=classes,
+        indices=np.arange(k),
+        clean=clean,
+        logits=3 * np.eye(k, dtype=np.float32),
+        predictions=np.where(np.arange(n) % 10 == 0, (classes + 1) % k, classes),
+        attacks=tuple(
+            AttackSamples(
+                label=label,
+                images=(clean + noise).astype(np.uint8),
+                logits=np.roll(np.eye(k, dtype=np.float32), 1, axis=1),
+                predictions=(classes + 1) % k,
+            )
+            for label in labels
+        ),
+        temperature=temperature,
+    )
 
 
 def bits(correct: int, n: int) -> np.ndarray:
@@ -26,7 +65,7 @@ def bits(correct: int, n: int) -> np.ndarray:
 
 
 def attack_spec(label: str, n: int) -> AttackSpec:
-    name, _, surrogate = label.partition("-")
+    name, _, surrogate = label.partition(":")[0].partition("-")
     model = ComponentSpec(name=surrogate, params={}, label=surrogate) if surrogate else None
     return AttackSpec(name=name, params={"eps": "8/255"}, label=label, surrogate=model, n=n)
 
@@ -62,6 +101,7 @@ def result(
     test_images: str = "abcd" * 4,
     surrogate_weights: str = "w" * 16,
     trainable: int = 0,
+    history: bool = False,
 ) -> RunResult:
     spec = RunSpec(
         dataset=ComponentSpec(name="leaf-synth", params={}, label="leaf-synth"),
@@ -81,14 +121,14 @@ def result(
         status=status,
         spec=spec,
         data=DataRecord(
-            class_names=("a", "b"), image_size=(32, 32), train_fingerprint=None, test_fingerprint=test_images
+            class_names=CLASS_NAMES, image_size=(32, 32), train_fingerprint=None, test_fingerprint=test_images
         ),
         tuning=TuningRecord(
             model_fingerprint="00",
             tuned_fingerprint="00",
             parameters=1000,
             trainable_parameters=trainable,
-            history=(),
+            history=HISTORY if history else (),
             seconds=1.0,
         ),
         clean=clean_score,
