@@ -1,0 +1,157 @@
+"""Take CLIP ViT-B/32 through robench at its real size: shapes, parameters, memory, seconds.
+
+    python benchmarks/vit_b32.py build/vit-b32
+
+builds a folder in the Hub's layout, with the configuration of openai/clip-vit-base-patch32, the vocabulary that CLIP
+was trained with (from the installed package open_clip_torch) and random weights, and runs each tuner of the study on it
+for a few images. Random weights have no accuracy worth reading; all else is as with the published ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
+N_MERGES = 49152 - 256 - 2
+TEXT = {
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "vocab_size": 49408,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "bos_token_id": 49406,
+    "eos_token_id": 49407,
+}
+VISION = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "hidden_act": "quick_gelu",
+}
+TRAIN, TEST, BATCH = 64, 16, 16
+TUNERS = ("none", "lora-ce", "tecoa", "vpt")
+
+
+def configuration() -> Any:
+    """Return the configuration of openai/clip-vit-base-patch32."""
+    from transformers import CLIPConfig
+
+    return CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=512)
+
+
+def real_merges() -> list[str]:
+    """Return the merges of CLIP's own vocabulary, as open_clip_torch ships them."""
+    package = importlib.util.find_spec("open_clip")  # found, not imported
+    if package is None or not package.submodule_search_locations:
+        raise SystemExit("CLIP's vocabulary comes with open_clip_torch: pip install open_clip_torch")
+    packed = Path(package.submodule_search_locations[0]) / VOCABULARY
+    return merges_of(gzip.decompress(packed.read_bytes()).decode("utf-8").split("\n"))
+
+
+def merges_of(lines: list[str]) -> list[str]:
+    """Return the merges that CLIP uses of the lines of its vocabulary file, whose first is a heading."""
+    return lines[1 : N_MERGES + 1]
+
+
+def vocabulary_of(merges: list[str]) -> dict[str, int]:
+    """Number the tokens as CLIP does: bytes, bytes that end a word, merges, start and end of text."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = list(bytes_to_unicode().values())
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(merge.split()) for merge in merges)]
+    return {token: number for number, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
+
+
+def write_tokenizer(folder: Path, merges: list[str]) -> None:
+    """Write vocabulary, merges and settings as the Hub has them."""
+    (folder / "vocab.json").write_text(json.dumps(vocabulary_of(merges), ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+    settings = {**special, "pad_token": "<|endoftext|>", "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def build(folder: Path) -> None:
+    """Write the whole folder: configuration, random weights, tokenizer and preprocessing."""
+    import torch
+    from transformers import CLIPImageProcessor, CLIPModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tokenizer(folder, real_merges())
+    torch.manual_seed(0)
+    CLIPModel(configuration()).save_pretrained(folder)
+    # Its defaults are CLIP's: 224 pixels, bicubic, the mean and deviation of its training images.
+    CLIPImageProcessor().save_pretrained(folder)
+
+
+def measure(folder: Path, tuner: str) -> tuple[dict[str, Any], float]:
+    """Run one tuner through the command line; return its record and the peak memory of the process in GB."""
+    with tempfile.TemporaryDirectory() as scratch:
+        training = [] if tuner == "none" else ["--epochs", "1", "--batch-size", str(BATCH)]
+        command = [
+            sys.executable,
+            "-c",
+            "from robench.cli import main; main()",
+            "run",
+            "--model",
+            f"clip:path={folder}",
+        ]
+        command += ["--tuner", tuner, *training, "--train-size", str(TRAIN), "--test-size", str(TEST), "--json"]
+        command += ["--attack", "pgd-resnet20", "--attack", "pgd:steps=2,n=8"]
+        command += ["--results", scratch, "--cache-dir", scratch]
+        output = Path(scratch) / "output.json"
+        with output.open("w") as file:
+            process = subprocess.Popen(command, stdout=file)
+            _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"robench run --tuner {tuner} failed")
+        return json.loads(output.read_text()), usage.ru_maxrss / 2**20
+
+
+def row(folder: Path, tuner: str) -> list[str]:
+    """Return the figures of one tuner."""
+    record, memory = measure(folder, tuner)
+    tuning, seconds = record["tuning"], record["seconds"]
+    steps = TRAIN // BATCH
+    white_box = next(score for score in record["attacks"] if score["knowledge"] == "white-box")
+    return [
+        tuner,
+        f"{tuning['parameters']:,}",
+        f"{tuning['trainable_parameters']:,}",
+        f"{memory:.1f}",
+        f"{tuning['seconds'] / steps:.2f}" if record["spec"]["train_size"] else "",
+        f"{1000 * seconds['clean evaluation'] / TEST:.0f}",
+        f"{1000 * white_box['seconds'] / (white_box['n'] * 2):.0f}",
+    ]
+
+
+def main() -> None:
+    """Build the folder if it is not there, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the model goes (605 MB)")
+    given = parser.parse_args()
+    if not (given.folder / "model.safetensors").exists():
+        build(given.folder)
+    headers = ["tuner", "parameters", "trained", "peak GB", f"s a step of {BATCH}", "ms an image", "ms a gradient"]
+    rows = [row(given.folder, tuner) for tuner in TUNERS]
+    print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=("left", *["right"] * 6)))
+
+
+if __name__ == "__main__":
+    main()
