@@ -13,18 +13,21 @@ from types import ModuleType
 import pytest
 import torch
 from robench.cli import cli
-from robench.leaderboard import leaderboard
 from robench.registry import discover
 from robench.spec import Request, plan
 from robench.store import Store
-from robench.tables import to_markdown
+from robench.summary import summarise, summary_grid
+from robench.sweep import latest_completed, plan_sweep, read_sweep
+from robench.types import KINDS
 
 from tests.conftest import entry_point, registry_of
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def readme() -> str:
-    return (Path(__file__).parent.parent / "README.md").read_text()
+    return (ROOT / "README.md").read_text()
 
 
 def blocks(text: str, language: str) -> Iterator[str]:
@@ -38,36 +41,62 @@ def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyP
     module = ModuleType(target)
     exec(code, vars(module))
     monkeypatch.setitem(sys.modules, target, module)
-    attack = registry_of(entry_point(name, target, "mine")).resolve_attack("noise:eps=16/255")
+    attack = registry_of(entry_point(name, target, "mine")).resolve_attack("salt:eps=16/255")
     images = torch.full((2, 3, 4, 4), 0.5)
     noisy = attack.build().perturb(torch.nn.Identity(), images, torch.zeros(2))
     assert 0 < (noisy - images).abs().max() <= 16 / 255
 
 
-def test_every_run_command_of_the_readme_is_valid(readme: str) -> None:
+PAGES = sorted(str(page.relative_to(ROOT)) for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_run_command_of_the_documentation_is_valid(page: str) -> None:
     registry = discover()
-    commands = []
-    for block in blocks(readme, "sh"):
-        variables = dict(re.findall(r'^(\w+)="(.*?)"$', block, re.MULTILINE | re.DOTALL))
+    for block in blocks((ROOT / page).read_text(), "sh"):
         for line in re.split(r"\n|&&", block):
-            for name, value in variables.items():
-                line = line.replace(f"${name}", " ".join(value.split()))
-            if line.strip().startswith("robench run"):
-                commands.append(shlex.split(line)[2:])
-    assert len(commands) >= 5
-    for words in commands:
-        flags = cli.commands["run"].make_context("run", words).params
-        plan(registry, Request(**{k: v for k, v in flags.items() if k in Request.__dataclass_fields__}))
+            words = shlex.split(line, comments=True)
+            if words[:2] == ["robench", "run"] and "--adapter" not in words:
+                flags = cli.commands["run"].make_context("run", words[2:]).params
+                plan(registry, Request(**{k: v for k, v in flags.items() if k in Request.__dataclass_fields__}))
+            elif words[:2] == ["robench", "sweep"]:
+                assert (ROOT / words[2]).is_file(), line
+            elif words[:2] == ["robench", "describe"]:
+                assert any(registry.knows(kind, words[2]) for kind in KINDS), line
 
 
-@pytest.mark.parametrize("dataset", ["leaf-synth", "cifar10"])
-def test_the_tables_of_the_readme_are_what_the_committed_records_say(readme: str, dataset: str, root: Path) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_name_in_the_use_table_resolves(page: str) -> None:
+    registry = discover()
+    for kind, text in re.findall(r"`--(model|tuner|attack) ([^`\s]+)`", (ROOT / page).read_text()):
+        if kind == "attack":
+            registry.resolve_attack(text)
+        else:
+            registry.resolve(kind, re.sub(r",?surrogate\.[^,]*", "", text))
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("README.md", "leaf-synth"), ("docs/study.md", "cifar10-clip-tiny"), ("docs/study.md", "leaf-synth")],
+)
+def test_the_tables_are_what_the_committed_records_say(page: str, name: str, root: Path) -> None:
     records = Store(root / "results").read(lambda warning: pytest.fail(warning))
-    tables = to_markdown(leaderboard(records, filters=[f"dataset={dataset}"]))
-    shown = re.search(rf"<!-- {dataset} -->\n(.*?)\n<!-- end -->", readme, re.DOTALL)
-    assert tables and shown is not None and shown[1].strip() == tables
+    sweep = read_sweep(root / "benchmarks" / f"{name}.toml")
+    summary = summarise(sweep, plan_sweep(discover(), sweep), latest_completed(records))
+    assert all(set(line.recorded) == set(sweep.seeds) for line in summary.lines)
+    shown = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", (root / page).read_text(), re.DOTALL)
+    assert shown is not None and shown[1].strip() == summary_grid(summary).to_markdown().strip()
 
 
-def test_every_file_the_readme_links_to_exists(readme: str, root: Path) -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", readme):
-        assert (root / target).is_file(), target
+def test_every_run_of_a_shipped_definition_that_is_recorded_has_its_figures_in_a_table(root: Path) -> None:
+    records = Store(root / "results").read(lambda warning: pytest.fail(warning))
+    planned = {
+        job.run_id for path in (root / "benchmarks").glob("*.toml") for job in plan_sweep(discover(), read_sweep(path))
+    }
+    assert {record.spec.run_id() for record in records} <= planned
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_a_page_links_to_exists(page: str) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
+        assert ((ROOT / page).parent / target).is_file(), target
