@@ -46,6 +46,8 @@ class Params(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "missing":
+                raise SpecError(f"{owner} needs {key}; write {key}=... after its name and a colon") from None
             message = first["msg"].removeprefix("Value error, ")
             where = f"{key}={first['input']!s}: " if key else ""
             raise SpecError(f"{owner}: {where}{message}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 from typing import Any
 
@@ -36,7 +37,8 @@ def leaves(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Tensor,
 @pytest.fixture(scope="module")
 def toys() -> tuple[nn.Module, Tensor, Tensor]:
     data = draw(40)
-    return trained(), to_pixels(data.images, CPU), torch.from_numpy(data.labels)
+    # A copy: other libraries leave gradients in the weights.
+    return copy.deepcopy(trained()), to_pixels(data.images, CPU), torch.from_numpy(data.labels)
 
 
 def reference(attack: Any, network: nn.Module, images: Tensor, labels: Tensor, eps: str) -> Tensor:

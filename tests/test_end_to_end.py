@@ -78,3 +78,34 @@ def test_real_photographs_run_through(run: Any) -> None:
     assert result.clean.accuracy > 0.6
     assert result.attacks[0].surrogate.clean_correct > 70 and result.attacks[0].surrogate.adversarial_correct == 0
     assert json.loads(result.model_dump_json())["data"]["class_names"][9] == "truck"
+
+
+def test_a_tuned_clip_is_scored_on_another_datasets_classes(run: Any) -> None:
+    data = real("data/cifar10")
+    size = ["--train-size", "32", "--test-size", "30", "--attack", "fgsm", "--epochs", "1"]
+    tuned = run("--tuner", "tecoa", *size, "--eval-dataset", f"cifar10:path={data}")
+    (away,) = tuned.elsewhere
+    assert away.data.class_names[9] == "truck" and away.clean.n == 30
+    # It never saw a truck; what matters here is that both were scored, with prompts of their own.
+    assert tuned.clean.accuracy > 0.8 > away.clean.accuracy
+
+
+def test_a_saved_adapter_is_attacked_later_by_something_stronger(run: Any, tmp_path: Path) -> None:
+    file = str(tmp_path / "tecoa.safetensors")
+    size = ["--test-size", "20", "--attack", "fgsm-resnet20", "--no-white-box"]
+    trained = run("--tuner", "tecoa:epochs=1", "--train-size", "32", *size, "--save-adapter", file)
+    later = run("--adapter", file, *size, "--attack", "apgd-ce:steps=5,n=8")
+    assert later.clean == trained.clean and later.attacks[0].bits == trained.attacks[0].bits
+    assert later.attacks[1].knowledge == "white-box" and later.attacks[1].n == 8
+
+
+def test_a_cnn_of_timm_is_trained_by_the_same_loop(run: Any) -> None:
+    result = run(
+        *("--model", "timm-resnet10t:image_size=32", "--tuner", "full+ce:adversary=none,lr=3e-3,epochs=2"),
+        *("--train-size", "256", "--test-size", "50", "--attack", "pgd-timm-resnet10t:surrogate.image_size=32,n=10"),
+        "--no-white-box",
+    )
+    first, last = result.tuning.history
+    assert last["loss"] < first["loss"]
+    assert result.tuning.trainable_parameters == result.tuning.parameters
+    assert any("surrogate timm-resnet10t" in warning for warning in result.warnings)  # a random one is no surrogate

@@ -174,5 +174,5 @@ def test_a_required_parameter_stands_in_the_label(module: Any, monkeypatch: pyte
     monkeypatch.setattr("tests.toy.Needy", Needy, raising=False)
     registry = registry_of(entry_point("n", plugin_with(module, "needing", component("model", "needy", "Needy")), "n"))
     assert registry.resolve("model", "needy:path=there").label == "needy:path=there"
-    with pytest.raises(SpecError, match=r"model 'needy': .*required"):
+    with pytest.raises(SpecError, match=r"model 'needy' needs path; write path=\.\.\. after its name"):
         registry.resolve("model", "needy")
