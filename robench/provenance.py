@@ -65,8 +65,8 @@ def command_of(spec: RunSpec) -> str:
     words += ["--tuner", tuner_label(spec)]
     for attack in spec.attacks:
         words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
-    if all(attack.surrogate for attack in spec.attacks):
-        words += ["--no-white-box"]
+    if any(attack.surrogate for attack in spec.attacks):
+        words += ["--no-white-box"]  # the list is complete: no twin is to be added
     if spec.train_size is not None:
         words += ["--train-size", str(spec.train_size)]
     words += [] if spec.split == "test" else ["--split", spec.split]

@@ -135,7 +135,7 @@ class AttackScore(Score):
     label: str = Field(description="short form of the attack")
     norm: str = Field(description="norm of the threat model")
     eps: str = Field(description='radius in [0, 1] pixel units, exact, such as "8/255"')
-    knowledge: str = Field(description="white-box, transfer or query")
+    knowledge: str = Field(description="what the attack sees: white-box, transfer, query, or nothing for a control")
     surrogate: SurrogateRecord | None
     images: str = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
     largest_norm: float = Field(description="largest norm of a perturbation, in [0, 1] pixel units, as evaluated")

@@ -102,10 +102,10 @@ def plan(registry: Registry, request: Request) -> Plan:
     tuner, adversary = _resolve_tuner(registry, request, model)
     others = tuple(registry.resolve("dataset", text) for text in request.eval_datasets)
     attacks = [registry.resolve_attack(text) for text in request.attacks or DEFAULT_ATTACKS]
-    threats = [attack.threat() for attack in attacks]
-    if request.white_box and attacks and all(threat.knowledge == "transfer" for threat in threats):
-        first = attacks[0]
-        attacks.append(replace(first, surrogate=None))
+    transferred = [attack for attack in attacks if attack.threat().knowledge == "transfer"]
+    controls = [attack for attack in attacks if attack.threat().knowledge == "nothing"]
+    if request.white_box and transferred and len(transferred) + len(controls) == len(attacks):
+        attacks.append(replace(transferred[0], surrogate=None))
     trains = tuner.build().trains and adapter is None
     adversary = adversary if trains else None
     spec = RunSpec(

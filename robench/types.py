@@ -13,7 +13,7 @@ Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "attacker
 KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "adaptation", "objective", "attacker")
 
 Norm = Literal["Linf", "L2"]
-Knowledge = Literal["white-box", "transfer", "query"]
+Knowledge = Literal["white-box", "transfer", "query", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,8 @@ class ThreatModel:
         norm: The norm that bounds a perturbation, per image.
         eps: Its radius, exact, in ``[0, 1]`` pixel units; an L2 radius may exceed 1.
         knowledge: ``white-box`` sees the target's gradients, ``transfer`` only a surrogate's, ``query`` only
-            the target's logits.
+            the target's logits. ``nothing`` is a control, not an attack: it shows what noise
+            or resampling alone would cost.
     """
 
     norm: Norm

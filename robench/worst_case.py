@@ -12,10 +12,11 @@ def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ..
     """Combine attacks of one norm per example: an image counts only if clean and all attacked versions are right.
 
     A smaller ball lies inside a larger one of the same norm, so the result is a bound at the largest radius.
-    It is taken over the images that all of those attacks were given.
+    It is taken over the images that all of those attacks were given. Controls do not count: they attack nothing.
     """
     found = []
-    for norm, group in groupby(sorted(attacks, key=lambda a: a.norm), key=lambda a: a.norm):
+    counted = sorted((attack for attack in attacks if attack.knowledge != "nothing"), key=lambda a: a.norm)
+    for norm, group in groupby(counted, key=lambda a: a.norm):
         members = list(group)
         n = min(member.n for member in members)
         robust = clean.mask()[:n]

@@ -53,14 +53,14 @@ def test_nothing_of_what_resampling_does_is_hidden_by_the_ball() -> None:
     found = resampled(4, images).astype(int) - images
     assert np.abs(found).max() > 60
     clipped = project(
-        images, resampled(4, images) / 255, ThreatModel(norm="Linf", eps=Fraction(8, 255), knowledge="query")
+        images, resampled(4, images) / 255, ThreatModel(norm="Linf", eps=Fraction(8, 255), knowledge="nothing")
     )
     assert not np.array_equal(clipped, resampled(4, images))
 
 
 def test_the_control_is_an_attack_by_name() -> None:
     attack = discover().resolve_attack("resize:size=64")
-    assert str(attack.threat()) == "Linf 255/255 query" and attack.label == "resize:size=64"
+    assert str(attack.threat()) == "Linf 255/255 nothing" and attack.label == "resize:size=64"
 
 
 @pytest.mark.parametrize("image_size", [16, 32])
@@ -104,8 +104,8 @@ def test_a_small_surrogate_and_a_larger_target_meet_in_native_pixels(tmp_path: P
         cli.main([*words, "--results", str(tmp_path / "results"), "--cache-dir", str(tmp_path / "cache"), "--quiet"])
     assert not exit_.value.code
     (record,) = Store(tmp_path / "results").read(pytest.fail)
-    transfer, control = record.attacks
+    transfer, control, _twin = record.attacks
     assert record.data is not None and record.data.image_size == (32, 32)
     assert transfer.largest_norm == 8 / 255 and transfer.surrogate is not None
     assert transfer.surrogate.clean_correct > transfer.surrogate.adversarial_correct
-    assert control.knowledge == "query" and control.label == "resize"
+    assert control.knowledge == "nothing" and control.label == "resize"

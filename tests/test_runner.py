@@ -171,6 +171,14 @@ def test_the_worst_case_counts_images_right_under_everything() -> None:
     assert worst_cases(Score.of(bits(25, 100)), [transfer, flipped])[0].correct == 5
 
 
+def test_a_control_does_not_count_as_an_attack(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="none", attacks=("still:eps=1", "sign:eps=4/255")))
+    assert result.attacks[0].knowledge == "nothing" and result.attacks[0].bits == result.clean.bits  # type: ignore[union-attr]
+    (worst,) = result.worst_case
+    assert worst.attacks == ("sign:eps=4/255",) and worst.eps == "4/255"
+    assert not runs(replace(ASKED, tuner="none", attacks=("still",))).worst_case
+
+
 # Other datasets
 
 

@@ -23,6 +23,12 @@ def test_a_lone_transfer_attack_gets_its_white_box_twin(registry: Registry) -> N
     assert spec.attacks[1].surrogate is None and spec.attacks[1].n == 5
 
 
+def test_a_control_beside_a_transfer_attack_is_no_white_box_attack(registry: Registry) -> None:
+    asked = replace(ASKED, attacks=("still", "sign-linear"))
+    assert [attack.label for attack in plan(registry, asked).spec.attacks] == ["still", "sign-linear", "sign"]
+    assert len(plan(registry, replace(asked, attacks=("still",))).spec.attacks) == 1
+
+
 def test_no_twin_where_unwanted_or_already_there(registry: Registry) -> None:
     assert len(plan(registry, replace(ASKED, white_box=False)).spec.attacks) == 1
     both = replace(ASKED, attacks=("sign-linear", "sign:eps=2/255"))

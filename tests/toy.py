@@ -98,6 +98,15 @@ class Sign(Attacker):
         return images.detach() + float(self.params.eps) * gradient.sign()
 
 
+class Still(Attacker):
+    """The control: nothing happens."""
+
+    knowledge = "nothing"
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return images
+
+
 class Liar(Attacker):
     """Ignores its budget."""
 
@@ -215,4 +224,5 @@ def robench_components() -> list[Component]:
         component("attacker", "sign", "Sign", reference="by hand"),
         component("attacker", "sign-twice", "Sign"),
         component("attacker", "liar", "Liar"),
+        component("attacker", "still", "Still"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from robench.types import Kind
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+PIPED_WIDTH = 160
 
 RESULTS = click.option(
     "--results",
@@ -48,7 +51,10 @@ def console(no_color: bool, *, stderr: bool = False) -> Console:
     """Return a console for standard output, or for standard error."""
     from rich.console import Console
 
-    return Console(no_color=no_color or None, stderr=stderr)
+    made = Console(no_color=no_color or None, stderr=stderr)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPED_WIDTH  # no terminal sets a limit, and rich would take 80 columns
+    return made
 
 
 def cache_folder(given: Path | None) -> Path:

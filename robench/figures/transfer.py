@@ -28,7 +28,7 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
         if record.data is None:
             continue
         for spec, score in zip(record.spec.attacks, record.attacks, strict=False):
-            if score.knowledge == "query":
+            if score.knowledge in ("query", "nothing"):
                 continue
             threat = (spec.name, score.norm, score.eps, record.data.test_fingerprint, score.n)
             target = f"{record.spec.model.label}, {record.spec.tuner.label}"

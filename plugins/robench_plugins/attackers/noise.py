@@ -11,12 +11,12 @@ from torch.nn import functional as F
 class Noise(Attacker):
     """Noise that knows nothing of the network: uniform in the ball in Linf, a random direction of full length in L2.
 
-    The control that every attack must beat. It asks no query; ``query`` is the knowledge that presumes least.
+    The control that every attack must beat.
     """
 
     Params = NormParams
     params: NormParams
-    knowledge = "query"
+    knowledge = "nothing"
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return ``x + eps * u`` within ``[0, 1]``, with u uniform in ``[-1, 1]``, or uniform on the unit sphere."""

@@ -23,12 +23,12 @@ class Resize(Attacker):
     """No adversary: images are resized and brought back, both by antialiased bicubic interpolation.
 
     Where a surrogate sees 32 pixels and the target 224, an accuracy may fall because images were resampled, not because
-    they were attacked. What this control costs is not the attack's doing. It asks no query.
+    they were attacked. What this control costs is not the attack's doing.
     """
 
     Params = ResizeParams
     params: ResizeParams
-    knowledge = "query"
+    knowledge = "nothing"
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the resampled images."""
