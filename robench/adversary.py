@@ -77,6 +77,8 @@ class Adversaries:
             "params": attack.params.as_dict(),
             "plugin": f"{attack.plugin.distribution} {attack.plugin.version}",
             "surrogate": weights,
+            # A model may have settings that are neither weights nor buffers, such as the size it sees images at.
+            "surrogate_params": attack.surrogate.values(),
             "data": data.fingerprint(),
             "seed": seed,
         }

@@ -45,9 +45,9 @@ class Resolved:
     @property
     def label(self) -> str:
         """The name and the parameters that differ from the component's defaults, in order of declaration."""
-        values, fields = self.params.as_dict(), type(self.params).model_fields
-        defaults = dict(self.component.defaults)
-        required = {key for key, field in fields.items() if field.is_required() and key not in defaults}
+        values, defaults = self.params.as_dict(), dict(self.component.defaults)
+        fields = type(self.params).model_fields.items()
+        required = {key for key, field in fields if field.is_required() and key not in defaults}
         filled = {**defaults, **{key: values[key] for key in required}}
         baseline = type(self.params).read(filled, self.component.name).as_dict()
         given = self.params.model_fields_set
@@ -125,10 +125,9 @@ class Registry:
             if item.name == bare.lower() and distribution in ("", plugin.distribution)
         ] or self._of_family(kind, bare)
         if not found:
-            known = self.names(kind)
             if kind == "tuner" and name in {*self.names("adaptation"), *self.names("objective")}:
                 raise SpecError(f"{name!r} is half a tuner; write ADAPTATION+OBJECTIVE, such as lora+tecoa")
-            raise SpecError(f"unknown {kind} {name!r}{nearest(name, known)}{self._failures()}")
+            raise SpecError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{self._failures()}")
         if len(found) > 1:
             choices = " or ".join(f"{plugin.distribution}/{bare}" for plugin, _ in found)
             raise SpecError(f"{kind} {name!r} is contributed by {len(found)} plugins; write {choices}")
@@ -237,8 +236,7 @@ class Registry:
             key = SURROGATE_PREFIX + theirs[0][0]
             raise SpecError(f"{text!r} sets {key} but names no surrogate; expected {attack_name}-SURROGATE")
         surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs)
-        n = _positive(dict(name.params).get("n"), text)
-        return ResolvedAttack(**vars(attack), surrogate=surrogate, n=n)
+        return ResolvedAttack(**vars(attack), surrogate=surrogate, n=_positive(dict(name.params).get("n"), text))
 
     def _surrogate(self, text: str, params: tuple[tuple[str, str], ...]) -> Resolved:
         members = [self._resolve("model", Name(text=name, params=params), {}) for name in text.split("+")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 import timm
 import torch
 from robench import DataError, SpecError
+from robench.evaluate import fingerprint
 from robench.perturbation import frozen_for_attack
 from robench.registry import discover
 from safetensors.torch import save_file
+from timm.models import save_for_hf
+from timm.utils import CheckpointSaver
 
 from robench_plugins.models.resizing import resize_and_crop
 from robench_plugins.models.timm_classifier import TimmClassifier, TimmNetwork
@@ -94,6 +98,43 @@ def test_a_folder_in_the_hubs_layout_is_a_checkpoint(tmp_path: Path, checkpoint:
         build(weights=str(folder), **SMALL)
 
 
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_folder_written_by_timm_brings_its_own_size_and_normalisation(tmp_path: Path, safe: bool) -> None:
+    fine_tuned = timm.create_model("vit_tiny_patch16_224", num_classes=3, img_size=32).eval()
+    fine_tuned.pretrained_cfg["mean"] = (0.1, 0.2, 0.3)
+    save_for_hf(fine_tuned, str(tmp_path), safe_serialization=safe)
+    network = build(architecture="vit_tiny_patch16_224.augreg_in21k_ft_in1k", weights=str(tmp_path))
+    assert network.image_size == 32
+    pixels = (resize_and_crop(toy_images(), 32) - torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)) / 0.5
+    torch.testing.assert_close(network(toy_images()), fine_tuned(pixels))
+
+
+def test_a_checkpoint_of_timms_training_script_is_read_wrapped_or_not(tmp_path: Path, checkpoint: Path) -> None:
+    trained = timm.create_model("resnet10t", num_classes=3)
+    trained.load_state_dict(timm.models.load_state_dict(str(checkpoint)))
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
+    settings = Namespace(model="resnet10t", lr=0.1)
+    for wrapped in (trained, torch.nn.DataParallel(trained)):
+        saver = CheckpointSaver(
+            wrapped, optimizer, settings, checkpoint_dir=str(tmp_path), unwrap_fn=lambda model: model
+        )
+        saver.save_checkpoint(epoch=0, metric=50.0)
+        found = build(weights=str(tmp_path / "last.pth.tar"), **SMALL)
+        assert torch.equal(found(toy_images()), build(weights=str(checkpoint), **SMALL)(toy_images()))
+
+
+def test_networks_that_differ_in_more_than_their_weights_have_other_fingerprints(checkpoint: Path) -> None:
+    """Adversarial images of a surrogate are cached by its fingerprint."""
+    sizes = [fingerprint(build(architecture="resnet10t", weights=str(checkpoint), image_size=n)) for n in (32, 48, 32)]
+    assert sizes[0] == sizes[2] != sizes[1]
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto"])
+def test_a_size_that_the_network_cannot_see_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match=f"{name} cannot see images of image_size=8 pixels"):
+        build(architecture=name, image_size=8)
+
+
 def test_wrong_weights_are_named(tmp_path: Path, checkpoint: Path) -> None:
     with pytest.raises(DataError, match=r"no weights at .*nowhere\.pth"):
         build(weights=str(tmp_path / "nowhere.pth"), **SMALL)
@@ -103,6 +144,10 @@ def test_wrong_weights_are_named(tmp_path: Path, checkpoint: Path) -> None:
     save_file(timm.create_model("resnet10t", num_classes=7).state_dict(), other)
     with pytest.raises(DataError, match=r"is \(7, 512\), not \(3, 512\); the dataset has 3 classes"):
         build(weights=str(other), **SMALL)
+    positions = tmp_path / "positions.safetensors"
+    save_file(timm.create_model("vit_tiny_patch16_224", num_classes=3).state_dict(), positions)
+    with pytest.raises(DataError, match=r"is \(1, 197, 192\), not \(1, 5, 192\); .* the network sees 32 pixels"):
+        build(weights=str(positions), **VIT)
 
 
 def test_an_unknown_architecture_gets_the_nearest() -> None:
@@ -116,7 +161,12 @@ def test_pretrained_weights_offline_say_what_to_pass(monkeypatch: pytest.MonkeyP
         build(architecture="resnet18", weights="pretrained")
 
 
-@pytest.mark.parametrize(("params", "n_blocks"), [(SMALL, 4), (VIT, 12), ({"architecture": "convnext_atto"}, 4)])
+SWIN = {"architecture": "swin_tiny_patch4_window7_224", "image_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("params", "n_blocks"), [(SMALL, 4), (VIT, 12), (SWIN, 4), ({"architecture": "convnext_atto"}, 4)]
+)
 def test_parts_are_the_whole_the_blocks_and_the_head(params: dict[str, Any], n_blocks: int) -> None:
     network = build(**params)
     parts = TimmClassifier(TimmClassifier.Params.read(params, "timm")).adaptable(network)

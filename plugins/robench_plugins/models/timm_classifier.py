@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import timm
 import torch
 from robench import DataError, Field, Model, Params, RunContext, SpecError
+from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from robench_plugins.models.resizing import resize_and_crop
@@ -23,7 +25,8 @@ class TimmParams(Params):
     weights: str = Field(
         default="none",
         description="none: random, to be trained; pretrained: timm's, from the Hub, under a new random head; or a "
-        "fine-tuned checkpoint: a file (.safetensors, .pth) or a folder in the Hub's layout",
+        "fine-tuned checkpoint: a file (.safetensors, .pth) or a folder in the Hub's layout, whose config.json then "
+        "decides input size and normalisation",
     )
     image_size: int | None = Field(
         default=None, ge=8, description="height and width the network sees; its own if not given"
@@ -36,10 +39,15 @@ class TimmNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, network: nn.Module, name: str, image_size: int, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         super().__init__()
         self.network = network
         self.image_size = image_size
+        # Weights do not tell at which size, or with which activations, they are used. Adversarial images are cached by
+        # the fingerprint of a surrogate's weights and buffers, so that this must be among them.
+        self.register_buffer("identity", torch.tensor(list(f"{name} {image_size}".encode()), dtype=torch.uint8))
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
@@ -71,18 +79,20 @@ class TimmClassifier(Model):
             # timm's own list decides; robench only says which of its names is near.
             raise SpecError(f"timm has no architecture {name!r}{_nearest(name)}")
         n_classes = len(context.dataset.class_names)
+        path = None if weights in ("none", "pretrained") else Path(weights).expanduser()
+        folder = path if path is not None and path.is_dir() else None
+        if folder is not None:
+            self._check_folder(folder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.stream(f"timm {name}"))
-            network = self._create(n_classes)
-        path = Path(weights).expanduser()
-        if weights not in ("none", "pretrained"):
-            if path.is_dir():
-                self._check_folder(path)
-                path = path / "model.safetensors"
-            _load(network, path, n_classes)
+            network = self._create(name if folder is None else f"local-dir:{folder}", n_classes)
         config: Any = network.pretrained_cfg
         size = self.params.image_size or config["input_size"][-1]
-        return TimmNetwork(network, size, config["mean"], config["std"])
+        if path is not None:
+            _load(network, path if folder is None else _weights_in(folder), n_classes, size)
+        if self.params.image_size is not None:
+            _try(network, name, size)
+        return TimmNetwork(network, name, size, config["mean"], config["std"])
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Name the whole network, its blocks or stages where it has some, and its last linear layer."""
@@ -91,25 +101,23 @@ class TimmClassifier(Model):
         parts: dict[str, nn.Module] = {"encoder": inner}
         if isinstance(head := inner.get_classifier(), nn.Linear):
             parts["head"] = head
-        if isinstance(
-            blocks := getattr(inner, "blocks", getattr(inner, "stages", None)), nn.Sequential | nn.ModuleList
-        ):
+        sequences = (getattr(inner, name, None) for name in ("blocks", "stages", "layers"))
+        if blocks := next((part for part in sequences if isinstance(part, nn.Sequential | nn.ModuleList)), None):
             parts["blocks"] = nn.ModuleList(blocks)
         elif stages := [getattr(inner, f"layer{n}") for n in range(1, 5) if hasattr(inner, f"layer{n}")]:
             parts["blocks"] = nn.ModuleList(stages)
         return parts
 
-    def _create(self, n_classes: int) -> nn.Module:
+    def _create(self, source: str, n_classes: int) -> nn.Module:
         name, size = self.params.architecture, self.params.image_size
-        # Transformers lay their positions out for one size; convolutional networks take any.
-        sized = {} if size is None else {"img_size": size}
         pretrained = self.params.weights == "pretrained"
         try:
             try:
-                network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=n_classes, **sized)
+                # Transformers lay their positions out for one size; convolutional networks take any.
+                network: nn.Module = timm.create_model(source, pretrained, num_classes=n_classes, img_size=size)
             except TypeError:
-                network = timm.create_model(name, pretrained=pretrained, num_classes=n_classes)
-        except (OSError, RuntimeError, ValueError) as error:
+                network = timm.create_model(source, pretrained, num_classes=n_classes)
+        except (AssertionError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             if not pretrained:
                 raise DataError(
                     f"timm cannot make {name} at {size or 'its own'} pixels: {_first_line(error)}"
@@ -127,23 +135,47 @@ class TimmClassifier(Model):
             raise DataError(
                 f"{folder} has no config.json that names an architecture; expected a folder in the Hub's layout"
             ) from error
-        if found != self.params.architecture:
-            raise DataError(f"{folder} holds a {found}, not a {self.params.architecture}; use timm-{found}")
+        if found != (wanted := self.params.architecture.partition(".")[0]):
+            raise DataError(f"{folder} holds a {found}, not a {wanted}; use timm-{found}")
 
 
-def _load(network: nn.Module, path: Path, n_classes: int) -> None:
-    state, own = read_state(path), network.state_dict()
+def _weights_in(folder: Path) -> Path:
+    """Return the file that timm wrote, which by default is a torch checkpoint."""
+    safe, torch_own = folder / "model.safetensors", folder / "pytorch_model.bin"
+    return torch_own if torch_own.is_file() and not safe.is_file() else safe
+
+
+def _load(network: nn.Module, path: Path, n_classes: int, size: int) -> None:
+    # timm's training script keeps its settings, a Namespace of plain values, beside the weights.
+    with torch.serialization.safe_globals([Namespace]):
+        state: dict[str, Tensor] = clean_state_dict(read_state(path))
+    own = network.state_dict()
     if missing := [name for name in own if name not in state]:
         raise DataError(f"{path} has no {missing[0]!r}; it is not a checkpoint of this architecture")
     if extra := [name for name in state if name not in own]:
         raise DataError(f"{path} holds {extra[0]!r}, which this architecture has not")
     for name, value in own.items():
         if state[name].shape != value.shape:
-            found = tuple(state[name].shape)
+            found, wanted = tuple(state[name].shape), tuple(value.shape)
             raise DataError(
-                f"{name!r} in {path} is {found}, not {tuple(value.shape)}; the dataset has {n_classes} classes"
+                f"{name!r} in {path} is {found}, not {wanted}; the dataset has {n_classes} classes and the network "
+                f"sees {size} pixels (image_size)"
             )
     network.load_state_dict(state)
+
+
+@torch.no_grad()
+def _try(network: nn.Module, name: str, size: int) -> None:
+    """Send one image of `size` through; what a network makes of a size only its forward pass tells.
+
+    Raises:
+        DataError: It fails.
+    """
+    try:
+        network.eval()(torch.zeros(1, 3, size, size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise DataError(f"{name} cannot see images of image_size={size} pixels: {_first_line(error)}") from error
+    network.train()
 
 
 def _nearest(name: str) -> str:
