@@ -158,6 +158,9 @@ class DataRecord(Record):
     image_size: tuple[int, int] = Field(description="native height and width in pixels")
     train_fingerprint: str | None = Field(description="SHA-256 of the training images and labels used")
     test_fingerprint: str = Field(description="SHA-256 of the scored images and labels")
+    train_counts: tuple[int, ...] | None = Field(default=None, description="training images used of each class")
+    test_counts: tuple[int, ...] | None = Field(default=None, description="scored images of each class")
+    notes: tuple[str, ...] = Field(default=(), description="what the dataset says of its files, such as skipped ones")
 
 
 class Evaluation(Record):
@@ -179,6 +182,10 @@ class TuningRecord(Record):
     trainable_parameters: int = Field(description="parameters the tuner may change")
     history: tuple[dict[str, float], ...] = Field(description="one row an epoch")
     seconds: float
+    layers: dict[str, int] = Field(default_factory=dict, description="parameters of each layer, in order")
+    drawn_counts: tuple[int, ...] | None = Field(
+        default=None, description="images of each class that an epoch draws, where the tuner balances classes"
+    )
 
 
 class Provenance(Record):

@@ -17,6 +17,8 @@ from robench.errors import DataError
 
 LIMIT = 10
 """Sample images kept, at most one a class."""
+OPTIONAL = ("augmented", "patches")
+"""Arrays that not every run has."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +50,10 @@ class Samples:
         predictions: Of every clean image, ``int64 (n,)``.
         attacks: In the order of the record.
         temperature: What logits are divided by to be cosines; None for a model without text.
+        augmented: Training images before and after augmentation, ``uint8 (k, copies + 1, 3, H, W)``, the original
+            first; None if none are augmented.
+        patches: What the network makes of the patches of the first sample before its blocks, ``float32 (P, D)``; None
+            if it has none.
     """
 
     labels: NDArray[np.int64]
@@ -57,6 +63,8 @@ class Samples:
     predictions: NDArray[np.int64]
     attacks: tuple[AttackSamples, ...]
     temperature: float | None
+    augmented: NDArray[np.uint8] | None = None
+    patches: NDArray[np.float32] | None = None
 
     def save(self, path: Path) -> None:
         """Write them, completely or not at all.
@@ -73,6 +81,7 @@ class Samples:
             "logits": self.logits,
             "predictions": self.predictions.astype(np.int32),
         }
+        arrays |= {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
         for number, attack in enumerate(self.attacks):
             arrays |= {
                 f"{number}.images": attack.images,
@@ -120,6 +129,7 @@ class Samples:
                 predictions=arrays["predictions"].astype(np.int64),
                 attacks=attacks,
                 temperature=about["temperature"],
+                **{name: arrays[name] for name in OPTIONAL if name in arrays},
             )
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"samples in {path} cannot be read: {error}") from None

@@ -186,7 +186,7 @@ def test_the_transfer_matrix_has_sources_as_rows_and_targets_as_columns() -> Non
     second = result(tuner="tecoa", attacks=[("pgd-resnet20", 80, 100), ("pgd", 5, 100)])
     content = transfer_matrix([first, second])
     assert content is not None
-    (method, norm, eps, _, n), rows, columns, values = content
+    (method, norm, eps, _, n, _), rows, columns, values = content
     assert (method, norm, eps, n) == ("pgd", "Linf", "8/255", 100)
     cells = {
         (row, column.partition(", ")[2]): values[i, j] for i, row in enumerate(rows) for j, column in enumerate(columns)
@@ -194,6 +194,32 @@ def test_the_transfer_matrix_has_sources_as_rows_and_targets_as_columns() -> Non
     assert cells["resnet20", "none"] == 50 and cells["resnet20", "tecoa"] == 80
     assert cells["itself (white-box)", "tecoa"] == 5
     assert np.isnan(cells["resnet56", "tecoa"]) and cells["resnet56", "none"] == 40
+
+
+def test_seeds_are_averaged_and_of_repeats_the_latest_counts() -> None:
+    seeds = [result(seed=seed, attacks=[("pgd-resnet20", correct, 100)]) for seed, correct in ((0, 40), (1, 60))]
+    repeat = result(seed=0, attacks=[("pgd-resnet20", 50, 100)], started="2026-02-01T00:00:00+00:00")
+    for records in ([*seeds, repeat], [repeat, *seeds]):
+        content = transfer_matrix(records)
+        assert content is not None and content[3].tolist() == [[55.0]]
+
+
+def test_attacks_with_other_parameters_are_another_matrix() -> None:
+    """Ten steps and a hundred are not one cell, nor the mean of one."""
+    few = result(attacks=[("pgd-resnet20", 50, 100), ("pgd", 10, 100)])
+    many = few.spec.attacks[0].model_copy(update={"params": {"eps": "8/255", "steps": 100}})
+    spec = few.spec.model_copy(update={"attacks": (many,)})
+    other = few.model_copy(update={"spec": spec, "run_id": spec.run_id(), "attacks": few.attacks[:1]})
+    content = transfer_matrix([few, other])
+    assert content is not None and content[3].tolist() == [[50.0], [10.0]]
+
+
+def test_targets_trained_on_more_images_are_other_targets() -> None:
+    first, more = (result(attacks=[("pgd-resnet20", correct, 100)]) for correct in (50, 70))
+    spec = more.spec.model_copy(update={"train_size": 2000})
+    content = transfer_matrix([first, more.model_copy(update={"spec": spec, "run_id": spec.run_id()})])
+    assert content is not None and content[3].tolist() == [[50.0, 70.0]]
+    assert [name.rpartition(", ")[2] for name in content[2]] == ["0 training images", "2,000 training images"]
 
 
 def test_queries_have_no_place_in_a_transfer_matrix() -> None:

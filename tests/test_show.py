@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from robench import cli
 from robench.errors import DataError
+from robench.records import Status
 from robench.samples import samples_path
 from robench.show import describe_run, find
 from robench.store import Store
@@ -47,6 +48,23 @@ def test_samples_add_the_lowest_class() -> None:
 def test_a_failed_run_says_why() -> None:
     failed = result(status="failed")
     assert "failed" in describe_run(failed, None)
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+@pytest.mark.parametrize("lost", [("data", "tuning", "clean"), ("tuning", "clean"), ("clean",), ()])
+def test_a_run_that_stopped_early_is_shown_with_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: Status, lost: tuple[str, ...]
+) -> None:
+    """It has measured its first attack at most, and keeps no samples."""
+    whole = result(status=status, attacks=[("pgd:eps=2/255", 50, 100), ("pgd:eps=4/255", 20, 100)], history=True)
+    kept = whole.attacks[:1] if not lost else ()
+    stopped = whole.model_copy(update={"attacks": kept, "worst_case": (), **dict.fromkeys(lost)})
+    Store(tmp_path).write(stopped)
+    samples().save(samples_path(tmp_path, stopped.run_id))
+    out, _ = show(capsys, stopped.run_id, "--results", str(tmp_path))
+    assert f"run {stopped.run_id}: {status}" in out
+    _, errors = show(capsys, stopped.run_id, "--results", str(tmp_path), "--output", str(tmp_path / "drawn"))
+    assert ("curves: nothing was trained" in errors) == ("tuning" in lost)
 
 
 def show(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple[str, str]:

@@ -16,6 +16,7 @@ FORMATS = ("png", "svg", "pdf")
 DPI = 130
 
 NO_SAMPLES = "no sample images are kept with this record; run it again with --force"
+NOT_COMPLETED = "the run did not complete"
 
 
 def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[[], Figure] | str]:
@@ -27,9 +28,11 @@ def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[
     from robench.figures.similarity import similarity
 
     found: dict[str, Callable[[], Figure] | str] = {}
+    lacking = NO_SAMPLES if result.status == "completed" else NOT_COMPLETED
     for draw in (examples, random_samples, classes, similarity):
         name = draw.__name__.replace("_", "-")
-        found[name] = NO_SAMPLES if samples is None else (lambda d=draw, s=samples: d(result, s))  # type: ignore[misc]
+        absent = samples is None or result.data is None
+        found[name] = lacking if absent else (lambda d=draw, s=samples: d(result, s))  # type: ignore[misc]
     trained = result.tuning is not None and bool(result.tuning.history)
     found["curves"] = (lambda: curves(result)) if trained else "nothing was trained"
     curved = bool(epsilon_curves(result) or step_curves(result))

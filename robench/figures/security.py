@@ -71,7 +71,8 @@ def _curves(
     result: RunResult, parameter: str, value: Callable[[AttackScore], float], *, from_clean: bool
 ) -> list[Curve]:
     groups: dict[tuple[Any, ...], list[AttackScore]] = {}
-    for spec, score in zip(result.spec.attacks, result.attacks, strict=True):
+    # An interrupted run has scores of its first attacks only.
+    for spec, score in zip(result.spec.attacks, result.attacks, strict=False):
         if parameter in spec.params:
             groups.setdefault(_shared(spec, score, parameter), []).append(score)
     found = []
