@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.cache import AdversarialCache, AdversarialSet, hash_images
-from robench.data import ImageSet, to_pixels
+from robench.data import ImageSet, to_bytes, to_pixels
 from robench.errors import PluginError
 from robench.evaluate import fingerprint, predict
 from robench.interfaces import RunContext
@@ -120,7 +120,7 @@ class Adversaries:
             perturbed = perturb(
                 attacker,
                 target if score is None else Raised(target, score),
-                data.images[indices],
+                to_bytes(images),
                 data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64),
                 threat=threat,
                 device=context.device,

@@ -71,3 +71,9 @@ def to_pixels(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
         batch = batch.pin_memory()
     return batch.to(device, non_blocking=True).float().div_(255)
+
+
+def to_bytes(pixels: torch.Tensor) -> NDArray[np.uint8]:
+    """Return the ``uint8`` images that :func:`to_pixels` made `pixels` of."""
+    images: NDArray[np.uint8] = (pixels * 255).round().byte().cpu().numpy()
+    return images

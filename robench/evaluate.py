@@ -65,9 +65,11 @@ def predict(
 
 
 def logits_of(network: nn.Module, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-    """Return the logits of a few images, ``float32 (N, n_classes)``, with the network in evaluation mode."""
+    """Return the logits of images, ``float32 (N, n_classes)``, with the network in evaluation mode."""
     with evaluation_mode(network), torch.inference_mode():
-        logits: NDArray[np.float32] = network(to_pixels(images, device)).float().cpu().numpy()
+        starts = range(0, len(images), EVALUATION_BATCH)
+        found = [network(to_pixels(images[start : start + EVALUATION_BATCH], device)).float() for start in starts]
+        logits: NDArray[np.float32] = torch.cat(found).cpu().numpy()
     return logits
 
 

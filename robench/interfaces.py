@@ -75,6 +75,14 @@ class Dataset(Configured, ABC):
             DataError: Files are missing or damaged, or the split has fewer than `limit` images.
         """
 
+    def size(self, name: SplitName) -> int:
+        """Return how many images a split has; override where that can be told without loading them."""
+        return len(self.split(name))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what users should know of the files found, such as how many were skipped; kept in the record."""
+        return ()
+
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return for each class the prompts whose mean embedding stands for it in an image-text model."""
         return tuple((f"a photo of a {name.replace('_', ' ')}.",) for name in self.class_names)
@@ -148,6 +156,14 @@ class ImageTextNetwork(Protocol):
 
     def temperature(self) -> Tensor:
         """Return the factor on the cosine, ``exp(logit_scale)``, a scalar."""
+
+
+@runtime_checkable
+class PatchNetwork(Protocol):
+    """A network that cuts images into patches."""
+
+    def embed_patches(self, images: Tensor) -> Tensor:
+        """Return what its blocks are given for images in ``[0, 1]``: embedded patches ``(N, P, D)``."""
 
 
 class Attacker(Configured, ABC):

@@ -25,6 +25,11 @@ Radius = Annotated[
 """The radius of an L2 ball in ``[0, 1]`` pixel units, exact, which may exceed 1; users write ``0.5`` or ``128/255``."""
 
 
+def Later(default: Any, **more: Any) -> Any:  # noqa: N802  # beside pydantic's Field
+    """Declare a parameter that records made before it lack: at its default it is no part of a run's identity."""
+    return Field(default, json_schema_extra={"later": True}, **more)
+
+
 class Params(BaseModel):
     """Base of every component's parameters: frozen, and unknown keys are errors."""
 
@@ -53,8 +58,13 @@ class Params(BaseModel):
             raise SpecError(f"{owner}: {where}{message}") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, exact where floats would not be."""
-        return self.model_dump(mode="json")
+        """Return plain JSON values, exact where floats would not be; of :func:`Later` fields those that are set."""
+        values = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            later = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("later")
+            if later and getattr(self, name) == field.default:
+                del values[name]
+        return values
 
 
 class AttackParams(Params):

@@ -29,7 +29,7 @@ class ComponentSpec(Record):
     """One component with every parameter resolved."""
 
     name: str = Field(description="registered name")
-    params: dict[str, Any] = Field(description="every parameter, defaults included")
+    params: dict[str, Any] = Field(description="every parameter, defaults included except of those that came later")
     label: str = Field(description="short form: the name and the parameters that differ from its defaults")
 
 

@@ -45,11 +45,11 @@ class Resolved:
     @property
     def label(self) -> str:
         """The name and the parameters that differ from the component's defaults, in order of declaration."""
-        values, defaults = self.params.as_dict(), dict(self.component.defaults)
+        values, defaults = self.params.model_dump(mode="json"), dict(self.component.defaults)
         fields = type(self.params).model_fields.items()
         required = {key for key, field in fields if field.is_required() and key not in defaults}
         filled = {**defaults, **{key: values[key] for key in required}}
-        baseline = type(self.params).read(filled, self.component.name).as_dict()
+        baseline = type(self.params).read(filled, self.component.name).model_dump(mode="json")
         given = self.params.model_fields_set
         changed = [f"{k}={v}" for k, v in values.items() if k in required or (k in given and v != baseline[k])]
         return self.name + (":" + ",".join(changed) if changed else "")

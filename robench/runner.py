@@ -19,7 +19,7 @@ from robench.adversary import Adversaries, predictions
 from robench.cache import AdversarialCache
 from robench.data import ImageSet
 from robench.evaluate import logits_of
-from robench.interfaces import ImageTextNetwork, Model, Progress, RunContext, SplitName
+from robench.interfaces import Model, Progress, RunContext, SplitName
 from robench.perturbation import check_ball
 from robench.provenance import capture
 from robench.records import (
@@ -36,8 +36,9 @@ from robench.records import (
 )
 from robench.registry import Registry, ResolvedAttack
 from robench.samples import AttackSamples, Samples, choose
+from robench.shown import take_samples
 from robench.spec import Plan
-from robench.tuning_stage import tune
+from robench.tuning_stage import class_counts, tune
 from robench.types import format_pixels
 from robench.worst_case import worst_cases
 
@@ -179,15 +180,7 @@ def _measure(
         with findings.timed(f"dataset {other_spec.label}"):
             there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
             findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there))
-    findings.samples = Samples(
-        labels=test.labels,
-        indices=shown,
-        clean=test.images[shown],
-        logits=logits_of(network, test.images[shown], device),
-        predictions=predicted,
-        attacks=tuple(attacked),
-        temperature=float(network.temperature()) if isinstance(network, ImageTextNetwork) else None,
-    )
+    findings.samples = take_samples(plan, context, network, train, test, shown, predicted, attacked)
 
 
 def _evaluate_elsewhere(
@@ -227,6 +220,9 @@ def _data_record(context: RunContext, train: ImageSet | None, test: ImageSet) ->
         image_size=(test.images.shape[2], test.images.shape[3]),
         train_fingerprint=train.fingerprint() if train else None,
         test_fingerprint=test.fingerprint(),
+        train_counts=class_counts(train, context.dataset) if train else None,
+        test_counts=class_counts(test, context.dataset),
+        notes=context.dataset.notes(),
     )
 
 

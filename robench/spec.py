@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from robench.errors import SpecError, nearest
 from robench.provenance import attack_label, command_of
@@ -20,21 +21,24 @@ DEFAULT_TRAIN_SIZE = 2000
 DEFAULT_TEST_SIZE = 1000
 SPLITS = ("test", "validation")
 
+Size = int | Literal["all"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A run as asked for, all names still text; ``None`` where the user said nothing.
 
-    ``epochs``, ``lr`` and ``batch_size`` are shorthands for the tuner's parameters of those names. ``adapter`` is a
-    file that an earlier run saved; it is loaded in place of training, and names the tuner if nothing else does.
+    ``epochs``, ``lr`` and ``batch_size`` are shorthands for the tuner's parameters of those names, ``protocol`` for the
+    dataset's. ``adapter`` is a file that an earlier run saved; it is loaded in place of training, and names the tuner
+    if nothing else does. A size of ``all`` is that of the split.
     """
 
     dataset: str = DEFAULT_DATASET
     model: str | None = None
     tuner: str = DEFAULT_TUNER
     attacks: tuple[str, ...] = ()
-    train_size: int = DEFAULT_TRAIN_SIZE
-    test_size: int = DEFAULT_TEST_SIZE
+    train_size: Size = DEFAULT_TRAIN_SIZE
+    test_size: Size = DEFAULT_TEST_SIZE
     split: str = "test"
     seed: int = 0
     epochs: int | None = None
@@ -43,6 +47,7 @@ class Request:
     white_box: bool = True
     eval_datasets: tuple[str, ...] = ()
     adapter: str | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +95,11 @@ def plan(registry: Registry, request: Request) -> Plan:
     Raises:
         SpecError: A name, parameter or size is wrong.
     """
-    if request.train_size < 1 or request.test_size < 1:
-        raise SpecError("--train-size and --test-size must be at least 1")
     if request.split not in SPLITS:
         raise SpecError(f"cannot score split {request.split!r}{nearest(request.split, SPLITS)}")
     if request.seed < 0:
         raise SpecError(f"--seed must not be negative (got {request.seed})")
-    dataset = registry.resolve("dataset", request.dataset)
+    dataset = registry.resolve("dataset", _with_protocol(request))
     adapter, request = _read_adapter(request)
     model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))
     tuner, adversary = _resolve_tuner(registry, request, model)
@@ -108,15 +111,17 @@ def plan(registry: Registry, request: Request) -> Plan:
         attacks.append(replace(transferred[0], surrogate=None))
     trains = tuner.build().trains and adapter is None
     adversary = adversary if trains else None
+    train_size = _count(request.train_size, "--train-size", dataset, "train") if trains else None
+    test_size = _count(request.test_size, "--test-size", dataset, request.split)
     spec = RunSpec(
         dataset=_spec(dataset),
         model=_spec(model),
         tuner=_spec(tuner),
-        adversary=_attack_spec(adversary, request.train_size) if adversary else None,
-        attacks=tuple(_attack_spec(attack, request.test_size) for attack in attacks),
-        train_size=request.train_size if trains else None,
+        adversary=_attack_spec(adversary, train_size) if adversary and train_size else None,
+        attacks=tuple(_attack_spec(attack, test_size) for attack in attacks),
+        train_size=train_size,
         split=request.split,
-        test_size=request.test_size,
+        test_size=test_size,
         seed=request.seed,
         eval_datasets=tuple(_spec(other) for other in others),
         adapter=adapter,
@@ -132,6 +137,26 @@ def plan(registry: Registry, request: Request) -> Plan:
         attacks=tuple(attacks),
         eval_datasets=others,
     )
+
+
+def _with_protocol(request: Request) -> str:
+    if request.protocol is None:
+        return request.dataset
+    return f"{request.dataset}{',' if ':' in request.dataset else ':'}protocol={request.protocol}"
+
+
+def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
+    """Return the number of images meant; only ``all`` looks at the data.
+
+    Raises:
+        SpecError: It is below 1.
+        DataError: The dataset cannot say how many there are.
+    """
+    if size == "all":
+        return int(dataset.build().size(split))
+    if size < 1:
+        raise SpecError(f"{option} must be at least 1, or all (got {size})")
+    return size
 
 
 def _refuse_repeats(what: str, labels: list[str]) -> None:

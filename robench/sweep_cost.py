@@ -10,6 +10,7 @@ from statistics import median
 
 from robench.grid import NOTHING, Grid, Heading, duration
 from robench.records import RunResult, RunSpec
+from robench.spec import Plan
 from robench.sweep import Job, Sweep
 
 
@@ -18,7 +19,7 @@ class RunCost:
     """One run and what is left of it: nothing, once it is recorded.
 
     Attributes:
-        training_images: Training images times epochs.
+        training_images: Images an epoch draws times epochs; training may stop early.
         adversarial_images: Adversarial images to make. Sets made on a surrogate are shared by runs of one seed and
             count for the first of them; those already in the cache are not known here, so this is an upper bound.
         seconds: What like runs took; None if there were none.
@@ -48,7 +49,7 @@ def sweep_cost(jobs: Iterable[Job], completed: Mapping[str, RunResult]) -> list[
                 seed=job.seed,
                 run_id=job.run_id,
                 recorded=recorded,
-                training_images=0 if recorded else (spec.train_size or 0) * _epochs(spec),
+                training_images=0 if recorded else _drawn(job.plan) * _epochs(spec),
                 adversarial_images=sum(new.values()),
                 seconds=0.0 if recorded else estimate(spec, completed.values()),
             )
@@ -74,6 +75,12 @@ def adversarial_sets(spec: RunSpec) -> Iterator[tuple[str, int]]:
     for dataset, part, attack, n in wanted:
         owner = f"seed {spec.seed}" if attack.surrogate else spec.run_id()
         yield " ".join([owner, part, str(n), dataset.model_dump_json(), attack.model_dump_json()]), n
+
+
+def _drawn(plan: Plan) -> int:
+    """Return the number of images an epoch draws."""
+    balance = plan.spec.tuner.params.get("balance", 0)
+    return balance * len(plan.dataset.build().class_names) if balance else plan.spec.train_size or 0
 
 
 def _epochs(spec: RunSpec) -> int:

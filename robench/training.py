@@ -4,65 +4,27 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import ClassVar, Literal, Self
+from itertools import islice
+from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, create_model, model_validator
+from numpy.typing import NDArray
+from pydantic import create_model
 from torch import Tensor, nn
 
 from robench.adapters import adapter_state, load_adapter
+from robench.augmentation import augment
+from robench.batches import Drawn, batches, draw
 from robench.data import to_pixels
 from robench.errors import PluginError
 from robench.interfaces import Progress
-from robench.params import Params, Pixels
+from robench.params import Params
+from robench.training_params import TrainingParams
 from robench.tuning import Adaptation, Objective, Tuner, TuningTask
-
-
-class TrainingParams(Params):
-    """How any product of adaptation and objective is trained; the defaults are the study's."""
-
-    lr: float = Field(default=1e-4, gt=0, description="learning rate, at its highest")
-    epochs: int = Field(default=1, ge=1, description="passes over the training images")
-    batch_size: int = Field(default=64, ge=1, description="images a batch")
-    accumulate: int = Field(default=1, ge=1, description="batches whose gradients make one optimiser step")
-    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float | None = Field(default=None, ge=0, description="0.01 with adamw, else 0, if not given")
-    schedule: Literal["constant", "cosine"] = Field(default="constant", description="constant, or cosine down to 0")
-    warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the steps in which lr rises from 0")
-    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of a step's gradient")
-    adversary: str = Field(
-        default="pgd-resnet20",
-        description="attack that makes the training images: on a surrogate, white-box for PGD on the fly, or none",
-    )
-    eps: Pixels = Field(default=Fraction(8, 255), description="the adversary's radius, in [0, 1] pixel units")
-    steps: int | None = Field(
-        default=None, ge=1, description="the adversary's gradient steps; the attack's own default if not given"
-    )
-    validate_on: int = Field(default=0, ge=0, description="validation images scored after each epoch")
-    keep: Literal["last", "best"] = Field(
-        default="last",
-        description="weights kept: those of the last epoch, or of the one most accurate on the validation images, "
-        "adversarial ones if there is an adversary",
-    )
-
-    @model_validator(mode="after")
-    def _best_needs_images(self) -> Self:
-        if self.keep == "best" and not self.validate_on:
-            raise ValueError("keep=best needs validation images to judge by, such as validate_on=500")
-        return self
-
-    def attack(self) -> str | None:
-        """Return the adversary as an attack name with its parameters; None for none."""
-        if self.adversary == "none":
-            return None
-        name = "pgd" if self.adversary == "white-box" else self.adversary
-        steps = "" if self.steps is None else f",steps={self.steps}"
-        return f"{name}{',' if ':' in name else ':'}eps={self.eps}{steps}"
+from robench.watch import Watch
 
 
 class Product(Tuner):
@@ -90,6 +52,17 @@ class Product(Tuner):
         """
         self._objective.prepare(network)
         self._adaptation.adapt(network, parts)
+
+    def drawn(self, counts: tuple[int, ...]) -> tuple[int, ...]:
+        """Return how many images of each class an epoch draws."""
+        balance = self.params.balance
+        return tuple(balance if count else 0 for count in counts) if balance else counts
+
+    def augmented(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8] | None:
+        """Return `images` under the recipe of ``augment``."""
+        if self.params.augment == "none":
+            return None
+        return augment(images, seed + np.arange(len(images)), self.params.augment)
 
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
         """Train what may change."""
@@ -135,73 +108,92 @@ class _Training:
         self.network, self.device = task.network, task.context.device
         self.trainable = [weight for weight in self.network.parameters() if weight.requires_grad]
         self.images_a_step = params.batch_size * params.accumulate
-        self.n_steps = params.epochs * math.ceil(len(task.train) / self.images_a_step)
+        counts = np.bincount(task.train.labels)
+        drawn = params.balance * int((counts > 0).sum()) if params.balance else len(task.train)
+        self.total = params.epochs * drawn
+        self.n_steps = params.epochs * math.ceil(drawn / self.images_a_step)
+        self.watch = Watch(params.monitor)
         self.optimizer = make_optimizer(params, self.trainable)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: lr_factor(step, self.n_steps, warmup=params.warmup, schedule=params.schedule)
-        )
         self.autocast = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.step = self.done = 0
 
     def run(self) -> list[dict[str, float]]:
-        """Train for all epochs and return the history.
+        """Train, for all epochs or until they stop getting better, and return the history.
 
         Raises:
-            PluginError: The loss is NaN or infinite.
+            PluginError: A loss is NaN or infinite.
         """
+        params = self.params
         self._report()
         self.adaptation.begin(self.network, self.n_steps)
         history: list[dict[str, float]] = []
-        best: tuple[float, dict[str, Tensor]] | None = None
-        for epoch in range(1, self.params.epochs + 1):
-            loss = self._epoch()
+        best: dict[str, Tensor] | None = None
+        for epoch in range(1, params.epochs + 1):
+            rate = self._rate()
+            loss = self._epoch(epoch)
             if not math.isfinite(loss):
                 raise PluginError(f"the training loss became {loss} in epoch {epoch}; lower --lr")
             self.network.eval()
-            scores = self.task.validate(self.params.validate_on) if self.params.validate_on else {}
-            history.append({"epoch": epoch, "loss": loss, **scores})
-            if self.params.keep == "best":
-                score = scores.get("validation_adversarial", scores["validation_clean"])
-                if best is None or score > best[0]:
-                    best = score, adapter_state(self.network)
+            scores = self.task.validate(params.validate_on) if params.validate_on else {}
+            history.append({"epoch": epoch, "loss": loss, "lr": rate, **scores})
+            if not scores:
+                continue
+            if self.watch.see(scores) and params.keep == "best":
+                best = adapter_state(self.network)
+            if params.schedule == "plateau":
+                self.watch.lower(params.lr)
+            if 0 < params.patience <= self.watch.epochs_since_best:
+                break
         if best is not None:
-            load_adapter(self.network, best[1])
+            load_adapter(self.network, best)
+        if self.done < self.total:  # it stopped early
+            self.done = self.total
+            self._report()
         return history
 
-    def _epoch(self) -> float:
+    def _rate(self) -> float:
+        """Return the learning rate of the step to come."""
+        params = self.params
+        factor = lr_factor(self.step, self.n_steps, warmup=params.warmup, schedule=params.schedule)
+        return params.lr * self.watch.factor * factor
+
+    def _epoch(self, epoch: int) -> float:
         """Pass once over the training images in random order and return the mean loss an image."""
         self.network.train()
-        order = torch.randperm(len(self.task.train)).numpy()
+        params, train = self.params, self.task.train
+        order = draw(train.labels, params.balance)
+        seed = self.task.context.stream(f"augmentation, epoch {epoch}")
+        drawn = batches(train, order, params.batch_size, params.augment, seed, self.device)
         total = torch.zeros((), device=self.device)
         for start in range(0, len(order), self.images_a_step):
-            total += self._step(order[start : start + self.images_a_step])
+            n = min(self.images_a_step, len(order) - start)
+            total += self._step(islice(drawn, params.accumulate), n)
         return float(total) / len(order)
 
-    def _step(self, order: np.ndarray) -> Tensor:
-        """Take one optimiser step on the images of `order` and return the sum of their losses."""
-        params = self.params
+    def _step(self, drawn: Iterable[Drawn], n: int) -> Tensor:
+        """Take one optimiser step on `n` images and return the sum of their losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
         total = torch.zeros((), device=self.device)
-        for start in range(0, len(order), params.batch_size):
-            indices = np.sort(order[start : start + params.batch_size])
-            loss = self._loss(indices)
+        for indices, images in drawn:
+            loss = self._loss(indices, images)
             # Weighed by images, so that accumulated batches act as one batch of their joint size.
-            (loss * (len(indices) / len(order))).backward()
+            (loss * (len(indices) / n)).backward()
             total += loss.detach() * len(indices)
             self.done += len(indices)
             # Reading the loss waits for the device, so only every tenth step shows it.
             self._report(f"loss {loss.item():.3f}" if self.step % 10 == 0 else "")
-        if params.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.trainable, params.clip_norm)
+        if self.params.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.trainable, self.params.clip_norm)
         self.optimizer.step()
         self.adaptation.after_step(self.network, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        self.schedule.step()
         self.step += 1
         return total
 
-    def _loss(self, indices: np.ndarray) -> Tensor:
+    def _loss(self, indices: NDArray[np.int64], images: NDArray[np.uint8]) -> Tensor:
         task = self.task
-        clean = to_pixels(task.train.images[indices], self.device)
+        clean = to_pixels(images, self.device)
         labels = torch.from_numpy(task.train.labels[indices]).to(self.device)
         adversarial = clean
         if task.adversary is not None:
@@ -215,8 +207,7 @@ class _Training:
         return loss
 
     def _report(self, detail: str = "") -> None:
-        total = self.params.epochs * len(self.task.train)
-        self.task.context.report(Progress(stage="tuning", done=self.done, total=total, detail=detail))
+        self.task.context.report(Progress(stage="tuning", done=self.done, total=self.total, detail=detail))
 
 
 def make_optimizer(params: TrainingParams, trainable: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -237,6 +228,6 @@ def lr_factor(step: int, n_steps: int, *, warmup: float, schedule: str) -> float
     rising = round(warmup * n_steps)
     if step < rising:
         return (step + 1) / (rising + 1)
-    if schedule == "constant":
+    if schedule != "cosine":
         return 1.0
     return (1 + math.cos(math.pi * (step - rising) / max(1, n_steps - rising))) / 2

@@ -42,8 +42,10 @@ class TuningTask:
         adversary: Makes adversarial versions of training images; ``None`` if the tuner declares no adversary.
         context: The run.
         white_box: Whether the adversary attacks the network itself, not a surrogate.
-        validate: ``validate(n)`` returns the accuracies of the network as it is now on the first n images of the
-            locked validation split: ``validation_clean`` and, with an adversary, ``validation_adversarial``.
+        validate: ``validate(n)`` scores the network as it is now on the first n images of the locked validation
+            split, or all if there are fewer: accuracies ``validation_clean`` and, with an adversary,
+            ``validation_adversarial``, and ``validation_loss``, the mean cross-entropy of the adversarial images or,
+            without an adversary, of the clean ones.
     """
 
     network: nn.Module
@@ -74,6 +76,14 @@ class Tuner(Configured, ABC):
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
         """Train in place and return the history, one row an epoch. Only tuners with ``trains`` are asked."""
         return []
+
+    def drawn(self, counts: tuple[int, ...]) -> tuple[int, ...]:
+        """Return how many images of each class an epoch draws, given how many there are."""
+        return counts
+
+    def augmented(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8] | None:
+        """Return `images` ``uint8 (N, 3, H, W)`` as training would see them; None if it sees them as they are."""
+        return None
 
     def settle(self, network: nn.Module) -> None:
         """Make the tuned network cheaper where that changes no logit. What was trained is saved before."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import nn
+from torch.nn import functional as F
 
 from robench.adapters import load_adapter, read_adapter, save_adapter
-from robench.adversary import Adversaries, predictions
+from robench.adversary import Adversaries
 from robench.data import ImageSet
 from robench.errors import DataError
-from robench.evaluate import fingerprint
-from robench.interfaces import RunContext
+from robench.evaluate import fingerprint, logits_of
+from robench.interfaces import Dataset, RunContext
+from robench.layers import parameters_by_layer
 from robench.perturbation import seeded
 from robench.provenance import tuner_label
 from robench.records import TuningRecord
@@ -66,6 +71,8 @@ def tune(
         parameters=sum(weight.numel() for weight in network.parameters()),
         trainable_parameters=trainable,
         history=tuple(history),
+        layers=parameters_by_layer(network),
+        drawn_counts=None if train is None else tuner.drawn(class_counts(train, context.dataset)),
         seconds=round(time.perf_counter() - start, 2),
     )
 
@@ -82,18 +89,30 @@ def _task(plan: Plan, context: RunContext, adversaries: Adversaries, network: nn
     )
 
 
+def class_counts(data: ImageSet, dataset: Dataset) -> tuple[int, ...]:
+    """Return how many images each class of `dataset` has in `data`."""
+    return tuple(int(count) for count in np.bincount(data.labels, minlength=len(dataset.class_names)))
+
+
 def _validation(
     plan: Plan, context: RunContext, adversaries: Adversaries, network: nn.Module
 ) -> Callable[[int], dict[str, float]]:
+    @cache
+    def images(n: int) -> ImageSet:
+        return context.dataset.split("validation", min(n, context.dataset.size("validation")))
+
     def validate(n: int) -> dict[str, float]:
-        data = context.dataset.split("validation", n)
-        found = {"validation_clean": data.images}
+        data = images(n)
+        shown = {"validation_clean": data.images}
         if plan.adversary is not None:
             attacked = adversaries.attacked(plan.adversary, network, data, "validation")
-            found["validation_adversarial"] = attacked.images
-        return {
-            name: float((predictions(network, images, context, "validation") == data.labels).mean())
-            for name, images in found.items()
-        }
+            shown["validation_adversarial"] = attacked.images
+        scores, loss = {}, 0.0
+        for name, pixels in shown.items():
+            logits = logits_of(network, pixels, context.device)
+            scores[name] = float((logits.argmax(axis=1) == data.labels).mean())
+            # The last one's stays, which is that of the adversarial images where there are any.
+            loss = float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.labels)))
+        return {"validation_loss": loss, **scores}
 
     return validate

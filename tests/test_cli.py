@@ -109,7 +109,7 @@ def test_a_dry_run_shows_the_plan_and_touches_nothing(terminal: Terminal, monkey
         (["run", "--dataset", "dots", "--attack", "sign:eps=x"], "eps=x"),
         (["run", "--dataset", "dots", "--attack", "sign:esp=1/255"], "did you mean 'eps'"),
         (["run", "--dataset", "dots", "--attack", "sign", "--device", "tpu9"], "--device tpu9"),
-        (["run", "--dataset", "dots", "--attack", "sign", "--test-size", "many"], "'many' is not a valid integer"),
+        (["run", "--dataset", "dots", "--attack", "sign", "--test-size", "many"], "'many' is not a number of images"),
         (["run", "--dataset", "dots", "--attack", "sign", "--test-size", "41"], "dots has 40 test images"),
         (["run", "--dataset", "dots", "--tunr", "bias"], "--tunr"),
         (["run", "--dataset", "dots", "--attack", "sign", "--test-size", "4", "--model", "linear:broken=true"], "NaN"),

@@ -176,3 +176,14 @@ def test_a_required_parameter_stands_in_the_label(module: Any, monkeypatch: pyte
     assert registry.resolve("model", "needy:path=there").label == "needy:path=there"
     with pytest.raises(SpecError, match=r"model 'needy' needs path; write path=\.\.\. after its name"):
         registry.resolve("model", "needy")
+
+
+def test_a_later_parameter_at_its_default_changes_no_record_and_no_label(registry: Registry) -> None:
+    """Records made before `patience` existed keep their identity; a preset that sets it shows what a user sets back."""
+    plain = registry.resolve("tuner", "shift+likely:validate_on=20,patience=0")
+    assert "patience" not in plain.values() and plain.label == "shift+likely:validate_on=20"
+    patient = registry.resolve("tuner", "shift+likely:validate_on=20,patience=3")
+    assert patient.values()["patience"] == 3 and patient.label == "shift+likely:validate_on=20,patience=3"
+    impatient = discover().resolve("tuner", "supervised:patience=0")
+    assert "patience" not in impatient.values() and impatient.label == "supervised:patience=0"
+    assert discover().resolve("tuner", "supervised").values()["patience"] == 10

@@ -18,6 +18,7 @@ from robench.worst_case import worst_cases
 
 from tests import toy
 from tests.results import attack_score, bits
+from tests.toy import SIZES
 
 ASKED = Request(dataset="dots", tuner="bias", attacks=("sign-linear", "sign"), train_size=60, test_size=40)
 
@@ -216,12 +217,31 @@ def test_what_a_run_does_not_have_leaves_its_identity_alone(registry: Registry) 
 # Products and validation
 
 
+def test_a_record_says_where_images_and_parameters_are(runs: Runs) -> None:
+    result = runs(replace(ASKED, tuner="shift+likely:adversary=none,balance=7"))
+    assert result.data is not None and result.tuning is not None
+    assert result.data.train_counts == (30, 30) and result.data.test_counts == (20, 20)
+    assert result.tuning.drawn_counts == (7, 7)
+    assert sum(result.tuning.layers.values()) == result.tuning.parameters
+    untrained = runs(replace(ASKED, tuner="none"))
+    assert untrained.data is not None and untrained.tuning is not None
+    assert untrained.data.train_counts is None and untrained.tuning.drawn_counts is None
+
+
+def test_validation_takes_all_images_where_there_are_fewer_than_asked_for(runs: Runs) -> None:
+    few, many = (
+        runs(replace(ASKED, tuner=f"shift+likely:adversary=none,validate_on={n}")) for n in (SIZES["validation"], 9999)
+    )
+    assert few.tuning is not None and many.tuning is not None
+    assert few.tuning.history == many.tuning.history
+
+
 def test_a_product_is_validated_on_the_locked_split(runs: Runs) -> None:
     tuner = "shift+likely:adversary=sign-linear,validate_on=20,keep=best,epochs=2"
     result = runs(replace(ASKED, tuner=tuner))
     assert result.tuning is not None and result.tuning.trainable_parameters == 1
     for row in result.tuning.history:
-        assert row.keys() == {"epoch", "loss", "validation_clean", "validation_adversarial"}
+        assert row.keys() == {"epoch", "loss", "lr", "validation_loss", "validation_clean", "validation_adversarial"}
         assert 0 <= row["validation_adversarial"] <= row["validation_clean"] <= 1
 
 

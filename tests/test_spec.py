@@ -13,6 +13,7 @@ from robench.registry import Registry
 from robench.spec import Request, plan
 
 from tests.conftest import entry_point, registry_of
+from tests.toy import SIZES
 
 ASKED = Request(dataset="dots", tuner="bias", attacks=("sign-linear",), train_size=20, test_size=10)
 
@@ -126,3 +127,17 @@ def test_the_recorded_command_repeats_the_run(
     flags = cli.commands["run"].make_context("run", words).params
     typed = Request(**{key: value for key, value in flags.items() if key in Request.__dataclass_fields__})
     assert plan(registry, typed).spec.run_id() == spec.run_id()
+
+
+def test_all_means_as_many_images_as_the_split_has(registry: Registry) -> None:
+    asked = plan(registry, replace(ASKED, train_size="all", test_size="all")).spec
+    assert (asked.train_size, asked.test_size) == (SIZES["train"], SIZES["test"])
+    validated = plan(registry, replace(ASKED, test_size="all", split="validation")).spec
+    assert validated.test_size == validated.attacks[0].n == SIZES["validation"]
+    by_number = plan(registry, replace(ASKED, train_size=SIZES["train"], test_size=SIZES["test"])).spec
+    assert by_number.run_id() == asked.run_id()
+
+
+def test_the_protocol_is_a_parameter_of_the_dataset(registry: Registry) -> None:
+    with pytest.raises(SpecError, match="'dots' has no parameter 'protocol'"):
+        plan(registry, replace(ASKED, protocol="study"))

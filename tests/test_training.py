@@ -350,3 +350,101 @@ def test_training_sees_no_images_but_its_own() -> None:
     )
     tuner.fit(work)
     assert seen == [pytest.approx(200 / 255)]
+
+
+# Judging epochs
+
+
+def scored(values: list[float]) -> Any:
+    left = iter(values)
+    return lambda n: {"validation_loss": next(left), "validation_clean": 0.5}
+
+
+JUDGED = {"validate_on": 10, "monitor": "loss", "epochs": 12}
+
+
+def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_allows() -> None:
+    tuner = make(**JUDGED, patience=3)
+    _, history = fit(tuner, validate=scored([5, 4, 4, 3, 3.5, 3.5, 3, 1, 1, 1, 1, 1]))
+    assert [row["validation_loss"] for row in history] == [5, 4, 4, 3, 3.5, 3.5, 3]
+
+
+def test_the_epoch_of_the_lowest_loss_is_kept_after_an_early_stop() -> None:
+    biases: list[float] = []
+
+    def fitted(epochs: int) -> float:
+        return fit(make(epochs=epochs))[0]
+
+    bias, history = fit(make(**JUDGED, patience=2, keep="best"), validate=scored([3, 2, 1, 9, 9]))
+    biases += [fitted(3), fitted(5)]
+    assert len(history) == 5 and bias == biases[0] != biases[1]
+
+
+def test_a_plateau_halves_the_rate_from_the_next_epoch_on() -> None:
+    tuner = make(**JUDGED, schedule="plateau", lr=0.08)
+    _, history = fit(tuner, validate=scored([1.0] * 12))
+    assert [row["lr"] for row in history] == [0.08] * 6 + [0.04] * 5 + [0.02]
+
+
+def test_early_stopping_ends_the_progress_bar() -> None:
+    seen: list[Progress] = []
+    tuner = make(**JUDGED, patience=1)
+    network = LinearNetwork(50.0, False)
+    tuner.adapt(network, {})
+    work = task(network, validate=scored([1.0] * 12))
+    object.__setattr__(work.context, "report", seen.append)
+    tuner.fit(work)
+    assert seen[-1].done == seen[-1].total == 12 * 60
+
+
+@pytest.mark.parametrize("setting", [{"keep": "best"}, {"schedule": "plateau"}, {"patience": 3}])
+def test_judging_needs_validation_images(setting: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="needs validation images"):
+        make(**setting)
+
+
+def test_a_balanced_epoch_trains_on_as_many_images_of_each_class() -> None:
+    seen: list[int] = []
+
+    class Counts(Likely):
+        def loss(self, network: Any, clean: Any, adversarial: Any, labels: Any) -> Any:
+            seen.extend(labels.tolist())
+            return super().loss(network, clean, adversarial, labels)
+
+    tuner_class = product("counts", Shift, Counts)
+    tuner = tuner_class(tuner_class.Params.read({"balance": 40, "batch_size": 16}, "counts"))  # type: ignore[arg-type]
+    network = LinearNetwork(50.0, False)
+    tuner.adapt(network, {})
+    tuner.fit(task(network))
+    assert np.bincount(seen).tolist() == [40, 40]
+    assert tuner.drawn((50, 10)) == (40, 40) and make().drawn((50, 10)) == (50, 10)
+
+
+def test_augmented_images_are_what_the_objective_and_the_adversary_see() -> None:
+    shown: list[Any] = []
+
+    def adversary(indices: Any, images: Any, labels: Any, score: Any = None) -> Any:
+        shown.append(images)
+        return images
+
+    class Looks(Likely):
+        def loss(self, network: Any, clean: Any, adversarial: Any, labels: Any) -> Any:
+            assert clean is shown[-1]
+            return super().loss(network, clean, adversarial, labels)
+
+    tuner_class = product("looks", Shift, Looks)
+    params = {"augment": "study-vit", "adversary": "white-box", "epochs": 2}
+    tuner = tuner_class(tuner_class.Params.read(params, "looks"))  # type: ignore[arg-type]
+    network = LinearNetwork(50.0, False)
+    tuner.adapt(network, {})
+    tuner.fit(task(network, adversary=adversary, white_box=True))
+    epochs = torch.cat(shown).chunk(2)
+    originals = {image.tobytes() for image in task(network).train.images}
+    as_bytes = [{(255 * image).round().byte().numpy().tobytes() for image in epoch} for epoch in epochs]
+    assert all(len(seen & originals) < len(seen) / 2 for seen in as_bytes)
+    assert as_bytes[0] != as_bytes[1]
+
+
+def test_augmentation_and_images_made_beforehand_exclude_each_other() -> None:
+    with pytest.raises(SpecError, match="augment=study-cnn changes every image anew, and pgd-resnet20 makes"):
+        make(augment="study-cnn", adversary="pgd-resnet20")

@@ -37,6 +37,21 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stand
 DEBUG = click.option("--debug", is_flag=True, hidden=True, expose_value=False)
 
 
+class Size(click.ParamType[object]):
+    """A number of images, or ``all``."""
+
+    name = "n|all"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or ``all``."""
+        if value == "all":
+            return "all"
+        try:
+            return int(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number of images; expected one such as 500, or all", param, ctx)
+
+
 def completer(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Return what completes the names of `kind` in a shell."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import CACHE, COLOR, DEBUG, JSON, RESULTS, cache_folder, completer, console
+from robench.cli.options import CACHE, COLOR, DEBUG, JSON, RESULTS, Size, cache_folder, completer, console
 from robench.errors import SpecError
 from robench.registry import Registry, discover
 
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     shell_complete=completer("attacker"),
     help="Attack, repeatable: pgd is white-box, pgd-resnet20 is made on a ResNet-20.  [default: pgd-resnet20, pgd]",
 )
-@click.option("--train-size", type=int, default=2000, show_default=True, help="Training images for the tuner.")
+@click.option("--protocol", help="Shorthand for the dataset's protocol=, such as study for leaf.")
+@click.option("--train-size", type=Size(), default=2000, show_default=True, help="Training images for the tuner.")
 @click.option(
     "--test-size",
-    type=int,
+    type=Size(),
     default=1000,
     show_default=True,
     help="Test images; n=... in an attack limits it.",
