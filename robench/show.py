@@ -64,11 +64,13 @@ def _component(part: ComponentSpec) -> str:
 
 
 def _history(row: dict[str, float]) -> str:
-    return ", ".join(
-        f"loss {value:.4f}" if key == "loss" else f"{key.replace('_', ' ')} {100 * value:.1f} %"
-        for key, value in row.items()
-        if key != "epoch"
-    )
+    return ", ".join(f"{key.replace('_', ' ')} {_measure(key, value)}" for key, value in row.items() if key != "epoch")
+
+
+def _measure(key: str, value: float) -> str:
+    if key == "lr":
+        return f"{value:g}"
+    return f"{value:.4f}" if key.endswith("loss") else f"{100 * value:.1f} %"
 
 
 def _accuracies(found: Measured, samples: Samples | None) -> list[str]:

@@ -23,7 +23,14 @@ from robench.worst_case import worst_cases
 
 CLASS_NAMES = ("class_0", "class_1", "class_2", "class_3")
 HISTORY = tuple(
-    {"epoch": epoch, "loss": 1 / epoch, "validation_clean": 0.4 * epoch, "validation_adversarial": 0.3 * epoch}
+    {
+        "epoch": epoch,
+        "loss": 1 / epoch,
+        "lr": 1e-3,
+        "validation_loss": 2 / epoch,
+        "validation_clean": 0.4 * epoch,
+        "validation_adversarial": 0.3 * epoch,
+    }
     for epoch in (1, 2)
 )
 

@@ -130,7 +130,8 @@ def test_curves_are_the_history() -> None:
     record = result(history=True)
     assert record.tuning is not None
     loss, accuracy = curves(record).axes
-    assert list(loss.lines[0].get_ydata()) == [row["loss"] for row in record.tuning.history]
+    for line, key in zip(loss.lines, ("loss", "validation_loss"), strict=True):
+        assert list(line.get_ydata()) == [row[key] for row in record.tuning.history]
     for line, key in zip(accuracy.lines, ("validation_clean", "validation_adversarial"), strict=True):
         assert list(line.get_ydata()) == [100 * row[key] for row in record.tuning.history]
     assert len({(line.get_marker(), line.get_linestyle()) for line in accuracy.lines}) == 2

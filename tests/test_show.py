@@ -35,7 +35,7 @@ def test_the_words_say_what_the_record_says() -> None:
     assert record.provenance.command in text
     assert "90.0 [82.6, 94.5] of 100" in text  # Wilson
     assert "Linf 8/255 transfer, drop 40.0" in text
-    assert "loss 0.5000, validation clean 80.0 %, validation adversarial 60.0 %" in text
+    assert "loss 0.5000, lr 0.001, validation loss 1.0000, validation clean 80.0 %, " in text
     assert "lowest class" not in text
 
 
