@@ -43,6 +43,14 @@ DATASETS = [
     ),
 ]
 
+_KERAS_VIT = (
+    "Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021 (arXiv:2010.11929); Salama, Keras example, 2021"
+)
+# The study's: augmentation, images of each class after balancing, and the most epochs.
+_LEAF_CNN = {"augment": "study-cnn", "balance": 1500, "epochs": 30}
+_LEAF_VIT = {"augment": "study-vit", "balance": 3000, "epochs": 50}
+_SUPERVISED_TUNERS = ("supervised", "supervised-at", "supervised-trades")
+
 MODELS = [
     Component(
         kind="model",
@@ -77,6 +85,32 @@ MODELS = [
         target=f"{_HERE}.models.clip:CLIP",
         summary="any CLIP: clip:path=DIR or clip:path=ORG/NAME on the Hub",
         reference=_CLIP,
+    ),
+    Component(
+        kind="model",
+        name="leaf-inception",
+        target=f"{_HERE}.models.leaf_inception:LeafInception",
+        summary="the study's CNN: InceptionV3 at 299 px and a dense layer, to be trained",
+        reference="Szegedy et al., Rethinking the Inception architecture, CVPR 2016 (arXiv:1512.00567)",
+        recommends=dict.fromkeys(_SUPERVISED_TUNERS, _LEAF_CNN),
+        downloads=("hf:timm/inception_v3.tv_in1k",),
+    ),
+    Component(
+        kind="model",
+        name="leaf-vit",
+        target=f"{_HERE}.models.leaf_vit:LeafViT",
+        summary="the study's ViT on overlapping patches at 64 px, to be trained",
+        reference=_KERAS_VIT,
+        recommends=dict.fromkeys(_SUPERVISED_TUNERS, _LEAF_VIT),
+    ),
+    Component(
+        kind="model",
+        name="leaf-vit-256",
+        target=f"{_HERE}.models.leaf_vit:LeafViT",
+        summary="the same at 256 px, with patches of 32",
+        reference=_KERAS_VIT,
+        defaults={"image_size": 256, "patch_size": 32, "stride": 24},
+        recommends=dict.fromkeys(_SUPERVISED_TUNERS, _LEAF_VIT),
     ),
     Component(
         kind="model",

@@ -149,6 +149,8 @@ def _load(network: nn.Module, path: Path, n_classes: int, size: int) -> None:
     # timm's training script keeps its settings, a Namespace of plain values, beside the weights.
     with torch.serialization.safe_globals([Namespace]):
         state: dict[str, Tensor] = clean_state_dict(read_state(path))
+    # A run saves its network as a whole, in which timm's is called so.
+    state = {name.removeprefix("network."): tensor for name, tensor in state.items()}
     own = network.state_dict()
     if missing := [name for name in own if name not in state]:
         raise DataError(f"{path} has no {missing[0]!r}; it is not a checkpoint of this architecture")
