@@ -15,6 +15,7 @@ from robench.types import Component
 if TYPE_CHECKING:
     from pydantic import Field
 
+    from robench.augmentation import augment
     from robench.data import ImageSet, to_pixels
     from robench.errors import BudgetError, DataError, PluginError, RobenchError, SpecError
     from robench.interfaces import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "pydantic": ("Field",),
+    "robench.augmentation": ("augment",),
     "robench.data": ("ImageSet", "to_pixels"),
     "robench.errors": ("BudgetError", "DataError", "PluginError", "RobenchError", "SpecError"),
     "robench.interfaces": (
@@ -76,6 +78,7 @@ __all__ = [
     "ThreatModel",
     "Tuner",
     "TuningTask",
+    "augment",
     "hookimpl",
     "to_pixels",
 ]

@@ -34,6 +34,14 @@ DATASETS = [
     ),
     Component(
         kind="dataset",
+        name="leaf",
+        target=f"{_HERE}.datasets.leaf:Leaf",
+        summary="photographs in class folders, such as PlantVillage's tomato leaves: leaf:path=DIR",
+        reference="Hughes and Salathe, An open access repository of images on plant health, 2015 (arXiv:1511.08060)",
+        recommends={"model": "leaf-vit"},
+    ),
+    Component(
+        kind="dataset",
         name="cifar10",
         target=f"{_HERE}.datasets.cifar10:CIFAR10",
         summary="CIFAR-10 photographs, 32 px: parquet, python batches, image folder or the Hub",

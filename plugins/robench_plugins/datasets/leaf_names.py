@@ -1,0 +1,50 @@
+"""What PlantVillage's tomato classes are called, in every spelling that its copies use."""
+
+from __future__ import annotations
+
+import re
+
+from robench_plugins.datasets.leaf_classes import CLASS_NAMES
+
+_CONDITIONS = {
+    "Bacterial_spot": "bacterial spot",
+    "Early_blight": "early blight",
+    "Late_blight": "late blight",
+    "Leaf_Mold": "leaf mold",
+    "Septoria_leaf_spot": "septoria leaf spot",
+    "Spider_mites_Two_spotted_spider_mite": "two-spotted spider mites",
+    "Target_Spot": "target spot",
+    "YellowLeaf_Curl_Virus": "yellow leaf curl virus",
+    "mosaic_virus": "mosaic virus",
+}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"^(tomato)+", "", re.sub(r"[^a-z]", "", name.lower()))
+
+
+_KNOWN = {_key(name): name for name in CLASS_NAMES}
+
+
+def class_name(folder: str) -> str:
+    """Return the class that a folder stands for, under the name `leaf-synth` gives it if it is one of its ten.
+
+    ``Tomato___Bacterial_spot`` is ``Bacterial_spot``; other folders keep their names.
+    """
+    return _KNOWN.get(_key(folder), folder)
+
+
+def in_order(names: list[str]) -> tuple[str, ...]:
+    """Return classes in `leaf-synth`'s order, so that labels agree, and others after them by name."""
+    known = [name for name in CLASS_NAMES if name in names]
+    return (*known, *sorted(set(names) - set(known)))
+
+
+def prompts_for(name: str) -> tuple[str, ...]:
+    """Return what an image of the class would be captioned with."""
+    if name == "healthy":
+        return ("a photo of a healthy tomato leaf.", "a close-up photo of a healthy tomato leaf.")
+    if name in _CONDITIONS:
+        condition = _CONDITIONS[name]
+        return (f"a photo of a tomato leaf with {condition}.", f"a close-up photo of a tomato leaf with {condition}.")
+    return (f"a photo of a {re.sub('[_ ]+', ' ', name)}.",)
