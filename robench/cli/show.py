@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, RESULTS, console
-from robench.errors import DataError, SpecError, nearest
+from robench.errors import SpecError, nearest
 
 
 @click.command()
@@ -25,25 +25,13 @@ def show(
 
     A beginning of the id is enough. Several runs together give a transfer matrix too.
     """
+    from robench.cli.chosen import chosen_runs
     from robench.figures.catalogue import FORMATS, catalogue, write_figures
-    from robench.samples import Samples, samples_path
-    from robench.show import describe_run, find
-    from robench.store import Store
+    from robench.show import describe_run
 
     if style not in FORMATS:
         raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
-    store = Store(results)
-    records = store.read(lambda message: click.echo(f"robench: warning: {message}", err=True))
-    chosen = []
-    for result in dict.fromkeys(find(records, run_id).run_id for run_id in run_ids):
-        path = samples_path(results, result)
-        samples = None
-        if path.exists():
-            try:
-                samples = Samples.load(path)
-            except DataError as error:
-                click.echo(f"robench: warning: {error}", err=True)
-        chosen.append((find(records, result), samples))
+    chosen = chosen_runs(results, run_ids)
     if as_json:
         for record, _ in chosen:
             click.echo(record.model_dump_json(indent=1))

@@ -21,18 +21,36 @@ NOT_COMPLETED = "the run did not complete"
 
 def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[[], Figure] | str]:
     """Return for each figure a function that draws it, or the reason why there is none."""
+    from robench.figures.augmented import augmented
+    from robench.figures.balance import balance, counts
     from robench.figures.classes import classes
+    from robench.figures.confusion import confusion
     from robench.figures.curves import curves
     from robench.figures.examples import examples, random_samples
+    from robench.figures.patches import patches
     from robench.figures.security import epsilon_curves, security, step_curves
     from robench.figures.similarity import similarity
 
     found: dict[str, Callable[[], Figure] | str] = {}
     lacking = NO_SAMPLES if result.status == "completed" else NOT_COMPLETED
-    for draw in (examples, random_samples, classes, similarity):
+    needs: dict[Callable[[RunResult, Samples], Figure], tuple[str, str]] = {
+        examples: ("", ""),
+        random_samples: ("", ""),
+        classes: ("", ""),
+        confusion: ("", ""),
+        similarity: ("", ""),
+        augmented: ("augmented", "the training images were not augmented"),
+        patches: ("patches", "the network shows no encoded patches"),
+    }
+    for draw, (field, reason) in needs.items():
         name = draw.__name__.replace("_", "-")
-        absent = samples is None or result.data is None
-        found[name] = lacking if absent else (lambda d=draw, s=samples: d(result, s))  # type: ignore[misc]
+        if samples is None or result.data is None:
+            found[name] = lacking
+        elif field and getattr(samples, field) is None:
+            found[name] = reason
+        else:
+            found[name] = lambda d=draw, s=samples: d(result, s)  # type: ignore[misc]
+    found["balance"] = (lambda: balance(result)) if counts(result) else "the record has no class counts"
     trained = result.tuning is not None and bool(result.tuning.history)
     found["curves"] = (lambda: curves(result)) if trained else "nothing was trained"
     curved = bool(epsilon_curves(result) or step_curves(result))
