@@ -26,6 +26,9 @@ from robench.training_params import TrainingParams
 from robench.tuning import Adaptation, Objective, Tuner, TuningTask
 from robench.watch import Watch
 
+FUSED_FROM = 4_000_000
+"""Trainable parameters from which on Adam's step is fused."""
+
 
 class Product(Tuner):
     """What may change times what is optimised: the tuner behind every ``adaptation+objective``."""
@@ -216,7 +219,9 @@ def make_optimizer(params: TrainingParams, trainable: list[nn.Parameter]) -> tor
     if params.optimizer == "sgd":
         return torch.optim.SGD(trainable, lr=params.lr, momentum=params.momentum, weight_decay=decay)
     kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
-    return kind(trainable, lr=params.lr, weight_decay=decay)
+    # One pass over millions of weights instead of ten halves the time of a step; an adapter would not notice.
+    fused = sum(weight.numel() for weight in trainable) >= FUSED_FROM
+    return kind(trainable, lr=params.lr, weight_decay=decay, fused=fused or None)
 
 
 def lr_factor(step: int, n_steps: int, *, warmup: float, schedule: str) -> float:

@@ -128,7 +128,11 @@ def result(
         status=status,
         spec=spec,
         data=DataRecord(
-            class_names=CLASS_NAMES, image_size=(32, 32), train_fingerprint=None, test_fingerprint=test_images
+            class_names=CLASS_NAMES,
+            image_size=(32, 32),
+            train_fingerprint=None,
+            test_fingerprint=test_images,
+            test_counts=(n // 4,) * 4,
         ),
         tuning=TuningRecord(
             model_fingerprint="00",

@@ -12,10 +12,14 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
+from robench.figures.augmented import augmented
+from robench.figures.balance import balance, counts
 from robench.figures.catalogue import NO_SAMPLES, catalogue, write_figures
 from robench.figures.classes import class_accuracy, classes
+from robench.figures.confusion import confusion
 from robench.figures.curves import curves
 from robench.figures.examples import AMPLIFIED_TO, examples, random_samples
+from robench.figures.patches import patches
 from robench.figures.security import epsilon_curves, security, step_curves
 from robench.figures.similarity import similarity
 from robench.figures.transfer import transfer_matrix
@@ -42,10 +46,14 @@ def run_of(*attacks: tuple[str, int, dict[str, Any]], **more: Any) -> RunResult:
 
 def test_every_figure_of_a_run_opens_and_is_not_blank(tmp_path: Path) -> None:
     record = run_of(("pgd:eps=1/255", 60, {"eps": "1/255"}), ("pgd:eps=2/255", 20, {"eps": "2/255"}), history=True)
-    shown = samples(labels=("pgd:eps=1/255", "pgd:eps=2/255"))
+    more = {"augmented": SHOWN.clean[:, None].repeat(3, axis=1), "patches": np.eye(9, 5, dtype=np.float32)}
+    shown = replace(samples(labels=("pgd:eps=1/255", "pgd:eps=2/255")), **more)
     written, skipped = write_figures([(record, shown), (result(tuner="vpt"), None)], tmp_path, "png")
     names = {path.stem for path in written if path.parent.name == record.run_id}
-    assert names == {"examples", "random-samples", "classes", "similarity", "curves", "security"}
+    assert names == {
+        *("examples", "random-samples", "classes", "confusion", "similarity", "curves", "balance", "security"),
+        *("augmented", "patches"),
+    }
     assert tmp_path / "transfer.png" in written
     for path in written:
         with Image.open(path) as picture:
@@ -177,6 +185,45 @@ def test_steps_make_a_curve_of_their_own() -> None:
 def test_attacks_that_differ_in_more_than_one_thing_make_no_curve() -> None:
     record = run_of(("pgd:eps=1/255", 50, {"eps": "1/255", "steps": 1}), ("pgd", 5, {"steps": 7}))
     assert not epsilon_curves(record) and not step_curves(record)
+
+
+# What a network is trained on
+
+
+def test_the_confusion_matrix_counts_images_in_rows_of_true_classes() -> None:
+    clean, attacked = confusion(result(), samples(labels=("pgd",))).axes
+    assert [text.get_text() for text in attacked.texts[:5]] == ["0", "25", "0", "0", "0"]
+    assert (
+        np.asarray(clean.images[0].get_array())[0, 0] == 20 / 25
+    )  # every tenth image is wrong, half of those of class 0
+
+
+def test_class_counts_are_those_before_and_after_balancing_and_of_scored_images() -> None:
+    plain = result()
+    assert counts(plain) == {"scored images": (25, 25, 25, 25)}
+    assert plain.data is not None and plain.tuning is not None
+    data = plain.data.model_copy(update={"train_counts": (1, 2, 3, 4)})
+    same = plain.model_copy(
+        update={"data": data, "tuning": plain.tuning.model_copy(update={"drawn_counts": (1, 2, 3, 4)})}
+    )
+    assert list(counts(same)) == ["training images", "scored images"]
+    drawn = same.model_copy(update={"tuning": plain.tuning.model_copy(update={"drawn_counts": (9, 9, 9, 9)})})
+    assert counts(drawn)["drawn in an epoch"] == (9, 9, 9, 9)
+    bars = [bar.get_height() for bar in balance(drawn).axes[0].patches]
+    assert bars == [1, 2, 3, 4, 9, 9, 9, 9, 25, 25, 25, 25]
+
+
+def test_originals_stand_before_their_augmented_versions() -> None:
+    pictures = np.stack([SHOWN.clean, 255 - SHOWN.clean], axis=1)
+    axes = augmented(result(), replace(SHOWN, augmented=pictures)).axes
+    assert np.array_equal(axes[2].images[0].get_array(), np.moveaxis(SHOWN.clean[1], 0, -1))
+    assert np.array_equal(axes[3].images[0].get_array(), np.moveaxis(255 - SHOWN.clean[1], 0, -1))
+
+
+def test_the_heat_map_is_the_encoded_patches() -> None:
+    encoded = np.arange(12, dtype=np.float32).reshape(4, 3)
+    _, heat, *_ = patches(result(), replace(SHOWN, patches=encoded)).axes
+    assert np.array_equal(heat.images[0].get_array(), encoded)
 
 
 # Transfer matrix

@@ -85,7 +85,7 @@ def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
     folder = ["--results", str(tmp_path)]
 
     out, _ = show(capsys, with_samples.run_id[:8], *folder)
-    assert "figures: examples, random-samples, classes, similarity (--output DIR draws them)" in out
+    assert "figures: examples, random-samples, classes, confusion, similarity, balance (--output DIR draws them)" in out
     out, _ = show(capsys, with_samples.run_id, *folder, "--json")
     assert json.loads(out)["run_id"] == with_samples.run_id
     out, err = show(capsys, with_samples.run_id, without.run_id, *folder, "--output", str(tmp_path / "figures"))

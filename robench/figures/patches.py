@@ -16,7 +16,7 @@ def patches(result: RunResult, samples: Samples) -> Figure:
     picture, heat = figure.subplots(1, 2, width_ratios=[1, 2])
     figure.suptitle(title(result), fontsize=9)
     show(picture, samples.clean[0])
-    picture.set_title(f"test image {samples.indices[0]}", fontsize=8)
+    picture.set_title(f"{result.spec.split} image {samples.indices[0]}", fontsize=8)
     limit = float(abs(samples.patches).max())
     drawn = heat.imshow(samples.patches, cmap="gray", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     heat.set_xlabel("feature")

@@ -127,10 +127,10 @@ def _accuracy(result: RunResult) -> Section:
             threat = f"{score.norm} {score.eps} {score.knowledge}"
             rows.append(_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"))
         rows += [
-            _rated(f"worst case of {len(worst.attacks)} attacks", wilson(worst), f"{worst.norm} {worst.eps}", "")
+            _rated(f"worst case over {', '.join(worst.attacks)}", wilson(worst), f"{worst.norm} {worst.eps}", "")
             for worst in found.worst_case
         ]
-    headings = ("images", "accuracy, %", "95 % interval", "of", "threat", "drop")
+    headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop")
     return Section(title="Accuracy", tables=(Table(headings=headings, rows=tuple(rows)),))
 
 
