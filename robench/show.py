@@ -47,6 +47,7 @@ def describe_run(result: RunResult, samples: Samples | None) -> str:
     if result.status == "completed":
         for found in measurements(result):
             lines += ["", *_accuracies(found, samples if found.dataset == spec.dataset else None)]
+    lines += [f"{spec.dataset.name}: {note}" for note in (result.data.notes if result.data else ())]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines += ["", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())]
     lines.append(f"{made.device}, {made.threads} threads, {made.platform}, source {made.git or 'installed package'}")

@@ -147,6 +147,8 @@ def _run(
             keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
             save=lambda result: store.write_or_rescue(result, cache / "rescued-results"),
         )
+    for note in result.data.notes if result.data else ():
+        click.echo(f"robench: {result.spec.dataset.name}: {note}", err=True)
     for warning in result.warnings:
         click.echo(f"robench: warning: {warning}", err=True)
     return result
