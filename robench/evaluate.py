@@ -77,7 +77,7 @@ def fingerprint(network: nn.Module) -> str:
     """Return the SHA-256 (first 16 hex digits) of all weights and buffers with their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        value = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.view(torch.uint8).numpy() if value.dim() else value.numpy().tobytes())
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        # Flat, because weights laid out channels last cannot be seen as bytes in their own shape.
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:16]

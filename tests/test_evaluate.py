@@ -73,3 +73,11 @@ def test_a_data_fingerprint_follows_pixels_labels_and_order() -> None:
     reordered = ImageSet(images=images[::-1], labels=np.array([1, 0], np.int64))
     assert len({data.fingerprint(), other_labels.fingerprint(), reordered.fingerprint()}) == 3
     assert data.first(2).fingerprint() == data.fingerprint()
+
+
+def test_a_fingerprint_is_of_values_and_not_of_their_layout() -> None:
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 2, 3))
+    before = fingerprint(plain)
+    assert fingerprint(plain.to(memory_format=torch.channels_last)) == before
+    plain[0].weight.data.add_(1)
+    assert fingerprint(plain) != before

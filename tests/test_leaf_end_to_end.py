@@ -13,7 +13,7 @@ from robench.records import RunResult
 from robench.samples import Samples, samples_path
 
 VIT = "leaf-vit:image_size=16,patch_size=8,stride=4,dim=16,dense1=32,dense2=16,head_dropout=0"
-FAST = "epochs=6,balance=24,batch_size=16,validate_on=50,lr=3e-3"
+FAST = "epochs=6,balance=30,batch_size=16,validate_on=50,lr=3e-3"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_network_is_trained_saved_scored_and_attacks_another(tmp_path: Path, p
     assert trained.attacks[1].accuracy <= trained.clean.accuracy
     assert trained.data is not None and trained.tuning is not None
     assert sum(trained.data.train_counts or ()) == trained.spec.train_size
-    assert trained.tuning.drawn_counts == (24, 24) and sum(trained.tuning.layers.values()) == trained.tuning.parameters
+    assert trained.tuning.drawn_counts == (30, 30) and sum(trained.tuning.layers.values()) == trained.tuning.parameters
     assert "1 damaged file skipped: Tomato_healthy/30.png" in warnings
 
     # The same weights, as a model of their own, and as the surrogate of another.

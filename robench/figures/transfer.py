@@ -71,9 +71,11 @@ def transfer(records: Sequence[RunResult]) -> Figure:
     content = transfer_matrix(records)
     assert content is not None
     (method, norm, eps, _, n, _), rows, columns, values = content
-    figure, axes = sheet(max(5.0, 1.1 * len(columns) + 2.5), 0.5 * len(rows) + 2.8)
-    names = [textwrap.fill(name, 28) for name in columns]
-    matrix(axes[0, 0], values, rows, names, low=0, high=100, form="{:.1f}")
+    targets, sources = ([textwrap.fill(name, 28) for name in names] for names in (columns, rows))
+    lines = sum(max(2, 1 + name.count("\n")) for name in sources)
+    longest = max(1 + name.count("\n") for name in targets)
+    figure, axes = sheet(max(6.0, 1.1 * len(columns) + 3.5), 0.25 * lines + 0.25 * longest + 2.8)
+    matrix(axes[0, 0], values, sources, targets, low=0, high=100, form="{:.1f}")
     axes[0, 0].set_title(f"accuracy, %, under {method} at {norm} {eps}, n={n}", fontsize=9)
     axes[0, 0].set_xlabel("target")
     axes[0, 0].set_ylabel("images made on")
