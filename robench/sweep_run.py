@@ -26,11 +26,19 @@ from robench.sweep import Job
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where runs take place, all of it text and paths, so that it reaches another process."""
+    """Where runs take place, all of it text and paths, so that it reaches another process.
+
+    Attributes:
+        results: Folder of records.
+        cache_dir: Folder that may be emptied at any time.
+        device: As of ``--device``.
+        adapters: Folder for what runs train, one file a run under its id; None if it is not kept.
+    """
 
     results: Path
     cache_dir: Path
     device: str = "auto"
+    adapters: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +82,8 @@ def run_sweep(
     """
     Store(bench.results).prepare()
     resolve_device(bench.device)
+    if bench.adapters is not None:
+        bench.adapters.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     outcomes: list[Outcome] = []
     if processes == 1:
@@ -92,6 +102,9 @@ def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
     """Carry out one run in this process, or return its record if another sweep has made it meanwhile."""
     planned = plan(registry, request)
     store = Store(bench.results)
+    trained = None
+    if bench.adapters is not None and planned.spec.train_size is not None:
+        trained = bench.adapters / f"{planned.spec.run_id()}.safetensors"
     return store.completed(planned.spec.run_id()) or run(
         registry,
         planned,
@@ -99,6 +112,7 @@ def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
         cache_dir=bench.cache_dir,
         save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
         keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
+        save_adapter=None if trained is None or trained.exists() else trained,
     )
 
 

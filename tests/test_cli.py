@@ -338,6 +338,15 @@ def test_a_sweep_plans_runs_what_is_missing_and_shows_the_table(terminal: Termin
     assert terminal(*words, "--format", "markdown").count("|") > 10
 
 
+def test_a_sweep_saves_what_its_runs_train_under_their_ids(terminal: Terminal, tmp_path: Path) -> None:
+    file, trained = tmp_path / "toy.toml", tmp_path / "kept" / "trained"
+    file.write_text(SWEEP)
+    terminal("sweep", str(file), "--results", str(terminal.results), "--save-adapters", str(trained))
+    records = [json.loads(path.read_text()) for path in terminal.results.glob("*.json")]
+    tuned = {record["run_id"] for record in records if record["spec"]["train_size"]}
+    assert len(tuned) == 2 and {path.stem for path in trained.iterdir()} == tuned
+
+
 def test_a_sweep_goes_on_past_a_run_that_fails_and_exits_with_1(terminal: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "toy.toml"
     file.write_text(SWEEP + '[[rows]]\nname = "broken"\nmodel = "linear:broken=true"\n')

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
 @click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--save-adapters",
+    "adapters",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Save what each run trains as DIR/RUN_ID.safetensors; recorded runs are not repeated for it.",
+)
 @RESULTS
 @CACHE
 @click.option("--quiet", is_flag=True, help="Print no progress.")
@@ -34,6 +41,7 @@ def sweep(
     dry_run: bool,
     style: str,
     device: str,
+    adapters: Path | None,
     results: Path,
     cache_dir: Path | None,
     quiet: bool,
@@ -58,7 +66,7 @@ def sweep(
     if missing and not dry_run:
         from robench.sweep_run import Bench
 
-        bench = Bench(results=results, cache_dir=cache_folder(cache_dir), device=device)
+        bench = Bench(results=results, cache_dir=cache_folder(cache_dir), device=device, adapters=adapters)
         failed = _run(registry, missing, bench, jobs, quiet, no_color)
         completed = latest_completed(store.read(lambda message: None))
     if dry_run:
