@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from robench.errors import DataError
 from robench.grid import NOTHING, Grid, Heading, duration
 from robench.records import RunResult, RunSpec
 from robench.spec import Plan
@@ -79,8 +80,11 @@ def adversarial_sets(spec: RunSpec) -> Iterator[tuple[str, int]]:
 
 def _drawn(plan: Plan) -> int:
     """Return the number of images an epoch draws."""
-    balance = plan.spec.tuner.params.get("balance", 0)
-    return balance * len(plan.dataset.build().class_names) if balance else plan.spec.train_size or 0
+    size, balance = plan.spec.train_size or 0, plan.spec.tuner.params.get("balance", 0)
+    try:
+        return balance * len(plan.dataset.build().class_names) if balance else size
+    except DataError:  # the plan can be looked at before the data is there
+        return size
 
 
 def _epochs(spec: RunSpec) -> int:
