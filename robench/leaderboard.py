@@ -14,19 +14,10 @@ from typing import Any
 from robench.errors import SpecError, nearest
 from robench.provenance import attack_label, tuner_label
 from robench.records import AttackScore, ComponentSpec, DataRecord, RunResult, Score, WorstCase
+from robench.statistics import Mask, Rate, ranks, wilson
 
 SORTS = ("worst", "clean", "adversarial", "drop", "trainable", "seconds")
 FILTERS = ("dataset", "split", "model", "tuner", "attack", "surrogate", "knowledge", "seed", "run")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """A share of n images with its 95 % Wilson interval, all in percent."""
-
-    percent: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +108,6 @@ def measurements(record: RunResult) -> list[Measured]:
         for found in record.elsewhere
     ]
     return [home, *away]
-
-
-def wilson(score: Score) -> Rate:
-    """Return the accuracy of `score` with its 95 % interval (Wilson 1927, without continuity correction)."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(score.correct, score.n).proportion_ci(0.95, method="wilson")
-    return Rate(percent=100 * score.accuracy, low=100 * interval.low, high=100 * interval.high, n=score.n)
 
 
 def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: Sequence[str] = ()) -> list[Table]:
@@ -219,7 +202,6 @@ def _table(group: list[Measured], sort: str) -> Table:
     )
     # Among equals, the better average over the attacks stands first, but shares the rank.
     ordered = sorted(group, key=lambda found: (_sort_key(found, sort), -sum(s.accuracy for s in found.attacks)))
-    keys = [_sort_key(found, sort) for found in ordered]
     return Table(
         dataset=first.dataset.label,
         split=first.record.spec.split,
@@ -227,9 +209,25 @@ def _table(group: list[Measured], sort: str) -> Table:
         n_clean=test_size,
         columns=columns,
         worst_eps=first.worst.eps if first.worst else None,
-        # Rows that the sort cannot tell apart share a rank.
-        rows=tuple(_row(found, keys.index(key) + 1) for found, key in zip(ordered, keys, strict=True)),
+        rows=tuple(_row(found, rank) for found, rank in zip(ordered, _ranks(ordered, sort), strict=True)),
     )
+
+
+def _ranks(ordered: list[Measured], sort: str) -> list[int]:
+    """Return the rank of each row: those that the images cannot tell apart share one."""
+    if sort in ("worst", "clean", "adversarial"):
+        return ranks([_sorted_by(found, sort) for found in ordered])
+    keys = [_sort_key(found, sort) for found in ordered]
+    return [keys.index(key) + 1 for key in keys]
+
+
+def _sorted_by(found: Measured, sort: str) -> Mask:
+    """Return which images count as correct for `sort`."""
+    if sort == "clean" or not found.attacks:
+        return found.clean.mask()
+    if sort == "worst" and found.worst:
+        return found.worst.mask()
+    return min(found.attacks, key=lambda score: score.accuracy).mask()
 
 
 def _by_label(found: Measured) -> list[AttackScore]:

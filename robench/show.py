@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from robench.errors import DataError, nearest
-from robench.leaderboard import Measured, Rate, drop, measurements, wilson
+from robench.leaderboard import Measured, drop, measurements
 from robench.records import AttackSpec, ComponentSpec, RunResult
 from robench.samples import Samples
+from robench.statistics import Rate, wilson
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from robench.leaderboard import Rate, Row, Table
+from robench.leaderboard import Row, Table
+from robench.statistics import Rate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from robench.errors import SpecError
-from robench.leaderboard import leaderboard, wilson
+from robench.leaderboard import leaderboard
 from robench.records import RunResult, Score
 from robench.registry import Registry
 from robench.runner import run
 from robench.spec import Request, plan
+from robench.statistics import wilson
 
 from tests.results import bits, result
 

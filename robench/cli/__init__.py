@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import components, environment, leaderboard, report, run, show, sweep
+from robench.cli import compare, components, environment, leaderboard, report, run, show, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -72,6 +72,7 @@ for command in (
     leaderboard.leaderboard,
     show.show,
     report.report,
+    compare.compare,
     components.list_components,
     components.describe,
     components.plugins,

@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from robench.figures.canvas import LINES, MARKERS, sheet, title
-from robench.leaderboard import Rate, wilson
 from robench.records import AttackScore, AttackSpec, RunResult, Score
+from robench.statistics import Rate, wilson
 from robench.types import parse_radius
 
 

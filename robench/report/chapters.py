@@ -9,12 +9,13 @@ import numpy as np
 from robench.figures.balance import counts
 from robench.figures.catalogue import catalogue
 from robench.figures.classes import class_accuracy
-from robench.leaderboard import Rate, drop, measurements, wilson
+from robench.leaderboard import drop, measurements
 from robench.provenance import tuner_label
 from robench.records import RunResult
 from robench.report.classification import classification, macro_f1
 from robench.report.parts import Chapter, Picture, Section, Table
 from robench.samples import Samples
+from robench.statistics import Rate, wilson
 
 DESCRIPTIONS = {
     "confusion": "confusion matrices, clean and under each attack",

@@ -1,0 +1,137 @@
+"""What chance could have done: intervals of one accuracy, and tests of two on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.records import Score
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+EXACT_BELOW = 25
+"""Images on which two models disagree, below which McNemar's test is exact."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A share of n images with its 95 % Wilson interval, all in percent."""
+
+    percent: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """Two models on the same n images.
+
+    Attributes:
+        both: Images that both classify correctly.
+        only_first: Images that the first alone classifies correctly.
+        only_second: Images that the second alone does.
+        neither: The rest.
+        difference: Second minus first accuracy, in points.
+        low: Lower end of its 95 % bootstrap interval, in points.
+        high: The upper end.
+        p: McNemar's p-value, two-sided, of the two being equally accurate.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def n(self) -> int:
+        """How many images."""
+        return self.both + self.only_first + self.only_second + self.neither
+
+
+def wilson(score: Score) -> Rate:
+    """Return the accuracy of `score` with its 95 % interval (Wilson 1927, without continuity correction)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(score.correct, score.n).proportion_ci(CONFIDENCE, method="wilson")
+    return Rate(percent=100 * score.accuracy, low=100 * interval.low, high=100 * interval.high, n=score.n)
+
+
+def paired(first: Mask, second: Mask) -> Paired:
+    """Compare two models image by image, ``bool (n,)`` each, of the same images in the same order.
+
+    Source: McNemar, "Note on the sampling error of the difference between correlated proportions", 1947; exact where
+    they disagree on fewer than 25 images, else with continuity correction. Efron, "Bootstrap methods", 1979:
+    percentiles over images drawn with replacement, seeded.
+    """
+    from scipy.stats import bootstrap
+
+    both, only_first, only_second, neither = counts = _agreement(first, second)
+    change = 100 * (second.astype(np.float64) - first)
+    low = high = float(change.mean())
+    if only_first + only_second:
+        drawn = bootstrap(
+            (change,),
+            np.mean,
+            n_resamples=RESAMPLES,
+            batch=50,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        )
+        low, high = map(float, drawn.confidence_interval)
+    return Paired(
+        both=both,
+        only_first=only_first,
+        only_second=only_second,
+        neither=neither,
+        difference=float(change.mean()),
+        low=low,
+        high=high,
+        p=_mcnemar(*counts),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number, in the order given (Holm 1979)."""
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
+
+
+def ranks(masks: Sequence[Mask]) -> list[int]:
+    """Return for each model one more than the number of models that are significantly more accurate.
+
+    All pairs are tested on the same images, McNemar's p-values adjusted for their number by Holm's method at 5 %, so
+    that ties are what the images cannot tell apart.
+    """
+    pairs = [(i, j) for i in range(len(masks)) for j in range(i)]
+    tests = [_mcnemar(*_agreement(masks[i], masks[j])) for i, j in pairs]
+    worse = [0] * len(masks)
+    for (i, j), p in zip(pairs, holm(tests), strict=True):
+        if p < 1 - CONFIDENCE:
+            worse[i if masks[i].sum() < masks[j].sum() else j] += 1
+    return [1 + better for better in worse]
+
+
+def _agreement(first: Mask, second: Mask) -> tuple[int, int, int, int]:
+    both = int((first & second).sum())
+    only_first, only_second = int(first.sum()) - both, int(second.sum()) - both
+    return both, only_first, only_second, len(first) - both - only_first - only_second
+
+
+def _mcnemar(both: int, only_first: int, only_second: int, neither: int) -> float:
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    few = only_first + only_second < EXACT_BELOW
+    p = float(mcnemar([[both, only_first], [only_second, neither]], exact=few, correction=True).pvalue)
+    return min(1.0, p)
