@@ -31,7 +31,10 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One run of a table; ``drops`` are clean minus adversarial accuracy in points, on the attacked images."""
+    """One run of a table; ``drops`` are clean minus adversarial accuracy in points, on the attacked images.
+
+    ``checks`` is the verdict of its certificate: pass, warn, fail, or none where nothing was checked.
+    """
 
     rank: int
     model: str
@@ -46,6 +49,7 @@ class Row:
     started: str
     run_id: str
     warnings: tuple[str, ...]
+    checks: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,4 +276,5 @@ def _row(found: Measured, rank: int) -> Row:
         started=record.provenance.started,
         run_id=record.run_id,
         warnings=record.warnings,
+        checks=record.verdict or "none",
     )

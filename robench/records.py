@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 1
 Status = Literal["completed", "failed", "interrupted"]
+Verdict = Literal["pass", "warn", "fail", "skipped"]
 
 
 class Record(BaseModel):
@@ -201,6 +202,15 @@ class Provenance(Record):
     git: str | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
 
 
+class Check(Record):
+    """One piece of evidence for or against a figure."""
+
+    name: str = Field(description="what was checked")
+    attack: str = Field(description="label of the attack concerned; empty for the network or the run")
+    verdict: Verdict = Field(description="pass, warn, fail, or skipped if it would have taken too long")
+    reason: str = Field(description="the figures behind the verdict")
+
+
 class RunError(Record):
     """Why a run did not complete."""
 
@@ -222,9 +232,17 @@ class RunResult(Record):
     attacks: tuple[AttackScore, ...] = ()
     worst_case: tuple[WorstCase, ...] = ()
     elsewhere: tuple[Evaluation, ...] = Field(default=(), description="the same on the other datasets asked for")
+    checks: tuple[Check, ...] = Field(default=(), description="the validity certificate; empty where it was off")
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict, description="wall time of each stage, and total")
     provenance: Provenance
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst verdict of the certificate; None where nothing was checked."""
+        found = {check.verdict for check in self.checks}
+        worst: tuple[Verdict, ...] = ("fail", "warn", "pass")
+        return next((each for each in worst if each in found), None)
 
     @model_validator(mode="after")
     def _complete(self) -> RunResult:

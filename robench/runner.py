@@ -17,6 +17,8 @@ from torch import nn
 
 from robench.adversary import Adversaries, predictions
 from robench.cache import AdversarialCache
+from robench.checks.certificate import SAMPLE, Level, certify
+from robench.checks.judge import Subject
 from robench.data import ImageSet
 from robench.evaluate import logits_of
 from robench.interfaces import Model, Progress, RunContext, SplitName
@@ -24,6 +26,7 @@ from robench.perturbation import check_ball
 from robench.provenance import capture
 from robench.records import (
     AttackScore,
+    Check,
     ComponentSpec,
     DataRecord,
     Evaluation,
@@ -53,6 +56,7 @@ class _Findings:
     attacks: list[AttackScore] = field(default_factory=list)
     worst_case: tuple[WorstCase, ...] = ()
     elsewhere: list[Evaluation] = field(default_factory=list)
+    checks: tuple[Check, ...] = ()
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     samples: Samples | None = None
@@ -79,12 +83,14 @@ def run(
     save: Callable[[RunResult], RunResult],
     keep: Callable[[str, Samples], None] = lambda run_id, samples: None,
     save_adapter: Path | None = None,
+    checks: Level = "off",
 ) -> RunResult:
     """Carry out `plan` and hand its record to `save`, also when it fails or is interrupted.
 
     Args:
         keep: Called with the saved record's name and sample images once the run is complete.
         save_adapter: Where to write what was trained, to be loaded by ``--adapter`` later.
+        checks: How thoroughly to look for signs that the figures cannot be believed; no part of the run's identity.
 
     Raises:
         RobenchError: The run failed for a reason the user or a plugin can mend; a record of it was saved.
@@ -99,7 +105,8 @@ def run(
     error: RunError | None = None
     try:
         with findings.timed("total"):
-            _measure(plan, findings, device, cache_dir, lambda p: hooks.robench_run_progress(progress=p), save_adapter)
+            report = lambda progress: hooks.robench_run_progress(progress=progress)  # noqa: E731
+            _measure(plan, findings, device, cache_dir, report, save_adapter, checks)
         status = "completed"
     except KeyboardInterrupt:
         status, error = "interrupted", RunError(type="KeyboardInterrupt", message="interrupted by the user")
@@ -131,6 +138,7 @@ def _fields(findings: _Findings) -> dict[str, Any]:
         "attacks": tuple(findings.attacks),
         "worst_case": findings.worst_case,
         "elsewhere": tuple(findings.elsewhere),
+        "checks": findings.checks,
         "warnings": tuple(findings.warnings),
         "seconds": findings.seconds,
     }
@@ -143,6 +151,7 @@ def _measure(
     cache_dir: Path,
     report: Callable[[Progress], None],
     save_adapter: Path | None,
+    checks: Level,
 ) -> None:
     spec = plan.spec
     dataset = plan.dataset.build()
@@ -176,6 +185,10 @@ def _measure(
             findings.attacks.append(score)
             attacked.append(sample)
     findings.worst_case = worst_cases(findings.clean, findings.attacks)
+    with findings.timed("checks"):
+        subject = Subject(network=network, data=test.first(SAMPLE), context=context)
+        tried = list(zip(plan.attacks, findings.attacks, strict=True))
+        findings.checks = certify(subject, tried, predicted, test.labels, checks)
     for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
         with findings.timed(f"dataset {other_spec.label}"):
             there = replace(context, dataset=other.build(), dataset_name=other_spec.name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from robench.errors import DataError, nearest
 from robench.leaderboard import Measured, drop, measurements
-from robench.records import AttackSpec, ComponentSpec, RunResult
+from robench.records import AttackSpec, Check, ComponentSpec, RunResult
 from robench.samples import Samples
 from robench.statistics import Rate, wilson
 
@@ -48,12 +48,19 @@ def describe_run(result: RunResult, samples: Samples | None) -> str:
     if result.status == "completed":
         for found in measurements(result):
             lines += ["", *_accuracies(found, samples if found.dataset == spec.dataset else None)]
+    if result.checks:
+        lines += ["", f"checks: {result.verdict}", *map(_check, result.checks)]
     lines += [f"{spec.dataset.name}: {note}" for note in (result.data.notes if result.data else ())]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines += ["", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())]
     lines.append(f"{made.device}, {made.threads} threads, {made.platform}, source {made.git or 'installed package'}")
     lines.append(", ".join(f"{name} {version}" for name, version in made.versions.items()))
     return "\n".join(lines)
+
+
+def _check(found: Check) -> str:
+    about = f"{found.name}, {found.attack}" if found.attack else found.name
+    return f"  {found.verdict:7} {about}: {found.reason}"
 
 
 def _component(part: ComponentSpec) -> str:

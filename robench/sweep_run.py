@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from robench.checks.certificate import Level
 from robench.device import resolve_device
 from robench.grid import duration
 from robench.records import RunResult
@@ -33,12 +34,14 @@ class Bench:
         cache_dir: Folder that may be emptied at any time.
         device: As of ``--device``.
         adapters: Folder for what runs train, one file a run under its id; None if it is not kept.
+        checks: How thoroughly runs are checked.
     """
 
     results: Path
     cache_dir: Path
     device: str = "auto"
     adapters: Path | None = None
+    checks: Level = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,7 @@ def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
         cache_dir=bench.cache_dir,
         save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
         keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
+        checks=bench.checks,
         save_adapter=None if trained is None or trained.exists() else trained,
     )
 

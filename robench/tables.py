@@ -49,7 +49,7 @@ def to_rich(table: Table) -> RichTable:
     several_seeds = len({row.seed for row in table.rows}) > 1
     for row in table.rows:
         seed = f", seed {row.seed}" if several_seeds else ""
-        cost = f"{row.trainable_parameters:,} trained, {row.seconds:,.0f} s"
+        cost = f"{row.trainable_parameters:,} trained, {row.seconds:,.0f} s, checks: {row.checks}"
         name = f"{escape(row.model)}\n[bold]{escape(row.tuner)}[/bold]\n[dim]{cost}\nrun {row.run_id}{seed}[/dim]"
         cells = [str(row.rank), name, _cell(row.clean)]
         cells += [_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True)]
@@ -103,6 +103,7 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     return flat | {
         "trainable_parameters": row.trainable_parameters,
         "seconds": row.seconds,
+        "checks": row.checks,
         "run_id": row.run_id,
     }
 
@@ -118,7 +119,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
             headers=_headers(table),
             tablefmt="github",
             disable_numparse=True,
-            colalign=("right", "left", "left", *["right"] * (len(_headers(table)) - 4), "left"),
+            colalign=("right", "left", "left", *["right"] * (len(_headers(table)) - 5), "left", "left"),
         )
         for table in tables
     )
@@ -137,6 +138,7 @@ def _headers(table: Table) -> list[str]:
         "trained",
         "seconds",
         "seed",
+        "checks",
         "run",
     ]
 
@@ -144,7 +146,7 @@ def _headers(table: Table) -> list[str]:
 def _readable(row: Row) -> list[str]:
     attacks = [f"{_interval(rate)}, drop {drop:.1f}" for rate, drop in zip(row.attacks, row.drops, strict=True)]
     worst = [_interval(row.worst)] if row.worst else []
-    end = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", str(row.seed), row.run_id]
+    end = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", str(row.seed), row.checks, row.run_id]
     return [str(row.rank), row.model, row.tuner, _interval(row.clean), *attacks, *worst, *end]
 
 

@@ -57,8 +57,20 @@ def test_two_commands_give_a_leaderboard(terminal: Terminal) -> None:
 
 
 def test_a_run_without_a_terminal_prints_no_progress(terminal: Terminal) -> None:
-    terminal.run()
+    terminal.run("--checks", "off")
     assert terminal.errors == ""
+
+
+def test_checks_are_in_the_record_the_leaderboard_and_the_words_of_a_run(terminal: Terminal) -> None:
+    record = json.loads(terminal.run("--json"))
+    assert "robench: check warn: surrogate of sign-linear: the surrogate classifies 100 %" in terminal.errors
+    verdicts = {(check["name"], check["attack"]): check["verdict"] for check in record["checks"]}
+    assert verdicts["determinism", ""] == "pass" and verdicts["surrogate", "sign-linear"] == "warn"
+    (row,) = json.loads(terminal("leaderboard", "--json", "--results", str(terminal.results)))[0]["rows"]
+    assert row["checks"] == "warn"
+    assert "checks: warn" in terminal("show", record["run_id"], "--results", str(terminal.results))
+    unchecked = json.loads(terminal.run("--json", "--checks", "off", "--force"))
+    assert unchecked["checks"] == [] and unchecked["spec"] == record["spec"]
 
 
 def test_json_is_all_there_is_on_standard_output(terminal: Terminal) -> None:

@@ -32,6 +32,13 @@ CACHE = click.option(
     envvar="ROBENCH_CACHE",
     help="Folder of adversarial sets and trained surrogates; may be deleted at any time.  [env: ROBENCH_CACHE]",
 )
+CHECKS = click.option(
+    "--checks",
+    type=click.Choice(["fast", "full", "off"]),
+    default="fast",
+    show_default=True,
+    help="Look for signs that the figures cannot be believed.",
+)
 COLOR = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="Print without colours.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
 DEBUG = click.option("--debug", is_flag=True, hidden=True, expose_value=False)

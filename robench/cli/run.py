@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import CACHE, COLOR, DEBUG, JSON, RESULTS, Size, cache_folder, completer, console
+from robench.cli.options import CACHE, CHECKS, COLOR, DEBUG, JSON, RESULTS, Size, cache_folder, completer, console
 from robench.errors import SpecError
 from robench.registry import Registry, discover
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from robench.checks.certificate import Level
     from robench.records import RunResult
     from robench.spec import Plan
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @click.option("--save-adapter", type=click.Path(path_type=Path), metavar="FILE", help="Save what was trained.")
 @click.option("--adapter", metavar="FILE", help="Load a saved adapter in place of training; it names the tuner.")
 @click.option("--white-box/--no-white-box", default=True, help="Add the white-box twin of a lone transfer attack.")
+@CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @RESULTS
 @CACHE
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 @COLOR
 @DEBUG
 def run(
+    checks: Level,
     device: str,
     results: Path,
     cache_dir: Path | None,
@@ -100,7 +103,7 @@ def run(
         _show_plan(planned, done, as_json, out)
         return
     if done is None or force or save_adapter is not None:
-        result = _run(registry, planned, store, device, cache_dir, save_adapter, log, quiet or as_json)
+        result = _run(registry, planned, store, device, cache_dir, save_adapter, checks, log, quiet or as_json)
     else:
         result = done
         if not (quiet or as_json):
@@ -119,6 +122,7 @@ def _run(
     device: str,
     cache_dir: Path | None,
     save_adapter: Path | None,
+    checks: Level,
     log: Console,
     silent: bool,
 ) -> RunResult:
@@ -144,11 +148,16 @@ def _run(
             device=where,
             cache_dir=cache,
             save_adapter=save_adapter,
+            checks=checks,
             keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
             save=lambda result: store.write_or_rescue(result, cache / "rescued-results"),
         )
     for note in result.data.notes if result.data else ():
         click.echo(f"robench: {result.spec.dataset.name}: {note}", err=True)
+    for check in result.checks:
+        if check.verdict in ("warn", "fail"):
+            about = f" of {check.attack}" if check.attack else ""
+            click.echo(f"robench: check {check.verdict}: {check.name}{about}: {check.reason}", err=True)
     for warning in result.warnings:
         click.echo(f"robench: warning: {warning}", err=True)
     return result

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import CACHE, COLOR, DEBUG, RESULTS, cache_folder, console
+from robench.cli.options import CACHE, CHECKS, COLOR, DEBUG, RESULTS, cache_folder, console
 from robench.errors import SpecError, nearest
 from robench.registry import Registry, discover
 
 if TYPE_CHECKING:
+    from robench.checks.certificate import Level
     from robench.sweep import Job
     from robench.sweep_run import Bench, Outcome
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
 @click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
 @click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
+@CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--save-adapters",
@@ -40,6 +42,7 @@ def sweep(
     jobs: int,
     dry_run: bool,
     style: str,
+    checks: Level,
     device: str,
     adapters: Path | None,
     results: Path,
@@ -66,7 +69,9 @@ def sweep(
     if missing and not dry_run:
         from robench.sweep_run import Bench
 
-        bench = Bench(results=results, cache_dir=cache_folder(cache_dir), device=device, adapters=adapters)
+        bench = Bench(
+            results=results, cache_dir=cache_folder(cache_dir), device=device, adapters=adapters, checks=checks
+        )
         failed = _run(registry, missing, bench, jobs, quiet, no_color)
         completed = latest_completed(store.read(lambda message: None))
     if dry_run:

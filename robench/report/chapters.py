@@ -36,6 +36,7 @@ def chapter(result: RunResult, samples: Samples | None) -> Chapter:
     sections = [_run(result), _accuracy(result), *_classes(result, samples)]
     pictures = _Pictures(result, samples)
     sections += [
+        Section(title="Checks", text=() if result.checks else ("Nothing was checked.",), tables=_checks(result)),
         Section(title="Training", text=_training(result), pictures=pictures("curves")),
         Section(
             title="Class distribution",
@@ -197,6 +198,11 @@ def _counts(result: RunResult) -> tuple[Table, ...]:
     ]
     rows.append(("all", *(f"{sum(values):,}" for values in series.values())))
     return (Table(headings=("class", *series), rows=tuple(rows)),)
+
+
+def _checks(result: RunResult) -> tuple[Table, ...]:
+    rows = tuple((found.verdict, found.name, found.attack, found.reason) for found in result.checks)
+    return (Table(headings=("verdict", "check", "attack", "figures"), rows=rows, words=True),) if rows else ()
 
 
 def _parameters(result: RunResult) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""What a network gives away of itself on a few images, without any attack of a plugin."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robench.types import ThreatModel
+
+
+@torch.no_grad()
+def disagreement(network: nn.Module, images: Tensor) -> tuple[int, float]:
+    """Return on how many of `images` two passes predict otherwise, and the largest relative change of a logit."""
+    return _compare(network(images), network(images))
+
+
+@torch.no_grad()
+def neighbours(network: nn.Module, images: Tensor) -> tuple[int, float]:
+    """Return the same between a whole batch and the images in pairs, each beside another neighbour."""
+    order = torch.arange(len(images), device=images.device).roll(len(images) // 2)
+    apart = torch.cat([network(pair) for pair in images[order].split(2)])
+    alone = torch.empty_like(apart)
+    alone[order] = apart
+    return _compare(network(images), alone)
+
+
+def gradients(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the largest gradient of the cross-entropy by a pixel of each image, ``(N,)``; 0 where there is none."""
+    pixels = images.clone().requires_grad_()
+    with torch.enable_grad():
+        loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, pixels, allow_unused=True) if loss.requires_grad else (None,)
+    return torch.zeros(len(images)) if gradient is None else gradient.abs().flatten(1).amax(dim=1)
+
+
+def single_step(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel) -> Tensor:
+    """Return images one full step up the gradient: FGSM (Goodfellow et al. 2015), in L2 along the gradient itself."""
+    pixels = images.clone().requires_grad_()
+    with torch.enable_grad():
+        loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, pixels, allow_unused=True) if loss.requires_grad else (None,)
+    if gradient is None:
+        return images
+    direction = gradient.sign() if threat.norm == "Linf" else _unit(gradient)
+    return (images + float(threat.eps) * direction).clamp(0, 1)
+
+
+def noise(images: Tensor, threat: ThreatModel) -> Tensor:
+    """Return images with random noise that is as long as the ball allows: a corner of it in Linf."""
+    direction = torch.randn_like(images)
+    direction = direction.sign() if threat.norm == "Linf" else _unit(direction)
+    return (images + float(threat.eps) * direction).clamp(0, 1)
+
+
+def _unit(direction: Tensor) -> Tensor:
+    return F.normalize(direction.flatten(1)).view_as(direction)
+
+
+def _compare(first: Tensor, second: Tensor) -> tuple[int, float]:
+    scale = first.abs().amax().clamp_min(1e-12)
+    changed = int((first.argmax(dim=1) != second.argmax(dim=1)).sum())
+    return changed, float((first - second).abs().amax() / scale)

@@ -1,0 +1,264 @@
+"""Each check catches the model built to trip it, and passes sound ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from robench import Attacker, AttackParams, ImageSet
+from robench.checks.certificate import certify
+from robench.checks.judge import Subject
+from robench.data import to_pixels
+from robench.evaluate import fingerprint, predict
+from robench.perturbation import check_ball, perturb_set
+from robench.records import AttackScore, Check, SurrogateRecord
+from robench.registry import ResolvedAttack, discover
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.plugin_fixtures import ToyDataset, make_context
+
+CPU = torch.device("cpu")
+
+
+class Sound(nn.Module):
+    """A small network, trained to be right and not to be robust."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 12, 3, padding=1, stride=2), nn.BatchNorm2d(12), nn.GELU(), nn.Flatten(), nn.Linear(12 * 64, 3)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers((images - 0.4) / 0.25)
+        return logits
+
+
+@cache
+def trained() -> Sound:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Sound().train()
+        data = ToyDataset().split("train")
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+        for _ in range(30):
+            loss = F.cross_entropy(network(to_pixels(data.images, CPU)), torch.from_numpy(data.labels))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network.eval()
+
+
+class Wrapped(nn.Module):
+    """A defence around the sound network."""
+
+    def __init__(self, defend: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.defend = trained(), defend
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.defend(self.inner, images)
+
+
+def _batch_statistics(network: Any, images: Tensor) -> Tensor:
+    layers = network.layers
+    normed = F.batch_norm(layers[0]((images - 0.4) / 0.25), None, None, layers[1].weight, layers[1].bias, training=True)
+    logits: Tensor = layers[2:](normed)
+    return logits
+
+
+TRAPS: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], str]] = {
+    "quantised inputs": (lambda network, images: network((images * 7).round() / 7), "gradients"),
+    "saturated softmax": (lambda network, images: 1e6 * F.softmax(1e4 * network(images), dim=1), "gradients"),
+    "detached graph": (lambda network, images: network(images.detach()), "gradients"),
+    "random defence": (lambda network, images: network(images + 0.3 * torch.randn_like(images)), "determinism"),
+    "batch norm in training mode": (_batch_statistics, "batch neighbours"),
+    "labels shifted": (lambda network, images: network(images).roll(1, dims=1), "labels"),
+}
+
+
+def attacks_of(*texts: str) -> list[ResolvedAttack]:
+    return [discover().resolve_attack(text) for text in texts]
+
+
+def checked(network: nn.Module, *attacks: ResolvedAttack, level: str = "fast", n: int = 60) -> dict[str, Check]:
+    """Return the checks of `network` by name and, for those of an attack, by its label."""
+    data = ToyDataset().split("test", n)
+    context = make_context(Path("unused"))
+    subject = Subject(network=network, data=data, context=context)
+    predictions = predict(network, data.images, n_classes=3, device=CPU)
+    tried = [(attack, scored(network, attack, data)) for attack in attacks]
+    found = certify(subject, tried, predictions, data.labels, level)  # type: ignore[arg-type]
+    return {f"{check.name} {check.attack}".strip(): check for check in found}
+
+
+def scored(network: nn.Module, attack: ResolvedAttack, data: ImageSet) -> AttackScore:
+    threat = attack.threat()
+    target = trained() if attack.surrogate else network
+    images = perturb_set(attack.build(), target, data, threat=threat, device=CPU, seed=1)
+    right = predict(network, images, n_classes=3, device=CPU) == data.labels
+    surrogate = None
+    if attack.surrogate:
+        fooled = int((predict(target, images, n_classes=3, device=CPU) == data.labels).sum())
+        clean = int((predict(target, data.images, n_classes=3, device=CPU) == data.labels).sum())
+        surrogate = SurrogateRecord(name="s", fingerprint="f", clean_correct=clean, adversarial_correct=fooled)
+    return AttackScore.of(
+        right,
+        label=attack.label,
+        norm=threat.norm,
+        eps=str(threat.eps),
+        knowledge=threat.knowledge,
+        surrogate=surrogate,
+        images="",
+        largest_norm=check_ball(data.images, images, threat),
+        cached=False,
+        seconds=0.1,
+    )
+
+
+PGD = attacks_of("pgd:eps=32/255,steps=10", "fgsm:eps=32/255", "pgd-resnet20:eps=32/255,steps=10")
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("level", ["fast", "full"])
+def test_a_sound_model_passes_every_check(norm: str, level: str) -> None:
+    attacks = PGD if norm == "Linf" else attacks_of("pgd:norm=L2,eps=4,steps=20")
+    found = checked(trained(), *attacks, level=level)
+    assert {check.verdict for check in found.values()} == {"pass"}, [c for c in found.values() if c.verdict != "pass"]
+    names = {name.partition(" pgd")[0] for name in found}
+    network, attack = {"determinism", "batch neighbours", "gradients", "labels"}, {"ball", "noise", "epsilon"}
+    assert network | attack | {"single step", "huge epsilon"} <= names
+    assert ("steps" in names) == ("restarts" in names) == (level == "full")
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_every_trap_is_caught_by_the_check_made_for_it(trap: str) -> None:
+    defend, name = TRAPS[trap]
+    found = checked(Wrapped(defend))
+    assert found[name].verdict == "fail", found
+
+
+@pytest.mark.parametrize("trap", ["quantised inputs", "saturated softmax"])
+def test_masked_gradients_show_in_the_attacks_too(trap: str) -> None:
+    """What the white-box attack does not find, images of another network do."""
+    found = checked(Wrapped(TRAPS[trap][0]), *PGD)
+    attack = PGD[0].label
+    assert found[f"white-box {attack}"].verdict == "fail" and "masked" in found[f"white-box {attack}"].reason
+    assert found[f"huge epsilon {attack}"].verdict == "fail"
+
+
+class Timid(Attacker):
+    """An attack that grows weaker with its radius."""
+
+    Params = AttackParams
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        if self.params.eps > Fraction(32, 255):
+            return images
+        pixels = images.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(pixels), labels), pixels)
+        return images + float(self.params.eps) * gradient.sign()
+
+
+class Helpful(Attacker):
+    """An attack that goes the wrong way."""
+
+    Params = AttackParams
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        pixels = images.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(pixels), labels), pixels)
+        return images - float(self.params.eps) * gradient.sign()
+
+
+class Falls(Attacker):
+    """An attack that raises."""
+
+    Params = AttackParams
+    calls = 0
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        type(self).calls += 1
+        if self.calls > 1:
+            raise RuntimeError("no more")
+        return images
+
+
+def of_class(attacker: type[Attacker], eps: str = "32/255") -> ResolvedAttack:
+    fgsm = attacks_of("fgsm")[0]
+    return replace(fgsm, implementation=attacker, params=AttackParams.read({"eps": eps}, "it"))
+
+
+def test_an_attack_that_weakens_as_its_radius_grows_is_caught() -> None:
+    (found,) = [check for name, check in checked(trained(), of_class(Timid)).items() if name.startswith("epsilon")]
+    assert found.verdict == "fail" and "it must not rise" in found.reason
+
+
+def test_an_attack_worse_than_noise_is_caught() -> None:
+    """Noise of this length breaks the network, and a step down the gradient keeps it right."""
+    found = checked(trained(), of_class(Helpful, "200/255"))
+    assert next(check for name, check in found.items() if name.startswith("noise")).verdict == "fail"
+
+
+def test_a_check_that_raises_costs_nothing_but_itself() -> None:
+    found = checked(trained(), of_class(Falls))
+    broken = next(check for name, check in found.items() if name.startswith("checks"))
+    assert broken.verdict == "warn" and "RuntimeError: no more" in broken.reason
+    assert found["gradients"].verdict == "pass"
+
+
+def test_too_few_steps_are_noticed() -> None:
+    found = checked(trained(), *attacks_of("pgd:eps=24/255,steps=2,alpha=6/255,random_start=false"), level="full")
+    assert next(check for name, check in found.items() if name.startswith("steps")).verdict == "warn"
+
+
+def test_a_surrogate_that_does_not_know_the_classes_is_noticed() -> None:
+    """As one does whose input is normalised twice, or whose class order is another."""
+    data = ToyDataset().split("test", 60)
+    attack = PGD[2]
+    score = scored(trained(), attack, data)
+    ignorant = SurrogateRecord(name="s", fingerprint="f", clean_correct=20, adversarial_correct=18)
+    broken = score.model_copy(update={"surrogate": ignorant})
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    found = certify(subject, [(attack, broken)], data.labels, data.labels, "fast")
+    assert next(check for check in found if check.name == "surrogate").verdict == "warn"
+    assert next(check for check in found if check.name == "white-box").verdict == "warn"
+
+
+def test_a_model_that_knows_nothing_is_told_from_one_with_shifted_labels() -> None:
+    data = ToyDataset().split("test", 60)
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    guesses = np.random.default_rng(0).integers(0, 3, 60)
+    (labels,) = [check for check in certify(subject, [], guesses, data.labels, "fast") if check.name == "labels"]
+    assert labels.verdict == "warn" and "not above chance" in labels.reason
+
+
+def test_checks_leave_the_network_and_the_random_state_as_they_were() -> None:
+    network = trained()
+    network.train()
+    try:
+        before, state = fingerprint(network), torch.random.get_rng_state()
+        required = [weight.requires_grad for weight in network.parameters()]
+        checked(network, *PGD[:1])
+        assert fingerprint(network) == before and network.training
+        assert torch.equal(torch.random.get_rng_state(), state)
+        assert [weight.requires_grad for weight in network.parameters()] == required
+    finally:
+        network.eval()
+
+
+def test_a_long_attack_is_skipped_unless_everything_is_asked_for() -> None:
+    data = ToyDataset().split("test", 60)
+    score = scored(trained(), PGD[0], data).model_copy(update={"seconds": 1e4})
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    fast = certify(subject, [(PGD[0], score)], data.labels, data.labels, "fast")
+    assert next(check for check in fast if check.name == "epsilon").verdict == "skipped"
+    assert certify(subject, [(PGD[0], score)], data.labels, data.labels, "off") == ()
