@@ -17,7 +17,7 @@ from robench.evaluate import fingerprint, predict
 from robench.interfaces import RunContext
 from robench.perturbation import perturb, perturb_set
 from robench.records import SurrogateRecord
-from robench.registry import ResolvedAttack
+from robench.resolved import ResolvedAttack
 
 if TYPE_CHECKING:
     from robench.tuning import Adversary, Score

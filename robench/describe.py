@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from robench.registry import SURROGATE_PREFIX, Registry
+from robench.registry import Registry
+from robench.resolved import SURROGATE_PREFIX
 from robench.types import Kind, format_pixels
 
 

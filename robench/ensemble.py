@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from robench.errors import SpecError
 from robench.interfaces import Model, RunContext
 from robench.params import Params
-from robench.registry import Resolved
+from robench.resolved import Resolved
 from robench.types import Component
 
 

@@ -26,6 +26,8 @@ DISTRIBUTIONS = (
     "timm",
     "numpy",
     "pillow",
+    "scikit-learn",
+    "imagehash",
 )
 
 

@@ -3,91 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from robench.discovery import GROUP, Plugin, load_class, load_plugin, plugin_manager
-from robench.errors import PluginError, SpecError, nearest
-from robench.types import Component, Kind, Name, ThreatModel, parse_name
+from robench.errors import SpecError, nearest
+from robench.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
+from robench.types import Component, Kind, Name, parse_name
 
 if TYPE_CHECKING:
     from robench.interfaces import Configured
-    from robench.params import Params
     from robench.tuning import Adaptation, Objective
 
-SURROGATE_PREFIX = "surrogate."
 HALVES: tuple[Kind, Kind] = ("adaptation", "objective")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolved:
-    """A component with validated parameters, ready to be built.
-
-    Attributes:
-        name: The shortest that means it alone.
-        origins: The distribution and version that it, or each of its parts, came from.
-    """
-
-    name: str
-    component: Component
-    plugin: Plugin
-    implementation: type[Configured]
-    params: Params
-    origins: Mapping[str, str]
-
-    def values(self) -> dict[str, Any]:
-        """Return every parameter as plain JSON values."""
-        return self.params.as_dict()
-
-    @property
-    def label(self) -> str:
-        """The name and the parameters that differ from the component's defaults, in order of declaration."""
-        values, defaults = self.params.model_dump(mode="json"), dict(self.component.defaults)
-        fields = type(self.params).model_fields.items()
-        required = {key for key, field in fields if field.is_required() and key not in defaults}
-        filled = {**defaults, **{key: values[key] for key in required}}
-        baseline = type(self.params).read(filled, self.component.name).model_dump(mode="json")
-        given = self.params.model_fields_set
-        changed = [f"{k}={v}" for k, v in values.items() if k in required or (k in given and v != baseline[k])]
-        return self.name + (":" + ",".join(changed) if changed else "")
-
-    def build(self) -> Any:
-        """Instantiate the component.
-
-        Raises:
-            PluginError: The class misses a method of its interface; the message names it.
-        """
-        try:
-            return self.implementation(self.params)
-        except TypeError as error:
-            raise PluginError(f"{self.component.kind} {self.component.name!r} is incomplete: {error}") from error
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResolvedAttack(Resolved):
-    """An attack, with the surrogate it takes its gradients from and the number of images it is given."""
-
-    surrogate: Resolved | None = None
-    n: int | None = None
-
-    @property
-    def label(self) -> str:
-        """``name[-surrogate][:key=value,...]`` with what differs from the defaults; n is shown elsewhere."""
-        own, _, own_params = super().label.partition(":")
-        if self.surrogate is None:
-            return super().label
-        surrogate, _, surrogate_params = self.surrogate.label.partition(":")
-        parts = [part for part in own_params.split(",") if part]
-        parts += [SURROGATE_PREFIX + part for part in surrogate_params.split(",") if part]
-        return f"{own}-{surrogate}" + (":" + ",".join(parts) if parts else "")
-
-    def threat(self) -> ThreatModel:
-        """Return the threat model."""
-        threat: ThreatModel = self.build().threat(surrogate=self.surrogate is not None)
-        return threat
 
 
 class Registry:
@@ -181,6 +112,7 @@ class Registry:
             implementation=implementation,
             params=params,
             origins=self._origins(plugin, component),
+            recommended=extra,
         )
 
     def implementation(self, component: Component) -> type[Configured]:

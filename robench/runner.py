@@ -37,7 +37,8 @@ from robench.records import (
     TuningRecord,
     WorstCase,
 )
-from robench.registry import Registry, ResolvedAttack
+from robench.registry import Registry
+from robench.resolved import ResolvedAttack
 from robench.samples import AttackSamples, Samples, choose
 from robench.shown import take_samples
 from robench.spec import Plan

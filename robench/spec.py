@@ -10,7 +10,8 @@ from typing import Literal
 from robench.errors import SpecError, nearest
 from robench.provenance import attack_label, command_of
 from robench.records import AdapterSpec, AttackSpec, ComponentSpec, RunSpec
-from robench.registry import SURROGATE_PREFIX, Registry, Resolved, ResolvedAttack, halves_of
+from robench.registry import Registry, halves_of
+from robench.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 from robench.types import parse_name
 
 DEFAULT_DATASET = "leaf-synth"

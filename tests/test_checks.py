@@ -19,7 +19,8 @@ from robench.data import to_pixels
 from robench.evaluate import fingerprint, predict
 from robench.perturbation import check_ball, perturb_set
 from robench.records import AttackScore, Check, SurrogateRecord
-from robench.registry import ResolvedAttack, discover
+from robench.registry import discover
+from robench.resolved import ResolvedAttack
 from torch import Tensor, nn
 from torch.nn import functional as F
 

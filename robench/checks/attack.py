@@ -15,7 +15,7 @@ from robench.checks import probes
 from robench.checks.judge import Subject, check, graded, no_weaker, weaker
 from robench.perturbation import perturb_set, project
 from robench.records import AttackScore, Check
-from robench.registry import ResolvedAttack
+from robench.resolved import ResolvedAttack
 from robench.statistics import Mask
 from robench.types import ThreatModel
 

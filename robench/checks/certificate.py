@@ -13,7 +13,7 @@ from robench.checks.judge import Subject, check, no_weaker
 from robench.checks.network import check_labels, check_network
 from robench.perturbation import frozen_for_attack, seeded
 from robench.records import AttackScore, Check
-from robench.registry import ResolvedAttack
+from robench.resolved import ResolvedAttack
 
 Level = Literal["fast", "full", "off"]
 LEVELS: tuple[Level, ...] = ("fast", "full", "off")

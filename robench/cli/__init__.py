@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import compare, components, environment, leaderboard, report, run, show, sweep
+from robench.cli import compare, components, environment, evidence, leaderboard, report, run, show, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -73,6 +73,8 @@ for command in (
     show.show,
     report.report,
     compare.compare,
+    evidence.verify,
+    evidence.reproduce,
     components.list_components,
     components.describe,
     components.plugins,

@@ -1,0 +1,145 @@
+"""robench verify and robench reproduce, on records and caches that are sound and on some that are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from robench import cli
+from robench.cache import AdversarialCache
+from robench.cli.evidence import _plan_again
+from robench.records import RunResult, Score
+from robench.registry import discover
+from robench.reproduce import agreement, repeats
+from robench.store import Store
+from robench.verify import verify_cache, verify_records
+
+from tests.results import bits, result
+
+
+def stored(folder: Path) -> Path:
+    store = Store(folder)
+    store.prepare()
+    return store.write(result(attacks=[("pgd-resnet20", 50, 100), ("pgd", 10, 100)]))[1]
+
+
+def _score(at: str, **changes: Any) -> Callable[[dict[str, Any]], None]:
+    def change(record: dict[str, Any]) -> None:
+        (record["clean"] if at == "clean" else record["attacks"][0]).update(changes)
+
+    return change
+
+
+FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "a count": (_score("clean", correct=95), "bits do not add up"),
+    "an image": (_score("attacks", correct=0, bits=Score.of(bits(0, 100)).bits), "its worst case does not follow"),
+    "a radius": (_score("attacks", largest_norm=0.1), "changed a pixel by 25.5/255, beyond 8/255"),
+    "the tuner": (lambda record: record["spec"]["tuner"].update(name="other"), "is not the hash of the spec"),
+    "an attack": (lambda record: record["attacks"].pop(), "its attacks are not those asked for"),
+    "a number of images": (_score("attacks", n=99), "do not add up|not those asked for|cannot hold"),
+    "a key": (lambda record: record.update(better=True), "Extra inputs"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_record_that_was_changed_by_hand_is_named(tmp_path: Path, forgery: str) -> None:
+    path = stored(tmp_path)
+    assert verify_records(tmp_path) == (1, [])
+    change, message = FORGERIES[forgery]
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+    _, faults = verify_records(tmp_path)
+    assert faults and {fault.path for fault in faults} == {path}
+    assert any(part in fault.reason for fault in faults for part in message.split("|")), faults
+
+
+def test_a_cached_set_whose_bytes_changed_is_named_and_left(tmp_path: Path) -> None:
+    cache = AdversarialCache(tmp_path, pytest.fail)
+    for number in range(2):
+        cache.get({"set": number}, lambda: (np.zeros((3, 3, 4, 4), dtype=np.uint8), {}))
+    assert verify_cache(tmp_path) == (2, [])
+    broken, gone = sorted(path for path in (tmp_path / "adversarial").iterdir() if path.is_dir())
+    images = np.load(broken / "images.npy")
+    images[0, 0, 0, 0] = 1
+    np.save(broken / "images.npy", images)
+    (gone / "meta.json").unlink()
+    n, faults = verify_cache(tmp_path)
+    assert n == 2 and [fault.path for fault in faults] == [broken, gone]
+    assert faults[0].reason == "its bytes do not match its hash" and "meta.json" in faults[1].reason
+    assert verify_cache(tmp_path / "nowhere") == (0, [])
+
+
+def test_the_committed_records_are_sound(root: Path) -> None:
+    n, faults = verify_records(root / "results")
+    assert n > 50 and not faults
+
+
+def test_the_command_of_every_committed_record_means_its_run(root: Path) -> None:
+    for record in Store(root / "results").read(pytest.fail):
+        assert _plan_again(discover(), record).spec == record.spec
+
+
+def test_agreement_is_bit_for_bit_or_within_the_interval_or_none() -> None:
+    then = result(clean=90, attacks=[("pgd-resnet20", 50, 100), ("pgd", 0, 100)])
+
+    def now(clean: int, transfer: int) -> RunResult:
+        return result(clean=clean, attacks=[("pgd-resnet20", transfer, 100), ("pgd", 0, 100)])
+
+    same = repeats(then, now(90, 50))
+    assert [each.name for each in same] == ["clean", "pgd-resnet20", "pgd"] and agreement(same) == "bit for bit"
+    near = repeats(then, now(90, 57))
+    assert agreement(near) == "within the interval" and near[1].changed == 7
+    assert agreement(repeats(then, now(90, 65))) == "disagrees"
+
+
+def command(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([*words])
+    captured = capsys.readouterr()
+    assert (exit_.value.code or 0) == code, captured.err
+    return captured.out, captured.err
+
+
+def test_verify_says_what_it_checked_and_fails_on_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = stored(tmp_path / "results")
+    where = ["--results", str(tmp_path / "results"), "--cache-dir", str(tmp_path / "cache")]
+    assert "1 records" in command(capsys, "verify", *where)[0]
+    path.write_text("{}")
+    out, errors = command(capsys, "verify", *where, code=1)
+    assert "1 faults; 0 sets" in out and str(path) in errors and path.read_text() == "{}"
+    assert "no results at" in command(capsys, "verify", "--results", str(tmp_path / "none"), code=2)[1]
+
+
+def test_a_run_reproduces_bit_for_bit_and_a_forged_one_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--results", str(tmp_path / "results")]
+    # One epoch is the tuner's default, and not what the model recommends: the command has to say it.
+    size = [
+        "--train-size",
+        "32",
+        "--test-size",
+        "20",
+        "--attack",
+        "fgsm:n=10",
+        "--tuner",
+        "vpt:epochs=1,adversary=none",
+    ]
+    command(capsys, "run", *size, *where, "--cache-dir", str(tmp_path / "cache"), "--quiet")
+    (path,) = (tmp_path / "results").glob("*.json")
+    out, _ = command(capsys, "reproduce", path.stem[:8], *where)
+    assert "bit for bit" in out and "Nothing differs" not in out and "disagrees" not in out
+    assert len(list((tmp_path / "results").glob("*.json"))) == 1
+
+    forged = json.loads(path.read_text())
+    forged["clean"].update(correct=3, bits=Score.of(bits(3, 20)).bits)
+    path.write_text(json.dumps(forged))
+    assert "disagrees" in command(capsys, "reproduce", path.stem, *where, code=1)[0]
+    forged["status"] = "failed"
+    path.write_text(json.dumps(forged))
+    assert "only completed runs" in command(capsys, "reproduce", path.stem, *where, code=2)[1]
