@@ -151,9 +151,19 @@ def test_every_trap_is_caught_by_the_check_made_for_it(trap: str) -> None:
 def test_masked_gradients_show_in_the_attacks_too(trap: str) -> None:
     """What the white-box attack does not find, images of another network do."""
     found = checked(Wrapped(TRAPS[trap][0]), *PGD)
-    attack = PGD[0].label
-    assert found[f"white-box {attack}"].verdict == "fail" and "masked" in found[f"white-box {attack}"].reason
+    attack, both = PGD[0].label, f"white-box {PGD[0].label}, {PGD[1].label}"
+    assert found[both].verdict == "fail" and "masked" in found[both].reason
     assert found[f"huge epsilon {attack}"].verdict == "fail"
+
+
+def test_a_weak_white_box_attack_beside_a_strong_one_raises_no_alarm() -> None:
+    """A single step is weaker than iterated images of a copy of the network; that says nothing of gradients."""
+    found = checked(
+        trained(), *attacks_of("fgsm:eps=24/255", "pgd:eps=24/255,steps=20", "pgd-resnet20:eps=24/255,steps=20")
+    )
+    assert next(check for name, check in found.items() if name.startswith("white-box")).verdict == "pass"
+    alone = checked(trained(), *attacks_of(weak, f"{transfer},steps=20"))
+    assert next(check for name, check in alone.items() if name.startswith("white-box")).verdict == "fail"
 
 
 class Timid(Attacker):

@@ -62,19 +62,20 @@ def comparison(runs: Sequence[tuple[RunResult, Samples | None]]) -> Chapter:
 
     records = [result for result, _ in runs]
     attacks = list(dict.fromkeys(score.label for result in records for score in result.attacks))
-    headings = ("model, tuner", "run", "status", "clean", *attacks, "macro F1", "parameters", "training images")
+    headings = ("model, tuner", "clean", *attacks, "macro F1", "parameters", "training images", "input", "epochs")
     rows = tuple(_compared(result, samples, attacks) for result, samples in runs)
-    table = Table(headings=(*headings, "input", "epochs"), rows=rows)
+    table = Table(headings=(*headings, "status", "run"), rows=rows)
     text = ("Accuracy in percent. Rows are comparable where images, attacks and n are the same.",)
     sections = [Section(title="Models", text=text, tables=(table,))]
-    if transfer_matrix(records) is not None:
+    matrix = transfer_matrix(records)
+    if matrix is not None and len(matrix[1]) > 1:
         picture = Picture(
             name="transfer",
             description="accuracy of each model on the adversarial images made on each",
             draw=lambda: transfer(records),
         )
         sections.append(Section(title="Transfer", pictures=(picture,)))
-    return Chapter(title=f"{len(runs)} runs", sections=tuple(sections))
+    return Chapter(title=f"Comparison of {len(runs)} runs", sections=tuple(sections))
 
 
 def _name(result: RunResult) -> str:
@@ -238,8 +239,6 @@ def _compared(result: RunResult, samples: Samples | None, attacks: Sequence[str]
         f1 = f"{macro_f1(samples.labels, samples.predictions, len(data.class_names)):.1f}"
     return (
         f"{result.spec.model.label}, {tuner_label(result.spec)}",
-        result.run_id,
-        result.status,
         f"{100 * result.clean.accuracy:.1f}" if result.clean else "-",
         *(scores.get(label, "-") for label in attacks),
         f1,
@@ -247,4 +246,6 @@ def _compared(result: RunResult, samples: Samples | None, attacks: Sequence[str]
         "none" if result.spec.train_size is None else f"{result.spec.train_size:,}",
         f"{data.image_size[0]} x {data.image_size[1]}" if data else "-",
         str(len(tuning.history)) if tuning else "-",
+        result.status,
+        result.run_id,
     )
