@@ -158,9 +158,8 @@ def test_masked_gradients_show_in_the_attacks_too(trap: str) -> None:
 
 def test_a_weak_white_box_attack_beside_a_strong_one_raises_no_alarm() -> None:
     """A single step is weaker than iterated images of a copy of the network; that says nothing of gradients."""
-    found = checked(
-        trained(), *attacks_of("fgsm:eps=24/255", "pgd:eps=24/255,steps=20", "pgd-resnet20:eps=24/255,steps=20")
-    )
+    weak, strong, transfer = (f"{name}:eps=24/255" for name in ("fgsm", "pgd", "pgd-resnet20"))
+    found = checked(trained(), *attacks_of(weak, f"{strong},steps=20", f"{transfer},steps=20"))
     assert next(check for name, check in found.items() if name.startswith("white-box")).verdict == "pass"
     alone = checked(trained(), *attacks_of(weak, f"{transfer},steps=20"))
     assert next(check for name, check in alone.items() if name.startswith("white-box")).verdict == "fail"
