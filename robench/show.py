@@ -10,7 +10,7 @@ from robench.errors import DataError, nearest
 from robench.leaderboard import Measured, drop, measurements
 from robench.records import AttackSpec, Check, ComponentSpec, RunResult
 from robench.samples import Samples
-from robench.statistics import Rate, wilson
+from robench.statistics import Rate, success, wilson
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:
@@ -88,6 +88,8 @@ def _accuracies(found: Measured, samples: Samples | None) -> list[str]:
     lines.append(_line("clean", wilson(found.clean), "", _worst_class(samples, None, names)))
     for number, score in enumerate(found.attacks):
         about = f"{score.norm} {score.eps} {score.knowledge}, drop {drop(found.clean, score):.1f}"
+        broken = success(found.clean, score)
+        about += f", success {broken.percent:.1f} of the {broken.n:,} right clean" if broken else ""
         about += f", largest change {255 * score.largest_norm:.4g}/255"
         lines.append(_line(score.label, wilson(score), about, _worst_class(samples, number, names)))
     for worst in found.worst_case:

@@ -66,6 +66,14 @@ def wilson(score: Score) -> Rate:
     return Rate(percent=100 * score.accuracy, low=100 * interval.low, high=100 * interval.high, n=score.n)
 
 
+def success(clean: Score, attacked: Score) -> Rate | None:
+    """Return the attack success rate: of the images right clean and attacked, those made wrong; None if none is."""
+    right = clean.mask()[: attacked.n]
+    if not right.any():
+        return None
+    return wilson(Score.of(~attacked.mask()[right]))
+
+
 def paired(first: Mask, second: Mask) -> Paired:
     """Compare two models image by image, ``bool (n,)`` each, of the same images in the same order.
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robench.statistics import holm, paired, ranks
+from robench.records import Score
+from robench.statistics import holm, paired, ranks, success
 
 
 def masks(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +73,13 @@ def test_holm_is_that_of_the_textbook() -> None:
 def test_holm_never_lowers_a_value_and_never_exceeds_bonferroni(values: list[float]) -> None:
     for raw, adjusted in zip(values, holm(values), strict=True):
         assert raw - 1e-12 <= adjusted <= min(1.0, raw * len(values)) + 1e-12
+
+
+def test_success_is_counted_over_images_that_are_right_clean_and_attacked() -> None:
+    clean, attacked = Score.of(np.arange(100) % 2 == 0), Score.of(np.arange(40) % 4 == 0)
+    found = success(clean, attacked)
+    assert found is not None and (found.n, found.percent) == (20, 50.0)
+    assert success(Score.of(np.zeros(5, dtype=bool)), Score.of(np.zeros(5, dtype=bool))) is None
 
 
 def test_models_that_the_images_cannot_tell_apart_share_a_rank() -> None:

@@ -15,7 +15,7 @@ from robench.records import RunResult
 from robench.report.classification import classification, macro_f1
 from robench.report.parts import Chapter, Picture, Section, Table
 from robench.samples import Samples
-from robench.statistics import Rate, wilson
+from robench.statistics import Rate, success, wilson
 
 DESCRIPTIONS = {
     "confusion": "confusion matrices, clean and under each attack",
@@ -125,15 +125,17 @@ def _accuracy(result: RunResult) -> Section:
         return Section(title="Accuracy", text=(f"The run is {result.status}, so that its figures are not whole.",))
     rows = []
     for found in measurements(result):
-        rows.append(_rated(f"{found.dataset.label}, clean", wilson(found.clean), "", ""))
+        rows.append((*_rated(f"{found.dataset.label}, clean", wilson(found.clean), "", ""), ""))
         for score in found.attacks:
             threat = f"{score.norm} {score.eps} {score.knowledge}"
-            rows.append(_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"))
+            broken = success(found.clean, score)
+            rate = f"{broken.percent:.1f} of {broken.n:,}" if broken else "-"
+            rows.append((*_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"), rate))
         rows += [
-            _rated(f"worst case over {', '.join(worst.attacks)}", wilson(worst), f"{worst.norm} {worst.eps}", "")
+            (*_rated(f"worst case over {', '.join(worst.attacks)}", wilson(worst), f"{worst.norm} {worst.eps}", ""), "")
             for worst in found.worst_case
         ]
-    headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop")
+    headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop", "success, % of those right clean")
     return Section(title="Accuracy", tables=(Table(headings=headings, rows=tuple(rows)),))
 
 
