@@ -63,6 +63,14 @@ def test_every_figure_of_a_run_opens_and_is_not_blank(tmp_path: Path) -> None:
     assert skipped[f"{other}/curves"] == "nothing was trained"
 
 
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    record = result()
+    assert record.data is not None
+    data = record.data.model_copy(update={"class_names": ("$\\bad$", "$5", "a_$x_b$", "^")})
+    written, _ = write_figures([(record.model_copy(update={"data": data}), samples())], tmp_path, "png")
+    assert {"examples", "confusion"} <= {path.stem for path in written}
+
+
 @pytest.mark.parametrize("style", ["svg", "pdf"])
 def test_other_formats_are_what_they_say(tmp_path: Path, style: str) -> None:
     (path,) = [p for p in write_figures([(result(), SHOWN)], tmp_path, style)[0] if p.stem == "similarity"]

@@ -86,9 +86,10 @@ def test_the_page_says_what_the_record_says() -> None:
     text = " ".join(page.text)
     for expected in ("clip-tiny, none on leaf-synth", "90.0", "82.6 to 94.5", "Linf 8/255 transfer", "40.0"):
         assert expected in text
-    assert "Lowest accuracy of a class: 80.0 %, class 0." in page.text
-    assert "Lowest robust accuracy of a class over all attacks at Linf 8/255: 0.0 %, class 0." in page.text
-    assert "2 of at most 2 epochs, loss 0.5000 at last; lowest validation loss 1.0000 in epoch 2." in page.text
+    assert "Lowest accuracy of a class: 80.0 %, class 0 and 1 more." in page.text
+    assert "Lowest robust accuracy of a class over all attacks at Linf 8/255: 0.0 %, class 0 and 3 more." in page.text
+    losses = "2 of at most 2 epochs, loss 0.5000 at last; lowest validation loss 1.0000 in epoch 2"
+    assert f"{losses}; learning rate 0.001 at first, 0.001 at last." in page.text
     assert page.text.count("macro mean") == 3 and "1,000 parameters, 0 of them trained." in page.text
 
 
@@ -115,11 +116,15 @@ def test_runs_that_stopped_early_are_reported_with_what_they_have(status: Status
     whole = result(status=status, history=True).model_copy(update={"error": error})
     stopped = whole.model_copy(update={"attacks": whole.attacks[:1] if not lost else (), **dict.fromkeys(lost)})
     page, _ = page_of((stopped, None))
+    assert ("It stopped before images were scored." in page.text) == bool(lost)
+    assert ("82.6 to 94.5" in page.text) == (not lost)
+    assert ("Of 2 attacks asked for, 1 were carried out." in page.text) == (not lost)
     assert f"The run is {status}, so that its figures are not whole." in page.text
     assert "Error: DataError: no such file" in page.text
     assert "No figure: the run did not complete." in page.text
     compared = comparison([(stopped, None), (result(), samples())])
     assert compared.sections[0].tables[0].rows[0][-2] == status
+    assert "Rows that differ in status are not to be ranked" in compared.sections[0].text[0]
 
 
 def test_a_record_without_samples_says_how_to_get_them() -> None:
@@ -132,14 +137,35 @@ def test_several_runs_are_compared_first() -> None:
     head = comparison([*runs, (result(tuner="vpt"), None)])
     rows = head.sections[0].tables[0].rows
     assert [row[0] for row in rows] == ["clip-tiny, none", "clip-tiny, tecoa", "clip-tiny, vpt"]
-    assert [row[1:5] for row in rows][1] == (
+    assert [row[1:6] for row in rows][1] == (
         "80.0",
         "50.0",
         "0.0",
         f"{macro_f1(samples().labels, samples().predictions, 4):.1f}",
+        "leaf-synth, 100 test (abcdabcd)",
     )
     assert rows[2][4] == "-"
+    assert "so that they may be compared" in head.sections[0].text[0]
     assert [section.title for section in head.sections] == ["Models", "Transfer"]
+
+
+def test_what_forbids_a_comparison_is_named() -> None:
+    """Rows may look alike, down to the tuner, and yet be scored on other images or under other attacks."""
+    other = result(test_images="dcba" * 4, attacks=[("pgd-resnet20", 50, 100), ("pgd", 0, 50)])
+    models = comparison([(result(), samples()), (other, None)]).sections[0]
+    assert "Rows that differ in test images, attacks are not to be ranked" in models.text[0]
+    (table,) = models.tables
+    assert table.headings[1:5] == ("clean", "pgd-resnet20", "pgd", "pgd:n=50")
+    assert [row[6].rpartition(" ")[2] for row in table.rows] == ["(abcdabcd)", "(dcbadcba)"]
+    assert [row[3:5] for row in table.rows] == [("0.0", "-"), ("-", "0.0")]
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    record = result()
+    assert record.data is not None
+    data = record.data.model_copy(update={"class_names": ("$\\bad$", "$5", "a_$x_b$", "^")})
+    (page,) = write_report([chapter(record.model_copy(update={"data": data}), samples())], tmp_path, "html")
+    assert "$\\bad$" in Page(page.read_text()).text
 
 
 # The command

@@ -71,6 +71,8 @@ def write_figures(
     Raises:
         OSError: `folder` cannot be written to.
     """
+    from matplotlib import rc_context
+
     written: list[Path] = []
     skipped: dict[str, str] = {}
 
@@ -79,18 +81,20 @@ def write_figures(
         figure.savefig(path, dpi=DPI)
         written.append(path)
 
-    for result, samples in records:
-        for name, draw in catalogue(result, samples).items():
-            if isinstance(draw, str):
-                skipped[f"{result.run_id}/{name}"] = draw
-            else:
-                write(folder / result.run_id / f"{name}.{style}", draw())
-    if len(records) > 1:
-        from robench.figures.transfer import transfer, transfer_matrix
+    # A dollar sign in the name of a class is no formula.
+    with rc_context({"text.parse_math": False}):
+        for result, samples in records:
+            for name, draw in catalogue(result, samples).items():
+                if isinstance(draw, str):
+                    skipped[f"{result.run_id}/{name}"] = draw
+                else:
+                    write(folder / result.run_id / f"{name}.{style}", draw())
+        if len(records) > 1:
+            from robench.figures.transfer import transfer, transfer_matrix
 
-        results = [result for result, _ in records]
-        if transfer_matrix(results) is None:
-            skipped["transfer"] = "needs runs with white-box or transfer attacks"
-        else:
-            write(folder / f"transfer.{style}", transfer(results))
+            results = [result for result, _ in records]
+            if transfer_matrix(results) is None:
+                skipped["transfer"] = "needs runs with white-box or transfer attacks"
+            else:
+                write(folder / f"transfer.{style}", transfer(results))
     return written, skipped

@@ -27,7 +27,7 @@ def confusion(result: RunResult, samples: Samples) -> Figure:
     rows = -(-len(found) // columns)
     side = max(3.6, 0.42 * len(names) + 1.6)
     figure, axes = sheet(side * columns + 0.8, side * rows, rows, columns, sharey=True)
-    figure.suptitle(title(result), fontsize=9)
+    figure.suptitle(f"{title(result)}\nnumbers: images; shade: share of the row", fontsize=9)
     for cell in axes.flat[len(found) :]:
         cell.axis("off")
     for cell, (name, predictions) in zip(axes.flat, found, strict=False):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robench.figures.balance import counts
 from robench.figures.catalogue import catalogue
 from robench.figures.classes import class_accuracy
-from robench.leaderboard import drop, measurements
-from robench.provenance import tuner_label
-from robench.records import RunResult
+from robench.leaderboard import comparison_key, drop, measurements
+from robench.provenance import attack_label, tuner_label
+from robench.records import AttackScore, RunResult
 from robench.report.classification import classification, macro_f1
 from robench.report.parts import Chapter, Picture, Section, Table
 from robench.samples import Samples
-from robench.statistics import Rate, success, wilson
+from robench.statistics import Mask, Rate, success, wilson
 
 DESCRIPTIONS = {
     "confusion": "confusion matrices, clean and under each attack",
@@ -24,8 +25,6 @@ DESCRIPTIONS = {
     "augmented": "training images, each followed by augmented versions",
     "patches": "an image and the heat map of its encoded patches",
     "examples": "clean images, amplified changes and adversarial images with predictions",
-    "random-samples": "the first image of each class",
-    "classes": "predictions and accuracy of each class",
     "similarity": "similarity of sample images and classes",
     "security": "accuracy against the size of the attack",
 }
@@ -61,12 +60,12 @@ def comparison(runs: Sequence[tuple[RunResult, Samples | None]]) -> Chapter:
     from robench.figures.transfer import transfer, transfer_matrix
 
     records = [result for result, _ in runs]
-    attacks = list(dict.fromkeys(score.label for result in records for score in result.attacks))
-    headings = ("model, tuner", "clean", *attacks, "macro F1", "parameters", "training images", "input", "epochs")
+    attacks = list(dict.fromkeys(_label(result, score) for result in records for score in result.attacks))
+    headings = ("model, tuner", "clean", *attacks, "macro F1, clean", "scored on", "parameters")
     rows = tuple(_compared(result, samples, attacks) for result, samples in runs)
-    table = Table(headings=(*headings, "status", "run"), rows=rows)
-    text = ("Accuracy in percent. Rows are comparable where images, attacks and n are the same.",)
-    sections = [Section(title="Models", text=text, tables=(table,))]
+    table = Table(headings=(*headings, "training images", "input", "epochs", "status", "run"), rows=rows)
+    text = f"Accuracy and F1 in percent. {_comparable(records)}"
+    sections = [Section(title="Models", text=(text,), tables=(table,))]
     matrix = transfer_matrix(records)
     if matrix is not None and len(matrix[1]) > 1:
         picture = Picture(
@@ -121,8 +120,13 @@ def _run(result: RunResult) -> Section:
 
 
 def _accuracy(result: RunResult) -> Section:
+    text: tuple[str, ...] = ()
     if result.status != "completed":
-        return Section(title="Accuracy", text=(f"The run is {result.status}, so that its figures are not whole.",))
+        text = (f"The run is {result.status}, so that its figures are not whole.",)
+    if result.data is None or result.clean is None:
+        return Section(title="Accuracy", text=(*text, "It stopped before images were scored."))
+    if len(result.attacks) < len(result.spec.attacks):
+        text += (f"Of {len(result.spec.attacks)} attacks asked for, {len(result.attacks)} were carried out.",)
     rows = []
     for found in measurements(result):
         rows.append((*_rated(f"{found.dataset.label}, clean", wilson(found.clean), "", ""), ""))
@@ -136,7 +140,7 @@ def _accuracy(result: RunResult) -> Section:
             for worst in found.worst_case
         ]
     headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop", "success, % of those right clean")
-    return Section(title="Accuracy", tables=(Table(headings=headings, rows=tuple(rows)),))
+    return Section(title="Accuracy", text=text, tables=(Table(headings=headings, rows=tuple(rows)),))
 
 
 def _rated(name: str, rate: Rate, threat: str, fall: str) -> tuple[str, ...]:
@@ -151,24 +155,24 @@ def _classes(result: RunResult, samples: Samples | None) -> list[Section]:
     sections = []
     for name, found in (("clean", samples.predictions), *((a.label, a.predictions) for a in samples.attacks)):
         labels = samples.labels[: len(found)]
-        accuracy = class_accuracy(labels, found, len(names))
-        lowest = int(np.nanargmin(accuracy))
-        text = (f"Lowest accuracy of a class: {100 * accuracy[lowest]:.1f} %, {_readable(names[lowest])}.",)
+        robust = "" if name == "clean" else " Recall is the robust accuracy of the class."
+        text = f"Lowest accuracy of a class: {_lowest(found == labels, labels, names)}.{robust}"
         table = classification(labels, found, [_readable(name) for name in names])
-        sections.append(Section(title=f"Classes, {name}", text=text, tables=(table,)))
+        sections.append(Section(title=f"Classes, {name}", text=(text,), tables=(table,)))
     worst = tuple(
         f"Lowest robust accuracy of a class over all attacks at {worst.norm} {worst.eps}: "
-        f"{_lowest(worst.mask(), samples, names)}."
+        f"{_lowest(worst.mask(), samples.labels[: worst.n], names)}."
         for worst in result.worst_case
     )
     return [*sections, Section(title="Confusion", text=worst, pictures=pictures("confusion"))]
 
 
-def _lowest(right: np.ndarray, samples: Samples, names: Sequence[str]) -> str:
-    labels = samples.labels[: len(right)]
+def _lowest(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> str:
+    """Return the lowest accuracy of a class, and which classes have it."""
     accuracy = class_accuracy(labels, np.where(right, labels, len(names)), len(names))
-    lowest = int(np.nanargmin(accuracy))
-    return f"{100 * accuracy[lowest]:.1f} %, {_readable(names[lowest])}"
+    lowest = np.flatnonzero(accuracy == np.nanmin(accuracy))
+    more = f" and {len(lowest) - 1} more" if len(lowest) > 1 else ""
+    return f"{100 * accuracy[lowest[0]]:.1f} %, {_readable(names[lowest[0]])}{more}"
 
 
 def _readable(name: str) -> str:
@@ -183,9 +187,12 @@ def _training(result: RunResult) -> tuple[str, ...]:
     text = (
         f"{len(history)} of at most {params.get('epochs', len(history))} epochs, loss {history[-1]['loss']:.4f} at last"
     )
-    judged = [row["validation_loss"] for row in history if "validation_loss" in row]
+    judged = [row for row in history if np.isfinite(row.get("validation_loss", np.nan))]
     if judged:
-        text += f"; lowest validation loss {min(judged):.4f} in epoch {1 + int(np.argmin(judged))}"
+        best = min(judged, key=lambda row: row["validation_loss"])
+        text += f"; lowest validation loss {best['validation_loss']:.4f} in epoch {best['epoch']:.0f}"
+    if "lr" in history[0]:
+        text += f"; learning rate {history[0]['lr']:g} at first, {history[-1]['lr']:g} at last"
     if params.get("keep") == "best":
         text += "; the weights of the best epoch were kept"
     return (f"{text}.",)
@@ -233,19 +240,37 @@ def _made_with(result: RunResult) -> Table:
     return Table(headings=("", ""), rows=tuple(rows), words=True)
 
 
+def _comparable(records: Sequence[RunResult]) -> str:
+    """Say whether the rows may be compared, and if not, what of their test differs."""
+    whole = [measurements(result)[0] for result in records if result.status == "completed"]
+    parts = zip(*map(comparison_key, whole), strict=True)
+    named = zip(("dataset", "split", "n", "test images", "attacks"), parts, strict=False)
+    differing = [name for name, values in named if len(set(values)) > 1]
+    differing += ["status"] if len(whole) < len(records) else []
+    if not differing:
+        return "All rows have the same images, attacks and n, so that they may be compared."
+    return f"Rows that differ in {', '.join(differing)} are not to be ranked against each other."
+
+
+def _label(result: RunResult, score: AttackScore) -> str:
+    return attack_label(score.label, score.n, result.spec.test_size)
+
+
 def _compared(result: RunResult, samples: Samples | None, attacks: Sequence[str]) -> tuple[str, ...]:
-    scores = {score.label: f"{100 * score.accuracy:.1f}" for score in result.attacks}
-    data, tuning = result.data, result.tuning
+    scores = {_label(result, score): f"{100 * score.accuracy:.1f}" for score in result.attacks}
+    spec, data, tuning = result.spec, result.data, result.tuning
+    images = f" ({data.test_fingerprint[:8]})" if data else ""
     f1 = "-"
     if samples is not None and data is not None:
         f1 = f"{macro_f1(samples.labels, samples.predictions, len(data.class_names)):.1f}"
     return (
-        f"{result.spec.model.label}, {tuner_label(result.spec)}",
+        f"{spec.model.label}, {tuner_label(spec)}",
         f"{100 * result.clean.accuracy:.1f}" if result.clean else "-",
         *(scores.get(label, "-") for label in attacks),
         f1,
+        f"{spec.dataset.label}, {spec.test_size:,} {spec.split}{images}",
         f"{tuning.parameters:,}" if tuning else "-",
-        "none" if result.spec.train_size is None else f"{result.spec.train_size:,}",
+        "none" if spec.train_size is None else f"{spec.train_size:,}",
         f"{data.image_size[0]} x {data.image_size[1]}" if data else "-",
         str(len(tuning.history)) if tuning else "-",
         result.status,

@@ -69,8 +69,12 @@ def _pictures(chapters: Sequence[Chapter]) -> Iterator[Picture]:
 
 
 def _png(picture: Picture) -> bytes:
+    from matplotlib import rc_context
+
     content = io.BytesIO()
-    picture.draw().savefig(content, dpi=DPI, format="png")
+    # A dollar sign in the name of a class or a file is no formula.
+    with rc_context({"text.parse_math": False}):
+        picture.draw().savefig(content, dpi=DPI, format="png")
     return content.getvalue()
 
 
@@ -85,4 +89,4 @@ def _table(table: Table) -> str:
 
 def _plain(text: str) -> str:
     """Return `text` with what Markdown or HTML would act on made harmless."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text).replace("\n", " ")
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", text).replace("\n", " ")
