@@ -77,7 +77,16 @@ def test_every_name_in_the_use_table_resolves(page: str) -> None:
 
 @pytest.mark.parametrize(
     ("page", "name"),
-    [("README.md", "leaf-synth"), ("docs/study.md", "cifar10-clip-tiny"), ("docs/study.md", "leaf-synth")],
+    [
+        ("README.md", "leaf-synth"),
+        ("docs/study.md", "cifar10-clip-tiny"),
+        ("docs/study.md", "leaf-synth"),
+        ("docs/study-leaf.md", "leaf-photos"),
+        ("docs/study-leaf.md", "leaf-photos-transfer"),
+        ("docs/study-leaf.md", "leaf-protocol"),
+        ("docs/study-leaf.md", "leaf-models"),
+        ("docs/study-leaf.md", "leaf-models-transfer"),
+    ],
 )
 def test_the_tables_are_what_the_committed_records_say(page: str, name: str, root: Path) -> None:
     records = Store(root / "results").read(lambda warning: pytest.fail(warning))
