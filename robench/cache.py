@@ -77,7 +77,7 @@ class AdversarialCache:
             if hash_images(images) != meta["sha256"]:
                 raise ValueError("its bytes do not match its hash")
             return AdversarialSet(images=images, notes=meta["notes"], sha256=meta["sha256"], cached=True)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             aside = Path(tempfile.mkdtemp(dir=self.folder, prefix="damaged-"))
             path.replace(aside / path.name)
             self.warn(f"damaged adversarial set put aside in {aside} and made again: {error}")

@@ -77,6 +77,7 @@ for command in (
     evidence.reproduce,
     components.list_components,
     components.describe,
+    components.check,
     components.plugins,
     environment.doctor,
     environment.completion,

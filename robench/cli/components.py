@@ -82,6 +82,42 @@ def describe(name: str, as_json: bool, no_color: bool) -> None:
 
 
 @click.command()
+@click.argument("name", metavar="NAME[:KEY=VALUE,...]")
+@click.option("--dataset", default="leaf-synth", show_default=True, help="Images that it is tried on.")
+@click.option("--model", help="Network that attacks and tuners are tried on; default: what suits the dataset.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@COLOR
+@DEBUG
+def check(name: str, dataset: str, model: str | None, device: str, no_color: bool) -> None:
+    """Try a component on a few images and say which rules of its interface it keeps.
+
+    Shapes, ranges, determinism under a seed, modes and weights left alone, odd batches, gradients, budgets, saving and
+    loading. Exits with 1 if a rule is broken. Plugins' own tests have the same in robench.testing.
+    """
+    from robench.conformance.examine import examine
+    from robench.device import resolve_device
+
+    registry, where = discover(), resolve_device(device)
+    bare = name.partition(":")[0]
+    kinds = [kind for kind in KINDS if registry.knows(kind, bare)]
+    if not kinds:
+        known = [known for kind in KINDS for known in registry.names(kind)]
+        raise SpecError(f"unknown component {bare!r}{nearest(bare, known)}")
+    color, all_kept = False if no_color else None, True
+    for kind in kinds:
+        found = []
+        for each in examine(registry, kind, name, dataset=dataset, model=model, device=where):
+            state = click.style("pass", fg="green") if each.kept else click.style("FAIL", fg="red")
+            click.echo(f"{state}  {each.rule}: {each.seen}", color=color)
+            found.append(each.kept)
+        kept = f"keeps all {len(found)} rules" if all(found) else f"breaks {found.count(False)} of {len(found)} rules"
+        click.echo(f"{kind} {name}: {kept}")
+        all_kept = all_kept and all(found)
+    if not all_kept:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
 @JSON
 @DEBUG
 def plugins(as_json: bool) -> None:

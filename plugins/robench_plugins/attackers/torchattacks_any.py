@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torchattacks
 from pydantic import create_model
-from robench import Attacker, AttackParams, Field, NormParams, Pixels, Radius, SpecError
+from robench import Attacker, AttackParams, Field, NormParams, Pixels, Radius, SpecError, ThreatModel
 from torch import Tensor, nn
 
 from robench_plugins.attackers.classes import n_classes
@@ -73,7 +73,9 @@ class TorchAttack(Attacker):
         settings = {key: value for key, value in {**own, **given}.items() if key in accepted}
         settings = {key: float(value) if isinstance(value, Fraction) else value for key, value in settings.items()}
         with _seeded_numpy(int(torch.randint(2**31, ()))):
-            return run(kind, network, images, labels, **settings)
+            found: Tensor = run(kind, network, images, labels, **settings)
+        # Attacks that know no radius are cut to it, as the core would.
+        return found if accepted.keys() & set(_RADII) else _cut(images, found, threat)
 
     def _least_classes(self) -> int:
         """The difference of logits ratio takes the third largest logit, its targeted form the fourth."""
@@ -81,6 +83,16 @@ class TorchAttack(Attacker):
         if self.upstream == "APGDT" or settings.get("version") in ("standard", "plus"):
             return 4
         return 3 if settings.get("loss") == "dlr" or settings.get("version") == "rand" else 2
+
+
+def _cut(images: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
+    """Return `found` brought into the ball around `images`: pixel by pixel in Linf, towards the image in L2."""
+    change, radius = found - images, float(threat.eps)
+    if threat.norm == "Linf":
+        return images + change.clamp(-radius, radius)
+    length = change.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+    cut: Tensor = images + change * (radius / length).clamp_max(1)
+    return cut
 
 
 class _NextClass(torchattacks.JSMA):  # type: ignore[misc]

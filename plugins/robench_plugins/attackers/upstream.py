@@ -18,7 +18,8 @@ def run(kind: type[Attack], network: nn.Module, images: Tensor, labels: Tensor, 
     the attack no direction; torchattacks divides by its norm and returns NaN, for which the clean image stands here.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        attack = kind(_Contiguous(network), **settings)
+        # Evaluation mode, because attacks that call others put the network back into the mode they found.
+        attack = kind(_Contiguous(network).eval(), **settings)
         # It guesses the device from the weights of the network, which may have none.
         attack.set_device(images.device)
         adversarial: Tensor = attack.forward(images, labels).detach()

@@ -45,6 +45,10 @@ class LeafSynth(Dataset):
         images = render(self.params.data_seed, name, np.arange(n), self.params.size)
         return ImageSet(images=images, labels=labels(n).astype(np.int64))
 
+    def size(self, name: str) -> int:
+        """Return how many leaves a split has, drawing none."""
+        return SIZES[name]
+
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return descriptions of what is visible; the conditions' names do not occur in them."""
         return PROMPTS

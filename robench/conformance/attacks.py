@@ -1,0 +1,76 @@
+"""The contract of an Attacker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from robench.conformance.finding import Finding, rule
+from robench.data import ImageSet, to_pixels
+from robench.evaluate import fingerprint
+from robench.interfaces import RunContext
+from robench.perturbation import frozen_for_attack, seeded
+from robench.resolved import ResolvedAttack
+from robench.types import ThreatModel
+
+ROUNDING = 1e-5
+"""Of float pixels, by which an attack may leave its ball before the core projects it."""
+
+
+def check_attacker(
+    attack: ResolvedAttack, network: nn.Module, context: RunContext, data: ImageSet
+) -> Iterator[Finding]:
+    """Yield ``images``, ``pixels``, ``budget``, ``seed``, ``batches``, ``inputs``, ``weights``, ``modes`` and
+    ``strength``, of what the attacker returns before the core projects it.
+    """
+    threat, device = attack.threat(), context.device
+    images, labels = to_pixels(data.images, device), torch.from_numpy(data.labels).to(device)
+    given = images.clone(), labels.clone()
+
+    def made(n: int) -> Tensor:
+        with seeded(0, device), torch.enable_grad():
+            found = attack.build().perturb(network, images[:n], labels[:n])
+            assert isinstance(found, Tensor)
+            return found.detach()
+
+    before = fingerprint(network)
+    with frozen_for_attack(network):
+        state = _state(network)
+        perturbed = made(len(data))
+        kept = state == _state(network)
+        shape = tuple(perturbed.shape)
+        fits = perturbed.shape == images.shape and perturbed.is_floating_point() and bool(perturbed.isfinite().all())
+        yield rule("images", fits, f"{perturbed.dtype} {shape} for {tuple(images.shape)}")
+        if not fits:
+            return
+        low, high = float(perturbed.min()), float(perturbed.max())
+        yield rule("pixels", low >= -ROUNDING and high <= 1 + ROUNDING, f"within {low:.3f} and {high:.3f}")
+        if threat.knowledge != "nothing":
+            norm = _norm(perturbed - images, threat)
+            yield rule("budget", norm <= float(threat.eps) + ROUNDING, f"{255 * norm:.4g}/255, {threat}")
+        same = torch.equal(perturbed, made(len(data)))
+        yield rule("seed", same, "the same seed makes the same images" if same else "the same seed makes others")
+        sizes = [tuple(made(n).shape) for n in (1, 3)]
+        right = sizes == [(1, *shape[1:]), (3, *shape[1:])]
+        yield rule("batches", right, f"of 1 and 3 images give {sizes[0][0]} and {sizes[1][0]}")
+        with torch.no_grad():
+            clean, left = ((network(x).argmax(dim=1) == labels).sum().item() for x in (images, perturbed))
+    untouched = torch.equal(images, given[0]) and torch.equal(labels, given[1])
+    yield rule("inputs", untouched, "images and labels are left as they were given")
+    grown = any(weight.grad is not None for weight in network.parameters())
+    yield rule("weights", fingerprint(network) == before and not grown, "are the same, without gradients")
+    yield rule("modes", kept, "of modules and weights stay as they were")
+    if threat.knowledge != "nothing":
+        yield rule("strength", left <= clean, f"{clean} of {len(data)} images are right, {left} attacked")
+
+
+def _state(network: nn.Module) -> list[bool]:
+    modes = [module.training for module in network.modules()]
+    return modes + [weight.requires_grad for weight in network.parameters()]
+
+
+def _norm(change: Tensor, threat: ThreatModel) -> float:
+    flat = change.flatten(1)
+    return float(flat.abs().max() if threat.norm == "Linf" else flat.norm(dim=1).max())

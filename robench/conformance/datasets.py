@@ -1,0 +1,57 @@
+"""The contract of a Dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from robench.conformance.finding import Finding, rule
+from robench.data import ImageSet
+from robench.errors import DataError
+from robench.interfaces import Dataset, SplitName
+
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+LOOKED_AT = 40
+"""Images of each split that are loaded."""
+
+
+def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
+    """Yield ``classes`` and ``prompts``; for each split ``limit``, ``labels``, ``again``, ``prefix`` and ``too many``;
+    and ``disjoint``.
+    """
+    dataset = build()
+    names = dataset.class_names
+    named = len(set(names)) == len(names) > 1 and all(name.strip() for name in names)
+    yield rule("classes", named, f"{len(names)} classes: {', '.join(names)[:80]}")
+    prompts = dataset.prompts()
+    told = len(prompts) == len(names) and all(prompts)
+    yield rule("prompts", told, f"{len(prompts)} classes have {sum(map(len, prompts))} prompts")
+    found: dict[str, set[str]] = {}
+    for split in SPLITS:
+        data = dataset.split(split, min(LOOKED_AT, dataset.size(split)))
+        yield from _split(dataset, build(), split, data, len(names))
+        found[split] = {hashlib.sha256(image.tobytes()).hexdigest() for image in data.images}
+    shared = sum(len(found[a] & found[b]) for i, a in enumerate(SPLITS) for b in SPLITS[:i])
+    yield rule("disjoint", shared == 0, f"{shared} images are in two splits, of the first {LOOKED_AT} of each")
+
+
+def _split(dataset: Dataset, another: Dataset, split: SplitName, data: ImageSet, n_classes: int) -> Iterator[Finding]:
+    size, n = dataset.size(split), len(data)
+    yield rule(f"{split}: limit", n == min(LOOKED_AT, size) > 0, f"{n} of {size} images, {data.images.shape[1:]}")
+    within = data.labels.dtype == np.int64 and bool(((data.labels >= 0) & (data.labels < n_classes)).all())
+    yield rule(f"{split}: labels", within, f"{data.labels.dtype}, {np.unique(data.labels).tolist()}")
+    same = another.split(split, n).fingerprint() == data.fingerprint()
+    yield rule(
+        f"{split}: again", same, "a second instance loads the same" if same else "a second instance loads others"
+    )
+    half = dataset.split(split, -(-n // 2))
+    prefix = half.fingerprint() == data.first(len(half)).fingerprint()
+    yield rule(f"{split}: prefix", prefix, f"{len(half)} images are {'' if prefix else 'not '}the first of {n}")
+    try:
+        more = dataset.split(split, size + 1)
+    except DataError as error:
+        yield rule(f"{split}: too many", True, str(error))
+    else:
+        yield rule(f"{split}: too many", False, f"{size + 1} were asked for and {len(more)} came; expected a DataError")

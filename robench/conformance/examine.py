@@ -1,0 +1,97 @@
+"""Try one component as its kind demands."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from robench.conformance.attacks import check_attacker
+from robench.conformance.datasets import check_dataset
+from robench.conformance.finding import Finding, rule
+from robench.conformance.models import check_model
+from robench.conformance.tuners import check_tuner
+from robench.interfaces import RunContext
+from robench.registry import Registry
+from robench.spec import DEFAULT_DATASET, DEFAULT_MODEL, Request
+from robench.types import Kind
+
+SAMPLE = 7
+"""Images that models and attacks are given: odd, so that the last batch is a partial one."""
+TRAINED_ON = 24
+
+
+def examine(
+    registry: Registry,
+    kind: Kind,
+    text: str,
+    *,
+    dataset: str = DEFAULT_DATASET,
+    model: str | None = None,
+    device: torch.device | None = None,
+) -> Iterator[Finding]:
+    """Yield what each rule of a component's contract came to; what cannot be tried breaks the rule ``works``.
+
+    Args:
+        text: As typed after ``--attack`` or the like, such as ``pgd:steps=3``.
+        dataset: The images that models, attacks and tuners are tried on.
+        model: The network that attacks and tuners are tried on; what the dataset recommends by default.
+
+    Raises:
+        SpecError: No such component, or a parameter is wrong.
+    """
+    resolved = None if kind in ("adaptation", "objective") else registry.resolve(kind, text)
+    with _context(registry, text if kind == "dataset" else dataset, device) as context:
+        chosen = model or registry.resolve("dataset", dataset).component.recommends.get("model", DEFAULT_MODEL)
+        try:
+            if kind == "dataset":
+                assert resolved is not None
+                yield from check_dataset(resolved.build)
+            elif kind == "model":
+                assert resolved is not None
+                yield from check_model(resolved.build(), context, context.dataset.split("test", SAMPLE))
+            elif kind == "attacker":
+                network = registry.resolve("model", chosen).build().build(context).to(context.device)
+                attack = registry.resolve_attack(text)
+                yield from check_attacker(attack, network, context, context.dataset.split("test", SAMPLE))
+            else:
+                yield from check_tuner(registry, _request(registry, kind, text, dataset, chosen), context)
+        except Exception as error:  # whatever a component raises is a finding, not the end of the examination
+            yield rule("works", False, f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+@contextmanager
+def _context(registry: Registry, dataset: str, device: torch.device | None) -> Iterator[RunContext]:
+    resolved = registry.resolve("dataset", dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        yield RunContext(
+            dataset=resolved.build(),
+            dataset_name=resolved.name,
+            device=device or torch.device("cpu"),
+            seed=0,
+            cache_dir=Path(folder),
+        )
+
+
+def _request(registry: Registry, kind: Kind, text: str, dataset: str, model: str) -> Request:
+    """Return a run of one epoch; half a tuner is made whole by the first of what can stand on its other side."""
+    name, colon, params = text.partition(":")
+    if kind == "adaptation":
+        name = f"{name}+{registry.names('objective')[0]}"
+    elif kind == "objective":
+        name = f"{registry.names('adaptation')[0]}+{name}"
+    attacks = registry.names("attacker")[:1]
+    asked = Request(
+        dataset=dataset,
+        model=model,
+        tuner=name + colon + params,
+        attacks=tuple(attacks),
+        train_size=TRAINED_ON,
+        test_size=SAMPLE,
+    )
+    fields = registry.resolve("tuner", asked.tuner).params.model_fields if "surrogate." not in params else {}
+    return replace(asked, epochs=1) if "epochs" in fields and "epochs=" not in params else asked

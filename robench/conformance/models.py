@@ -1,0 +1,70 @@
+"""The contract of a Model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from robench.checks import probes
+from robench.conformance.finding import Finding, rule
+from robench.data import ImageSet, to_pixels
+from robench.evaluate import evaluation_mode, fingerprint
+from robench.interfaces import Model, RunContext
+
+CLOSE = 1e-3
+"""Largest change of a logit, relative to the largest, that rounding explains."""
+
+
+def check_model(model: Model, context: RunContext, data: ImageSet) -> Iterator[Finding]:
+    """Yield ``logits``, ``inputs``, ``modes``, ``extremes``, ``determinism``, ``batches``, ``gradients``, ``weights``,
+    ``again``, ``save and load``, ``parts`` and, where there is a GPU, ``devices``.
+    """
+    device, n_classes = context.device, len(context.dataset.class_names)
+    network = model.build(context).to(device)
+    images, labels = to_pixels(data.images, device), torch.from_numpy(data.labels).to(device)
+    given, before = images.clone(), fingerprint(network)
+    with evaluation_mode(network):
+        with torch.no_grad():
+            logits = network(images)
+        shape = tuple(logits.shape)
+        fits = shape == (len(data), n_classes) and logits.is_floating_point() and bool(logits.isfinite().all())
+        yield rule("logits", fits, f"{logits.dtype} {shape} for {len(data)} images and {n_classes} classes")
+        same = torch.equal(images, given)
+        yield rule("inputs", same, "images are left as they were given" if same else "images are changed in place")
+        training = sum(module.training for module in network.modules())
+        yield rule("modes", training == 0, f"{training} modules put themselves in training mode")
+        if not (fits and same):
+            return
+        with torch.no_grad():
+            extremes = network(torch.stack([torch.zeros_like(images[0]), torch.ones_like(images[0])]))
+        yield rule("extremes", bool(extremes.isfinite().all()), "logits of a black and a white image")
+        _, size = probes.disagreement(network, images)
+        yield rule("determinism", size < CLOSE, f"two passes differ by {size:.1e} of the largest logit")
+        _, size = probes.neighbours(network, images)
+        yield rule("batches", size < CLOSE, f"in batches of 2 and 1, logits differ by {size:.1e} of the largest")
+        largest = probes.gradients(network, images, labels)
+        without = int((largest == 0).sum())
+        reach = without < len(data) / 2 and bool(largest.isfinite().all())
+        yield rule("gradients", reach, f"{without} of {len(data)} images have none")
+    network.eval()
+    yield rule("weights", fingerprint(network) == before, "are the same after evaluation")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        twin = model.build(context).to(device)
+    yield rule("again", fingerprint(twin) == before, "a second build has the same weights")
+    other = model.build(replace(context, seed=context.seed + 1)).to(device)
+    other.load_state_dict(network.state_dict())
+    with evaluation_mode(other), torch.no_grad():
+        loaded = other(images)
+    yield rule("save and load", torch.equal(loaded, logits), "logits of another build that was given the weights")
+    inside = set(network.parameters())
+    strange = [name for name, part in model.adaptable(network).items() if not inside.issuperset(part.parameters())]
+    parts = ", ".join(model.adaptable(network)) or "none"
+    yield rule("parts", not strange, f"not of the network: {', '.join(strange)}" if strange else f"named: {parts}")
+    if torch.cuda.is_available():
+        with evaluation_mode(network), torch.no_grad():
+            there = network.to("cuda")(images.to("cuda")).cpu()
+        far = float((there - logits.cpu()).abs().max() / logits.abs().max())
+        yield rule("devices", far < 10 * CLOSE, f"CPU and GPU differ by {far:.1e} of the largest logit")

@@ -1,0 +1,86 @@
+"""The contract of a Tuner, and so of the adaptations and objectives it is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from robench.adversary import Adversaries, predictions
+from robench.cache import AdversarialCache
+from robench.conformance.finding import Finding, rule
+from robench.errors import PluginError
+from robench.evaluate import logits_of
+from robench.interfaces import RunContext
+from robench.records import TuningRecord
+from robench.registry import Registry
+from robench.spec import Plan, Request, plan
+from robench.tuning import Tuner
+from robench.tuning_stage import tune
+
+CLOSE = 1e-4
+"""Largest change of a logit, relative to the largest, that folding an adapter into the weights explains."""
+
+
+def check_tuner(registry: Registry, request: Request, context: RunContext) -> Iterator[Finding]:
+    """Yield ``parameters``, ``history``, ``learning``, ``again``, ``save and load`` and ``without parts``.
+
+    Args:
+        request: A run of few images with the tuner.
+    """
+    planned = plan(registry, request)
+    tuner: Tuner = planned.tuner.build()
+    trains = tuner.trains
+    file = context.cache_dir / "adapter.safetensors"
+    record, logits = _tuned(planned, context, file)
+    n = record.trainable_parameters
+    yield rule("parameters", (n > 0) == trains, f"{n:,} are trained, and it says that it trains {_any(trains)}")
+    if trains:
+        losses = [value for row in record.history for key, value in row.items() if "loss" in key]
+        finite = bool(losses) and all(map(math.isfinite, losses))
+        yield rule("history", finite, f"{len(record.history)} epochs, losses {', '.join(f'{x:.3g}' for x in losses)}")
+        changed = record.tuned_fingerprint != record.model_fingerprint
+        yield rule("learning", changed, "the weights are others" if changed else "the weights are as they were")
+    again, repeated = _tuned(planned, context, None)
+    same = again.tuned_fingerprint == record.tuned_fingerprint and np.array_equal(logits, repeated)
+    yield rule("again", same, "the same seed gives the same weights" if same else "the same seed gives other weights")
+    if trains:
+        stored = plan(registry, replace(request, adapter=str(file), epochs=None, model=None, tuner="none"))
+        _, loaded = _tuned(stored, context, None)
+        far = float(np.abs(loaded - logits).max() / np.abs(logits).max())
+        yield rule("save and load", far < CLOSE, f"logits differ by {far:.1e} of the largest")
+    yield _without_parts(planned.tuner.build())
+
+
+def _tuned(planned: Plan, context: RunContext, save_to: Path | None) -> tuple[TuningRecord, np.ndarray]:
+    """Tune a fresh network; return its record and its logits of the scored images."""
+    spec, model = planned.spec, planned.model.build()
+    network = model.build(context).to(context.device)
+    train = context.dataset.split("train", spec.train_size) if spec.train_size else None
+    test = context.dataset.split("test", spec.test_size)
+    adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
+    record = tune(planned, context, adversaries, network, model.adaptable(network), train, save_to)
+    predictions(network, test.images, context, "evaluation")  # for its complaints of shapes and NaN
+    return record, logits_of(network, test.images, context.device)
+
+
+def _without_parts(tuner: Tuner) -> Finding:
+    """Offer a network that names no parts: to refuse it by a PluginError, or to adapt it, are both right."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    try:
+        with torch.random.fork_rng():
+            tuner.adapt(network, {})
+    except PluginError as error:
+        return rule("without parts", True, f"refused: {error}")
+    except Exception as error:
+        return rule("without parts", False, f"{type(error).__name__}: {error}; expected a PluginError")
+    return rule("without parts", True, "adapts any network")
+
+
+def _any(trains: bool) -> str:
+    return "some" if trains else "none"
