@@ -93,5 +93,5 @@ def _request(registry: Registry, kind: Kind, text: str, dataset: str, model: str
         train_size=TRAINED_ON,
         test_size=SAMPLE,
     )
-    fields = registry.resolve("tuner", asked.tuner).params.model_fields if "surrogate." not in params else {}
+    fields = registry.implementation(registry.find("tuner", name)[1]).Params.model_fields
     return replace(asked, epochs=1) if "epochs" in fields and "epochs=" not in params else asked
