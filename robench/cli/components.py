@@ -8,7 +8,7 @@ import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, console
 from robench.errors import SpecError, nearest
-from robench.registry import discover
+from robench.registry import Registry, discover
 from robench.types import KINDS, Kind
 
 PLURALS: dict[str, Kind] = {
@@ -69,16 +69,25 @@ def describe(name: str, as_json: bool, no_color: bool) -> None:
     from robench.describe import describe as describe_component
 
     registry = discover()
-    matches = [kind for kind in KINDS if registry.knows(kind, name)]
-    if not matches:
-        known = [known for kind in KINDS for known in registry.names(kind)]
-        raise SpecError(f"unknown component {name!r}{nearest(name, known)}")
-    descriptions = [describe_component(registry, kind, name) for kind in matches]
+    descriptions = [describe_component(registry, kind, name) for kind in _kinds_of(registry, name)]
     if as_json:
         click.echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
         return
     text = "\n\n".join(description.text() for description in descriptions)
     console(no_color).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _kinds_of(registry: Registry, name: str) -> list[Kind]:
+    """Return the kinds of which `name` is one; it may be of several.
+
+    Raises:
+        SpecError: Of none.
+    """
+    kinds = [kind for kind in KINDS if registry.knows(kind, name)]
+    if not kinds:
+        known = [known for kind in KINDS for known in registry.names(kind)]
+        raise SpecError(f"unknown component {name!r}{nearest(name, known)}")
+    return kinds
 
 
 @click.command()
@@ -98,13 +107,8 @@ def check(name: str, dataset: str, model: str | None, device: str, no_color: boo
     from robench.device import resolve_device
 
     registry, where = discover(), resolve_device(device)
-    bare = name.partition(":")[0]
-    kinds = [kind for kind in KINDS if registry.knows(kind, bare)]
-    if not kinds:
-        known = [known for kind in KINDS for known in registry.names(kind)]
-        raise SpecError(f"unknown component {bare!r}{nearest(bare, known)}")
     color, all_kept = False if no_color else None, True
-    for kind in kinds:
+    for kind in _kinds_of(registry, name.partition(":")[0]):
         found = []
         for each in examine(registry, kind, name, dataset=dataset, model=model, device=where):
             state = click.style("pass", fg="green") if each.kept else click.style("FAIL", fg="red")

@@ -48,7 +48,6 @@ def check_model(model: Model, context: RunContext, data: ImageSet) -> Iterator[F
         without = int((largest == 0).sum())
         reach = without < len(data) / 2 and bool(largest.isfinite().all())
         yield rule("gradients", reach, f"{without} of {len(data)} images have none")
-    network.eval()
     yield rule("weights", fingerprint(network) == before, "are the same after evaluation")
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -60,9 +59,10 @@ def check_model(model: Model, context: RunContext, data: ImageSet) -> Iterator[F
         loaded = other(images)
     yield rule("save and load", torch.equal(loaded, logits), "logits of another build that was given the weights")
     inside = set(network.parameters())
-    strange = [name for name, part in model.adaptable(network).items() if not inside.issuperset(part.parameters())]
-    parts = ", ".join(model.adaptable(network)) or "none"
-    yield rule("parts", not strange, f"not of the network: {', '.join(strange)}" if strange else f"named: {parts}")
+    parts = model.adaptable(network)
+    strange = ", ".join(name for name, part in parts.items() if not inside.issuperset(part.parameters()))
+    named = ", ".join(parts) or "none"
+    yield rule("parts", not strange, f"not of the network: {strange}" if strange else f"named: {named}")
     if torch.cuda.is_available():
         with evaluation_mode(network), torch.no_grad():
             there = network.to("cuda")(images.to("cuda")).cpu()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from robench.records import RunResult
 from robench.samples import Samples
@@ -71,30 +71,39 @@ def write_figures(
     Raises:
         OSError: `folder` cannot be written to.
     """
-    from matplotlib import rc_context
-
     written: list[Path] = []
     skipped: dict[str, str] = {}
 
-    def write(path: Path, figure: Figure) -> None:
+    def write(path: Path, draw: Callable[[], Figure]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI)
+        save(draw, path, DPI)
         written.append(path)
 
-    # A dollar sign in the name of a class is no formula.
-    with rc_context({"text.parse_math": False}):
-        for result, samples in records:
-            for name, draw in catalogue(result, samples).items():
-                if isinstance(draw, str):
-                    skipped[f"{result.run_id}/{name}"] = draw
-                else:
-                    write(folder / result.run_id / f"{name}.{style}", draw())
-        if len(records) > 1:
-            from robench.figures.transfer import transfer, transfer_matrix
-
-            results = [result for result, _ in records]
-            if transfer_matrix(results) is None:
-                skipped["transfer"] = "needs runs with white-box or transfer attacks"
+    for result, samples in records:
+        for name, draw in catalogue(result, samples).items():
+            if isinstance(draw, str):
+                skipped[f"{result.run_id}/{name}"] = draw
             else:
-                write(folder / f"transfer.{style}", transfer(results))
+                write(folder / result.run_id / f"{name}.{style}", draw)
+    if len(records) > 1:
+        from robench.figures.transfer import transfer, transfer_matrix
+
+        results = [result for result, _ in records]
+        if transfer_matrix(results) is None:
+            skipped["transfer"] = "needs runs with white-box or transfer attacks"
+        else:
+            write(folder / f"transfer.{style}", lambda: transfer(results))
     return written, skipped
+
+
+def save(draw: Callable[[], Figure], target: Path | BinaryIO, dpi: int) -> None:
+    """Draw a figure and write it to a file, in the format of its suffix, or as PNG to a stream.
+
+    Raises:
+        OSError: `target` cannot be written to.
+    """
+    from matplotlib import rc_context
+
+    # A dollar sign in the name of a class or a file is no formula.
+    with rc_context({"text.parse_math": False}):
+        draw().savefig(target, dpi=dpi)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from robench.errors import DataError
+from robench.figures.catalogue import save
 from robench.report.parts import Chapter, Picture, Table
 
 FORMATS = ("both", "html", "markdown")
@@ -69,12 +70,8 @@ def _pictures(chapters: Sequence[Chapter]) -> Iterator[Picture]:
 
 
 def _png(picture: Picture) -> bytes:
-    from matplotlib import rc_context
-
     content = io.BytesIO()
-    # A dollar sign in the name of a class or a file is no formula.
-    with rc_context({"text.parse_math": False}):
-        picture.draw().savefig(content, dpi=DPI, format="png")
+    save(picture.draw, content, DPI)
     return content.getvalue()
 
 
