@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from robench.packed import unpack_labels
+
 SCHEMA = 1
 Status = Literal["completed", "failed", "interrupted"]
 Verdict = Literal["pass", "warn", "fail", "skipped"]
@@ -162,6 +164,24 @@ class DataRecord(Record):
     train_counts: tuple[int, ...] | None = Field(default=None, description="training images used of each class")
     test_counts: tuple[int, ...] | None = Field(default=None, description="scored images of each class")
     notes: tuple[str, ...] = Field(default=(), description="what the dataset says of its files, such as skipped ones")
+    labels: str | None = Field(
+        default=None, description="of the scored images in order: 16-bit little-endian, deflated, base64"
+    )
+
+    @model_validator(mode="after")
+    def _labels_match(self) -> DataRecord:
+        labels = self.scored_labels()
+        if labels is not None:
+            counts = np.bincount(labels, minlength=len(self.class_names)).tolist()
+            if counts != list(self.test_counts or ()):
+                raise ValueError(f"labels do not add up to test_counts={self.test_counts}")
+        return self
+
+    def scored_labels(self) -> NDArray[np.int64] | None:
+        """Return the labels of the scored images, ``int64 (n,)``; None in records from before they were kept."""
+        if self.labels is None or self.test_counts is None:
+            return None
+        return unpack_labels(self.labels, sum(self.test_counts))
 
 
 class Evaluation(Record):
@@ -233,6 +253,9 @@ class RunResult(Record):
     worst_case: tuple[WorstCase, ...] = ()
     elsewhere: tuple[Evaluation, ...] = Field(default=(), description="the same on the other datasets asked for")
     checks: tuple[Check, ...] = Field(default=(), description="the validity certificate; empty where it was off")
+    checked: Provenance | None = Field(
+        default=None, description="software and hardware of the checks, if they were made after the run"
+    )
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict, description="wall time of each stage, and total")
     provenance: Provenance

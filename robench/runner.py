@@ -22,6 +22,7 @@ from robench.checks.judge import Subject
 from robench.data import ImageSet
 from robench.evaluate import logits_of
 from robench.interfaces import Model, Progress, RunContext, SplitName
+from robench.packed import pack_labels
 from robench.perturbation import check_ball
 from robench.provenance import capture
 from robench.records import (
@@ -166,9 +167,9 @@ def _measure(
         warn=findings.warn,
     )
     with findings.timed("data"):
-        train = _load(context, "train", spec.train_size) if spec.train_size else None
-        test = _load(context, spec.split, spec.test_size)
-        findings.data = _data_record(context, train, test)
+        train = load_split(context, "train", spec.train_size) if spec.train_size else None
+        test = load_split(context, spec.split, spec.test_size)
+        findings.data = data_record(context, train, test)
     with findings.timed("model"):
         model = plan.model.build()
         network: nn.Module = model.build(context).to(device)
@@ -202,7 +203,7 @@ def _evaluate_elsewhere(
 ) -> Evaluation:
     """Score `network` on the images and classes of another dataset, under the run's attacks."""
     spec = plan.spec
-    test = _load(context, spec.split, spec.test_size)
+    test = load_split(context, spec.split, spec.test_size)
     bound = model.rebind(network, context).to(context.device)
     adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
     clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
@@ -213,14 +214,15 @@ def _evaluate_elsewhere(
     ]
     return Evaluation(
         dataset=dataset,
-        data=_data_record(context, None, test),
+        data=data_record(context, None, test),
         clean=clean,
         attacks=tuple(attacks),
         worst_case=worst_cases(clean, attacks),
     )
 
 
-def _load(context: RunContext, split: SplitName, size: int) -> ImageSet:
+def load_split(context: RunContext, split: SplitName, size: int) -> ImageSet:
+    """Return the first `size` images of a split of the run's dataset, its labels checked."""
     context.report(Progress(stage="data", done=0, total=size))
     data = context.dataset.split(split, size)
     data.check_labels(len(context.dataset.class_names))
@@ -228,7 +230,8 @@ def _load(context: RunContext, split: SplitName, size: int) -> ImageSet:
     return data
 
 
-def _data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
+def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
+    """Describe the images of a run."""
     return DataRecord(
         class_names=context.dataset.class_names,
         image_size=(test.images.shape[2], test.images.shape[3]),
@@ -237,6 +240,7 @@ def _data_record(context: RunContext, train: ImageSet | None, test: ImageSet) ->
         train_counts=class_counts(train, context.dataset) if train else None,
         test_counts=class_counts(test, context.dataset),
         notes=context.dataset.notes(),
+        labels=pack_labels(test.labels),
     )
 
 

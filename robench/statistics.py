@@ -29,6 +29,21 @@ class Rate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ByClass:
+    """Accuracy class by class.
+
+    Attributes:
+        macro: Mean over the classes, each counting the same, in percent.
+        lowest: Accuracy of the worst class; as the lowest of several it is biased downwards.
+        lowest_name: That class.
+    """
+
+    macro: float
+    lowest: Rate
+    lowest_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paired:
     """Two models on the same n images.
 
@@ -64,6 +79,22 @@ def wilson(score: Score) -> Rate:
 
     interval = binomtest(score.correct, score.n).proportion_ci(CONFIDENCE, method="wilson")
     return Rate(percent=100 * score.accuracy, low=100 * interval.low, high=100 * interval.high, n=score.n)
+
+
+def by_class(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> ByClass:
+    """Return macro and worst-class accuracy; classes without images do not count.
+
+    Args:
+        right: Which images were classified correctly, ``bool (n,)``.
+        labels: Of at least these images, ``int64 (N,)`` with N >= n.
+        names: Of the classes.
+    """
+    labels = labels[: len(right)]
+    present = np.unique(labels)
+    rates = [wilson(Score.of(right[labels == label])) for label in present]
+    lowest = min(range(len(rates)), key=lambda index: rates[index].percent)
+    macro = float(np.mean([rate.percent for rate in rates]))
+    return ByClass(macro=macro, lowest=rates[lowest], lowest_name=names[present[lowest]])
 
 
 def success(clean: Score, attacked: Score) -> Rate | None:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -79,6 +80,31 @@ class Store:
                 raise DataError(f"cannot save {path}: {error.strerror}; records already there are unchanged") from None
             return named, path
 
+    def add_certificate(self, result: RunResult) -> Path:
+        """Put `result`, a record from this folder with a certificate, in the place of the one without, and return it.
+
+        Raises:
+            DataError: Anything but the certificate and the labels differs, or the disk is full or read-only; the record
+                stays as it was.
+        """
+        path = self.folder / f"{result.run_id}.json"
+        if _figures(read_record(path)) != _figures(result):
+            raise DataError(f"{path}: a certificate cannot change what was measured")
+        try:
+            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".tmp")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(result.model_dump_json(indent=1) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).chmod(path.stat().st_mode)
+                Path(temporary).replace(path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot save {path}: {error.strerror}; the record is unchanged") from None
+        return path
+
     def write_or_rescue(self, result: RunResult, rescue: Path) -> RunResult:
         """Write `result` and return it with its final ``run_id``; if that fails, save it in the folder `rescue`.
 
@@ -92,6 +118,13 @@ class Store:
             lifeboat.prepare()
             _, path = lifeboat.write(result)
             raise DataError(f"{error}; this run's record is in {path}") from None
+
+
+def _figures(result: RunResult) -> dict[str, Any]:
+    content = result.model_dump(exclude={"checks", "checked"})
+    for data in (content["data"], *(found["data"] for found in content["elsewhere"])):
+        data.pop("labels")
+    return content
 
 
 def write_new(path: Path, text: str) -> None:

@@ -33,18 +33,21 @@ def tune(
     network: nn.Module,
     parts: Mapping[str, nn.Module],
     train: ImageSet | None,
-    save_to: Path | None,
+    save_to: Path | None = None,
+    trained: Path | None = None,
 ) -> TuningRecord:
     """Tune `network` in place.
 
     Args:
         train: The training images; None where nothing is trained.
         save_to: Where to write what was trained.
+        trained: The adapter file to load in place of training; by default the one the plan names, if it does.
 
     Raises:
         DataError: The adapter to be loaded was trained on other weights, or one cannot be saved.
     """
     tuner: Tuner = plan.tuner.build()
+    trained = Path(plan.spec.adapter.path) if plan.spec.adapter else trained
     start = time.perf_counter()
     before = fingerprint(network)
     with seeded(context.stream("adapt"), context.device):
@@ -55,10 +58,10 @@ def tune(
     if train is not None:
         with seeded(context.stream("tuning"), context.device):
             history = tuner.fit(_task(plan, context, adversaries, network, train))
-    elif plan.spec.adapter is not None:
-        state, made_with = read_adapter(Path(plan.spec.adapter.path))
+    elif trained is not None:
+        state, made_with = read_adapter(trained)
         if made_with["model_fingerprint"] != before:
-            raise DataError(f"adapter {plan.spec.adapter.path} was trained on other weights of {made_with['model']}")
+            raise DataError(f"adapter {trained} was trained on other weights of {made_with['model']}")
         load_adapter(network, state)
     if save_to is not None:
         spec = plan.spec

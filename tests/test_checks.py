@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from robench import Attacker, AttackParams, ImageSet
+from robench.checks.attack import check_attack
 from robench.checks.certificate import certify
 from robench.checks.judge import Subject
+from robench.checks.network import check_normalisation
 from robench.data import to_pixels
 from robench.evaluate import fingerprint, predict
 from robench.perturbation import check_ball, perturb_set
@@ -135,7 +137,8 @@ def test_a_sound_model_passes_every_check(norm: str, level: str) -> None:
     found = checked(trained(), *attacks, level=level)
     assert {check.verdict for check in found.values()} == {"pass"}, [c for c in found.values() if c.verdict != "pass"]
     names = {name.partition(" pgd")[0] for name in found}
-    network, attack = {"determinism", "batch neighbours", "gradients", "labels"}, {"ball", "noise", "epsilon"}
+    network = {"determinism", "batch neighbours", "gradients", "labels", "normalisation"}
+    attack = {"ball", "noise", "resampling", "epsilon"}
     assert network | attack | {"single step", "huge epsilon"} <= names
     assert ("steps" in names) == ("restarts" in names) == (level == "full")
 
@@ -210,6 +213,59 @@ def of_class(attacker: type[Attacker], eps: str = "32/255") -> ResolvedAttack:
 def test_an_attack_that_weakens_as_its_radius_grows_is_caught() -> None:
     (found,) = [check for name, check in checked(trained(), of_class(Timid)).items() if name.startswith("epsilon")]
     assert found.verdict == "fail" and "it must not rise" in found.reason
+
+
+class Brightness(nn.Module):
+    """Tells dark, grey and bright images apart, given pixels after `before`."""
+
+    def __init__(self, before: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.before = before
+
+    def forward(self, images: Tensor) -> Tensor:
+        levels = torch.tensor([-0.6, 0.0, 0.6])
+        return -(((self.before(images) - 0.5) / 0.5).mean(dim=(1, 2, 3), keepdim=True)[:, 0, 0] - levels).square()
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "reason"),
+    [
+        (lambda images: images, "pass", "100 % are right"),
+        (lambda images: (images - 0.5) / 0.5, "fail", "taken back"),
+        (lambda images: images * 0.5 + 0.5, "fail", "added"),
+    ],
+)
+def test_a_normalisation_too_many_or_too_few_is_caught(
+    before: Callable[[Tensor], Tensor], verdict: str, reason: str
+) -> None:
+    labels = np.arange(60) % 3
+    images = np.broadcast_to(np.array([51, 128, 204], dtype=np.uint8)[labels, None, None, None], (60, 3, 8, 8)).copy()
+    subject = Subject(
+        network=Brightness(before), data=ImageSet(images=images, labels=labels), context=make_context(Path("unused"))
+    )
+    found = check_normalisation(subject)
+    assert found.verdict == verdict and reason in found.reason, found
+
+
+def test_an_attack_that_costs_less_than_resampling_is_noticed() -> None:
+    """Chequered images, told apart by a network that looks at the finest detail alone, do not survive resampling."""
+    labels = np.arange(60) % 3
+    board = np.indices((8, 8)).sum(axis=0) % 2 * 2 - 1
+    strength = np.array([-60, 0, 60])[labels, None, None, None]
+    images = np.broadcast_to(128 + strength * board, (60, 3, 8, 8)).astype(np.uint8)
+
+    class Finest(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            detail = (pixels * torch.from_numpy(board)).float().mean(dim=(1, 2, 3))[:, None]
+            return -(detail - torch.tensor([-60, 0, 60]) / 255).square()
+
+    subject = Subject(
+        network=Finest(), data=ImageSet(images=images, labels=labels), context=make_context(Path("unused"))
+    )
+    attack = of_class(Helpful, "1/255")
+    score = scored(Finest(), attack, subject.data)
+    found = {check.name: check for check in check_attack(subject, attack, score, full=False)}
+    assert found["resampling"].verdict == "warn" and "less than no attack" in found["resampling"].reason
 
 
 def test_an_attack_worse_than_noise_is_caught() -> None:

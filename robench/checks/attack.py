@@ -13,6 +13,7 @@ from torch import Tensor
 
 from robench.checks import probes
 from robench.checks.judge import Subject, check, graded, no_weaker, weaker
+from robench.data import to_bytes
 from robench.perturbation import perturb_set, project
 from robench.records import AttackScore, Check
 from robench.resolved import ResolvedAttack
@@ -33,7 +34,8 @@ def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *
     """Yield the checks of one attack with what it found; controls have none.
 
     ``ball``: the largest change is allowed. ``noise``: it beats random noise of the same length. ``surrogate``: the
-    network that images are made on knows the classes, and is fooled. White-box attacks also: ``single step``, they
+    network that images are made on knows the classes, and is fooled. ``resampling``: it beats a control that attacks
+    nothing. White-box attacks also: ``single step``, they
     beat one full step along the gradient; ``epsilon``, no accuracy is regained as the radius doubles; ``huge epsilon``,
     nothing is left where every pixel may turn grey.
 
@@ -51,6 +53,15 @@ def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *
     images, labels = sample.tensors()
     noisy = sample.right(_within(sample, probes.noise(images, threat), threat))
     yield no_weaker("noise", label, found, noisy, "random noise of the same length")
+    resized = sample.right(to_bytes(probes.resampled(images)))
+    weak = weaker(resized, found)
+    yield check(
+        "resampling",
+        "warn" if weak else "pass",
+        f"resizing to {probes.RESAMPLED} pixels and back leaves {100 * resized.mean():.0f} % right, the attack "
+        f"{100 * found.mean():.0f} %" + ("; it costs less than no attack at all" if weak else ""),
+        label,
+    )
     if score.surrogate is not None:
         yield _surrogate(score)
     if threat.knowledge != "white-box":
@@ -100,9 +111,13 @@ def _effort(sample: Subject, attack: ResolvedAttack, found: Mask) -> Iterator[Ch
     params = attack.params.model_dump()
     if "steps" in params:
         more = _again(sample, attack, steps=4 * params["steps"])
-        gained = float((found & ~more).mean())
+        gained, worse = float((found & ~more).mean()), weaker(found, more)
         reason = f"four times the steps break {100 * gained:.0f} % more images"
-        yield check("steps", "warn" if gained > GAINED else "pass", reason, attack.label)
+        if worse:
+            reason = (
+                f"four times the steps leave {100 * more.mean():.0f} % right, the attack {100 * found.mean():.0f} %"
+            )
+        yield check("steps", "fail" if worse else "warn" if gained > GAINED else "pass", reason, attack.label)
     again = _again(sample, attack, seed=1)
     gained = float((found & ~again).mean())
     reason = f"another random start breaks {100 * gained:.0f} % more images"

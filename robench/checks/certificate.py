@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robench.checks.attack import check_attack
 from robench.checks.judge import Subject, check, no_weaker
-from robench.checks.network import check_labels, check_network
+from robench.checks.network import check_labels, check_network, check_normalisation
 from robench.perturbation import frozen_for_attack, seeded
 from robench.records import AttackScore, Check
 from robench.resolved import ResolvedAttack
@@ -39,7 +39,8 @@ def certify(
         return ()
     context = subject.context
     with seeded(context.stream("checks"), context.device), frozen_for_attack(subject.network):
-        found = [*check_network(subject), check_labels(predictions, labels, len(context.dataset.class_names))]
+        found = [*check_network(subject), check_normalisation(subject)]
+        found.append(check_labels(predictions, labels, len(context.dataset.class_names)))
         for attack, score in attacks:
             found += _attempt(subject, attack, score, full=level == "full")
     scores = [score for _, score in attacks]

@@ -40,10 +40,10 @@ class Subject:
         return to_pixels(self.data.images, device), torch.from_numpy(self.data.labels).to(device)
 
 
-def weaker(first: Mask, second: Mask) -> bool:
+def weaker(first: Mask, second: Mask, level: float = SIGNIFICANT) -> bool:
     """Return whether significantly more images are right in `second`, which ought to be the harder."""
     found = paired(first, second)
-    return found.difference > 0 and found.p < SIGNIFICANT
+    return found.difference > 0 and found.p < level
 
 
 def no_weaker(name: str, label: str, found: Mask, other: Mask, what: str, why: str = "") -> Check:

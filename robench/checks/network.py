@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from robench.checks import probes
-from robench.checks.judge import SIGNIFICANT, Subject, check, graded
+from robench.checks.judge import SIGNIFICANT, Subject, check, graded, weaker
 from robench.records import Check
 
 MOVED = (1e-3, 1e-2)
@@ -49,6 +49,23 @@ def check_network(subject: Subject) -> Iterator[Check]:
         graded(share, WITHOUT_GRADIENT),
         f"{100 * share:.0f} % of {len(images)} images have none"
         + ("; white-box attacks cannot work there (masked or saturated)" if share > WITHOUT_GRADIENT[0] else ""),
+    )
+
+
+def check_normalisation(subject: Subject) -> Check:
+    """See that images do no better with a normalisation taken back, or added, than as they are."""
+    images, labels = subject.tensors()
+    plain = subject.right(subject.data.images)
+    others = {
+        name: (found == labels).cpu().numpy() for name, found in probes.renormalised(subject.network, images).items()
+    }
+    best = max(others, key=lambda name: float(others[name].mean()))
+    wrong = weaker(plain, others[best], SIGNIFICANT / len(others))
+    return check(
+        "normalisation",
+        "fail" if wrong else "pass",
+        f"{100 * plain.mean():.0f} % are right, {100 * others[best].mean():.0f} % with {best}"
+        + ("; is that done twice, or left out?" if wrong else ""),
     )
 
 

@@ -8,6 +8,16 @@ from torch.nn import functional as F
 
 from robench.types import ThreatModel
 
+RESAMPLED = 224
+"""Pixels, what most pretrained networks see."""
+NORMALISATIONS = (
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+)
+"""Mean and deviation by channel that networks are published with: ImageNet, CLIP, CIFAR-10, and half."""
+
 
 @torch.no_grad()
 def disagreement(network: nn.Module, images: Tensor) -> tuple[int, float]:
@@ -51,6 +61,26 @@ def noise(images: Tensor, threat: ThreatModel) -> Tensor:
     direction = torch.randn_like(images)
     direction = direction.sign() if threat.norm == "Linf" else _unit(direction)
     return (images + float(threat.eps) * direction).clamp(0, 1)
+
+
+def resampled(images: Tensor) -> Tensor:
+    """Return images that were resized to ``RESAMPLED`` pixels and back, both by antialiased bicubic interpolation."""
+    sizes = ((RESAMPLED, RESAMPLED), images.shape[-2:])
+    for size in sizes:
+        images = F.interpolate(images, tuple(size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return images
+
+
+@torch.no_grad()
+def renormalised(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Return predictions ``(N,)`` on images with a normalisation taken back, and with one added."""
+    found = {}
+    for mean, deviation in NORMALISATIONS:
+        shift, scale = (images.new_tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
+        text = f"a normalisation by mean {mean[0]:.3f}"
+        found[f"{text} taken back"] = network(images * scale + shift).argmax(dim=1)
+        found[f"{text} added"] = network((images - shift) / scale).argmax(dim=1)
+    return found
 
 
 def _unit(direction: Tensor) -> Tensor:

@@ -75,6 +75,7 @@ for command in (
     compare.compare,
     evidence.verify,
     evidence.reproduce,
+    evidence.certify,
     components.list_components,
     components.describe,
     components.check,

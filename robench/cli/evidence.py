@@ -1,4 +1,4 @@
-"""robench verify and robench reproduce: look again, or measure again."""
+"""robench verify, reproduce and certify: look again, measure again, or check what was measured."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import click
 
 from robench.cli.options import CACHE, COLOR, DEBUG, RESULTS, cache_folder, console
 from robench.errors import SpecError
+from robench.registry import discover
 
 if TYPE_CHECKING:
+    from robench.checks.certificate import Level
     from robench.records import RunResult
     from robench.registry import Registry
     from robench.spec import Plan
@@ -57,7 +59,6 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
     from robench.compare import differences, settings_grid
     from robench.device import resolve_device
     from robench.grid import Grid, Heading
-    from robench.registry import discover
     from robench.reproduce import agreement, repeats
     from robench.runner import run as carry_out
 
@@ -82,6 +83,76 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
         out.print(settings_grid(changed).to_rich())
     if agreement(found) == "disagrees":
         raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every completed run that was not checked.")
+@click.option(
+    "--adapters",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Folder of files by --save-adapters; a run that has one there is not trained again.",
+)
+@click.option("--checks", type=click.Choice(["fast", "full"]), default="fast", show_default=True, help="How thorough.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@RESULTS
+@CACHE
+@DEBUG
+def certify(
+    run_ids: tuple[str, ...],
+    everything: bool,
+    adapters: Path | None,
+    checks: Level,
+    device: str,
+    results: Path,
+    cache_dir: Path | None,
+) -> None:
+    """Check runs that were made with --checks off, and add the certificate to their records.
+
+    Each network is trained again, or loaded from --adapters, and must come out with the weights and the clean answers
+    of the record, which otherwise stays as it is. Exits with 1 if a run could not be certified.
+    """
+    from robench.certification import certified
+    from robench.cli.chosen import chosen_runs
+    from robench.device import resolve_device
+    from robench.errors import RobenchError
+    from robench.store import Store
+
+    if bool(run_ids) == everything:
+        raise SpecError("robench certify takes either names of runs or --all")
+    store = Store(results)
+    if everything:
+        records = [record for record in store.read(_say) if record.status == "completed" and not record.checks]
+    else:
+        records = [record for record, _ in chosen_runs(results, run_ids)]
+    registry, where, cache = discover(), resolve_device(device), cache_folder(cache_dir)
+    failed = 0
+    for number, record in enumerate(records, 1):
+        trained = None if adapters is None else adapters / f"{record.spec.run_id()}.safetensors"
+        try:
+            planned = _plan_again(registry, record)
+            found = certified(
+                planned,
+                record,
+                device=where,
+                cache_dir=cache,
+                level=checks,
+                trained=trained if trained is not None and trained.is_file() else None,
+                warn=_say,
+            )
+            store.add_certificate(found)
+            said = f"checks: {found.verdict}"
+        except RobenchError as error:
+            failed += 1
+            said = f"not certified: {error}"
+        click.echo(f"[{number}/{len(records)}] {record.run_id}: {said}")
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _say(message: str) -> None:
+    click.echo(f"robench: {message}", err=True)
 
 
 def _plan_again(registry: Registry, record: RunResult) -> Plan:
