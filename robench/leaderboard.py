@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from robench.errors import SpecError, nearest
-from robench.provenance import attack_label, tuner_label
-from robench.records import AttackScore, ComponentSpec, DataRecord, RunResult, Score, WorstCase
-from robench.statistics import Mask, Rate, ranks, wilson
+from robench.measured import Measured, measurements
+from robench.provenance import attack_label
+from robench.records import AttackScore, RunResult, Score
+from robench.statistics import ByClass, Mask, Rate, by_class, ranks, wilson
 
 SORTS = ("worst", "clean", "adversarial", "drop", "trainable", "seconds")
 FILTERS = ("dataset", "split", "model", "tuner", "attack", "surrogate", "knowledge", "seed", "run")
@@ -33,7 +34,8 @@ class Column:
 class Row:
     """One run of a table; ``drops`` are clean minus adversarial accuracy in points, on the attacked images.
 
-    ``checks`` is the verdict of its certificate: pass, warn, fail, or none where nothing was checked.
+    ``checks`` is the verdict of its certificate: pass, warn, fail, or none where nothing was checked. ``classes`` are
+    the accuracies class by class, clean and then under each attack; None where the record keeps no labels.
     """
 
     rank: int
@@ -50,6 +52,7 @@ class Row:
     run_id: str
     warnings: tuple[str, ...]
     checks: str
+    classes: tuple[ByClass, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,55 +66,6 @@ class Table:
     columns: tuple[Column, ...]
     worst_eps: str | None
     rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What one run found on one dataset: the one it was tuned on, or another."""
-
-    record: RunResult
-    dataset: ComponentSpec
-    data: DataRecord
-    clean: Score
-    attacks: tuple[AttackScore, ...]
-    worst_case: tuple[WorstCase, ...]
-
-    @property
-    def tuner(self) -> str:
-        """The tuner as typed and, on another dataset, what it was tuned on."""
-        spec = self.record.spec
-        home = self.dataset == spec.dataset or (spec.train_size is None and spec.adapter is None)
-        return tuner_label(spec) + ("" if home else f" (tuned on {spec.dataset.label})")
-
-    @property
-    def worst(self) -> WorstCase | None:
-        """The worst case over all attacks; attacks of several norms have none in common."""
-        return self.worst_case[0] if len(self.worst_case) == 1 else None
-
-
-def measurements(record: RunResult) -> list[Measured]:
-    """Return what a completed run found, dataset by dataset."""
-    assert record.data is not None and record.clean is not None
-    home = Measured(
-        record=record,
-        dataset=record.spec.dataset,
-        data=record.data,
-        clean=record.clean,
-        attacks=record.attacks,
-        worst_case=record.worst_case,
-    )
-    away = [
-        Measured(
-            record=record,
-            dataset=found.dataset,
-            data=found.data,
-            clean=found.clean,
-            attacks=found.attacks,
-            worst_case=found.worst_case,
-        )
-        for found in record.elsewhere
-    ]
-    return [home, *away]
 
 
 def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: Sequence[str] = ()) -> list[Table]:
@@ -277,4 +231,12 @@ def _row(found: Measured, rank: int) -> Row:
         run_id=record.run_id,
         warnings=record.warnings,
         checks=record.verdict or "none",
+        classes=_by_class(found, scores),
     )
+
+
+def _by_class(found: Measured, scores: list[AttackScore]) -> tuple[ByClass, ...] | None:
+    labels = found.data.scored_labels()
+    if labels is None:
+        return None
+    return tuple(by_class(score.mask(), labels, found.data.class_names) for score in (found.clean, *scores))

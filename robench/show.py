@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from robench.errors import DataError, nearest
-from robench.leaderboard import Measured, drop, measurements
-from robench.records import AttackSpec, Check, ComponentSpec, RunResult
-from robench.samples import Samples
-from robench.statistics import Rate, success, wilson
+from robench.leaderboard import drop
+from robench.measured import Measured, measurements
+from robench.records import AttackSpec, Check, ComponentSpec, RunResult, Score
+from robench.statistics import Rate, by_class, success, wilson
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:
@@ -31,7 +29,7 @@ def find(records: Sequence[RunResult], text: str) -> RunResult:
     raise DataError(f"run {text!r} is the beginning of {len(matches)}: {names}")
 
 
-def describe_run(result: RunResult, samples: Samples | None) -> str:
+def describe_run(result: RunResult) -> str:
     """Return what was asked, what was found, and with what."""
     spec, made = result.spec, result.provenance
     lines = [f"run {result.run_id}: {result.status}, {made.started}", f"  {made.command}", ""]
@@ -47,7 +45,7 @@ def describe_run(result: RunResult, samples: Samples | None) -> str:
         lines += [f"{'epoch ' + str(int(row['epoch'])):10} {_history(row)}" for row in tuning.history]
     if result.status == "completed":
         for found in measurements(result):
-            lines += ["", *_accuracies(found, samples if found.dataset == spec.dataset else None)]
+            lines += ["", *_accuracies(found)]
     if result.checks:
         lines += ["", f"checks: {result.verdict}", *map(_check, result.checks)]
     lines += [f"{spec.dataset.name}: {note}" for note in (result.data.notes if result.data else ())]
@@ -82,16 +80,15 @@ def _measure(key: str, value: float) -> str:
     return f"{value:.4f}" if key.endswith("loss") else f"{100 * value:.1f} %"
 
 
-def _accuracies(found: Measured, samples: Samples | None) -> list[str]:
-    names = found.data.class_names
+def _accuracies(found: Measured) -> list[str]:
     lines = [f"{found.dataset.label}, accuracy in percent with 95 % interval"]
-    lines.append(_line("clean", wilson(found.clean), "", _worst_class(samples, None, names)))
-    for number, score in enumerate(found.attacks):
+    lines.append(_line("clean", wilson(found.clean), "", _classes(found, found.clean)))
+    for score in found.attacks:
         about = f"{score.norm} {score.eps} {score.knowledge}, drop {drop(found.clean, score):.1f}"
         broken = success(found.clean, score)
         about += f", success {broken.percent:.1f} of the {broken.n:,} right clean" if broken else ""
         about += f", largest change {255 * score.largest_norm:.4g}/255"
-        lines.append(_line(score.label, wilson(score), about, _worst_class(samples, number, names)))
+        lines.append(_line(score.label, wilson(score), about, _classes(found, score)))
     for worst in found.worst_case:
         lines.append(_line(f"worst case {worst.norm}", wilson(worst), f"over {', '.join(worst.attacks)}", ""))
     return lines
@@ -102,12 +99,9 @@ def _line(name: str, rate: Rate, about: str, worst: str) -> str:
     return "; ".join(part for part in (text, about, worst) if part)
 
 
-def _worst_class(samples: Samples | None, attack: int | None, names: Sequence[str]) -> str:
-    if samples is None:
+def _classes(found: Measured, score: Score) -> str:
+    labels = found.data.scored_labels()
+    if labels is None:
         return ""
-    from robench.figures.classes import class_accuracy
-
-    found = samples.predictions if attack is None else samples.attacks[attack].predictions
-    accuracy = class_accuracy(samples.labels[: len(found)], found, len(names))
-    lowest = int(np.nanargmin(accuracy))
-    return f"lowest class {names[lowest]} {100 * accuracy[lowest]:.1f}"
+    by = by_class(score.mask(), labels, found.data.class_names)
+    return f"macro {by.macro:.1f}, worst class {by.lowest_name} {by.lowest.percent:.1f} of {by.lowest.n:,}"

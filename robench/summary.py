@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from robench.grid import NOTHING, Grid, Heading
-from robench.leaderboard import Measured, measurements
+from robench.measured import Measured, measurements
 from robench.provenance import attack_label
 from robench.records import RunResult, Score
 from robench.sweep import Job, Published, Sweep

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench.leaderboard import Row, Table
-from robench.statistics import Rate
+from robench.statistics import ByClass, Rate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,12 @@ def caption(table: Table) -> str:
     return f"{table.dataset}, {table.n_clean:,} {table.split} images ({table.test_fingerprint[:8]})"
 
 
-def to_rich(table: Table) -> RichTable:
-    """Return a table for a terminal: accuracy, 95 % interval and drop stacked in each cell."""
+def to_rich(table: Table, *, classes: bool = False) -> RichTable:
+    """Return a table for a terminal: accuracy, 95 % interval and drop stacked in each cell.
+
+    Args:
+        classes: Also the mean accuracy over the classes, and that of the worst.
+    """
     from rich import box
     from rich.markup import escape
     from rich.table import Table as RichTable
@@ -53,6 +57,8 @@ def to_rich(table: Table) -> RichTable:
         name = f"{escape(row.model)}\n[bold]{escape(row.tuner)}[/bold]\n[dim]{cost}\nrun {row.run_id}{seed}[/dim]"
         cells = [str(row.rank), name, _cell(row.clean)]
         cells += [_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True)]
+        for number, found in enumerate(row.classes or ()) if classes else ():
+            cells[2 + number] += f"\n[dim]macro {found.macro:.1f}\nworst {found.lowest.percent:.1f}[/dim]"
         cells += [_cell(row.worst)] if row.worst else []
         view.add_row(*cells)
     return view
@@ -92,6 +98,14 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
             f"{column.label}_n": rate.n,
             f"{column.label}_drop": round(drop, 2),
         }
+    labels = ("clean", *(column.label for column in table.columns))
+    for label, found in zip(labels, row.classes or (), strict=False):
+        flat |= {
+            f"{label}_macro_percent": round(found.macro, 2),
+            f"{label}_worst_class": found.lowest_name,
+            f"{label}_worst_class_percent": round(found.lowest.percent, 2),
+            f"{label}_worst_class_n": found.lowest.n,
+        }
     if row.worst:
         flat |= {
             "worst_percent": round(row.worst.percent, 2),
@@ -108,14 +122,14 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     }
 
 
-def to_markdown(tables: Sequence[Table]) -> str:
-    """Return GitHub tables, each under a line that says what its rows share."""
+def to_markdown(tables: Sequence[Table], *, classes: bool = False) -> str:
+    """Return GitHub tables, each under a line that says what its rows share; `classes` as for :func:`to_rich`."""
     from tabulate import tabulate
 
     return "\n\n".join(
         f"**{caption(table)}**\n\n"
         + tabulate(
-            [_readable(row) for row in table.rows],
+            [_readable(row, classes) for row in table.rows],
             headers=_headers(table),
             tablefmt="github",
             disable_numparse=True,
@@ -143,15 +157,22 @@ def _headers(table: Table) -> list[str]:
     ]
 
 
-def _readable(row: Row) -> list[str]:
-    attacks = [f"{_interval(rate)}, drop {drop:.1f}" for rate, drop in zip(row.attacks, row.drops, strict=True)]
+def _readable(row: Row, classes: bool) -> list[str]:
+    accuracies = [_interval(row.clean)]
+    accuracies += [f"{_interval(rate)}, drop {drop:.1f}" for rate, drop in zip(row.attacks, row.drops, strict=True)]
+    for number, found in enumerate(row.classes or ()) if classes else ():
+        accuracies[number] += f", {_classes(found)}"
     worst = [_interval(row.worst)] if row.worst else []
     end = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", str(row.seed), row.checks, row.run_id]
-    return [str(row.rank), row.model, row.tuner, _interval(row.clean), *attacks, *worst, *end]
+    return [str(row.rank), row.model, row.tuner, *accuracies, *worst, *end]
 
 
 def _interval(rate: Rate) -> str:
     return f"{rate.percent:.1f} [{rate.low:.1f}, {rate.high:.1f}]"
+
+
+def _classes(found: ByClass) -> str:
+    return f"macro {found.macro:.1f}, worst class {found.lowest_name} {found.lowest.percent:.1f}"
 
 
 def to_csv(tables: Sequence[Table]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from robench.packed import pack_labels
 from robench.records import (
     AttackScore,
     AttackSpec,
@@ -132,7 +133,8 @@ def result(
             image_size=(32, 32),
             train_fingerprint=None,
             test_fingerprint=test_images,
-            test_counts=(n // 4,) * 4,
+            test_counts=tuple(np.bincount(np.arange(n) % 4, minlength=4).tolist()),
+            labels=pack_labels(np.arange(n) % 4),
         ),
         tuning=TuningRecord(
             model_fingerprint="00",

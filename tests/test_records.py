@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from robench import records
+from robench.packed import pack_labels, unpack_labels
 from robench.records import RunResult, Score
 
 from tests.results import result
@@ -70,3 +73,18 @@ def test_every_field_of_the_schema_is_documented(root: Path) -> None:
     missing = {name for model in models for name in model.model_fields if f"`{name}`" not in text}
     assert not missing
     assert re.search(rf"schema_version.*{records.SCHEMA}", text)
+
+
+@given(st.lists(st.integers(0, 65535), max_size=50))
+def test_labels_survive_packing(labels: list[int]) -> None:
+    assert unpack_labels(pack_labels(np.array(labels, dtype=np.int64)), len(labels)).tolist() == labels
+
+
+def test_labels_that_cannot_be_are_refused() -> None:
+    content = json.loads(result().model_dump_json())
+    bomb = base64.b64encode(zlib.compress(bytes(50_000_000))).decode()
+    forged = {bomb: "201 bytes of labels", "AAAA": "cannot be unpacked", pack_labels(np.zeros(100, int)): "do not add"}
+    for text, message in forged.items():
+        content["data"]["labels"] = text
+        with pytest.raises(ValidationError, match=message):
+            RunResult.model_validate(content)

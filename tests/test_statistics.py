@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robench.records import Score
-from robench.statistics import holm, paired, ranks, success
+from robench.statistics import by_class, holm, paired, ranks, success
+from sklearn.metrics import balanced_accuracy_score
 
 
 def masks(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,3 +95,13 @@ def test_ranks_are_few_where_nothing_differs() -> None:
     for _ in range(20):
         wrong += max(ranks(list(random.random((20, 200)) < 0.7))) > 1
     assert wrong <= 4
+
+
+def test_macro_and_worst_class_count_every_class_the_same() -> None:
+    """As scikit-learn's balanced accuracy; classes without images, and images that were not attacked, do not count."""
+    labels = np.array([0] * 6 + [1] * 3 + [3])
+    right = np.array([True] * 6 + [True, False, False] + [False])
+    found = by_class(right[:9], labels, ("a", "b", "c", "d"))
+    assert found.macro == pytest.approx(100 * balanced_accuracy_score(labels[:9], np.where(right, labels, 2)[:9]))
+    assert (found.lowest_name, found.lowest.n) == ("b", 3) and found.lowest.percent == pytest.approx(100 / 3)
+    assert by_class(right, labels, ("a", "b", "c", "d")).lowest_name == "d"

@@ -51,5 +51,17 @@ def test_json_holds_every_figure(board: list[Table]) -> None:
     assert first["columns"][0] == {"label": "pgd-resnet20", "threat": "Linf 8/255 transfer", "n": 100}
 
 
+def test_classes_stand_in_every_format_when_asked_for(board: list[Table]) -> None:
+    assert "macro 90.0, worst class class_2 88.0" in tables.to_markdown(board, classes=True)
+    assert "macro" not in tables.to_markdown(board)
+    console = Console(width=80, file=io.StringIO(), no_color=True)
+    console.print(tables.to_rich(board[0], classes=True))
+    assert isinstance(console.file, io.StringIO)
+    assert "worst 88.0" in console.file.getvalue()
+    frame = pd.read_csv(io.StringIO(tables.to_csv(board)))
+    assert frame["pgd-resnet20_worst_class"].tolist() == ["class_2"] * 3
+    assert frame["clean_worst_class_n"].tolist() == [25] * 3
+
+
 def test_no_tables_are_no_text() -> None:
     assert tables.to_csv([]) == "" and tables.to_json([]) == "[]"

@@ -17,10 +17,13 @@ from robench.errors import RobenchError, SpecError, nearest
     "--sort", default="worst", help="worst, clean, adversarial, drop, trainable or seconds.  [default: worst]"
 )
 @click.option("--filter", "filters", multiple=True, metavar="FIELD=PATTERN", help="Keep matching rows, as tuner=lora*.")
+@click.option("--classes", is_flag=True, help="Also the mean accuracy over the classes, and that of the worst class.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @COLOR
 @DEBUG
-def leaderboard(results: Path, style: str, sort: str, filters: tuple[str, ...], as_json: bool, no_color: bool) -> None:
+def leaderboard(
+    results: Path, style: str, sort: str, filters: tuple[str, ...], classes: bool, as_json: bool, no_color: bool
+) -> None:
     """Rank all records, clean and adversarial, comparable rows together."""
     from robench import tables
     from robench.leaderboard import leaderboard as rank
@@ -36,10 +39,10 @@ def leaderboard(results: Path, style: str, sort: str, filters: tuple[str, ...], 
     elif not ranked:
         raise RobenchError(f"no completed run in {results} matches; see `robench run --help`")
     elif style == "markdown":
-        click.echo(tables.to_markdown(ranked))
+        click.echo(tables.to_markdown(ranked, classes=classes))
     elif style == "csv":
         click.echo(tables.to_csv(ranked), nl=False)
     else:
         out = console(no_color)
         for table in ranked:
-            out.print(tables.to_rich(table))
+            out.print(tables.to_rich(table, classes=classes))

@@ -36,7 +36,7 @@ def show(
         for record, _ in chosen:
             click.echo(record.model_dump_json(indent=1))
     else:
-        text = "\n\n".join(describe_run(record, samples) for record, samples in chosen)
+        text = "\n\n".join(describe_run(record) for record, _ in chosen)
         console(no_color).print(text, highlight=False, markup=False, soft_wrap=True)
     if output is not None:
         written, skipped = write_figures(chosen, output, style)

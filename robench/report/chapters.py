@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from robench.figures.balance import counts
 from robench.figures.catalogue import catalogue
 from robench.figures.classes import class_accuracy
-from robench.leaderboard import comparison_key, drop, measurements
+from robench.leaderboard import comparison_key, drop
+from robench.measured import measurements
 from robench.provenance import attack_label, tuner_label
 from robench.records import AttackScore, RunResult
 from robench.report.classification import classification, macro_f1
