@@ -15,7 +15,7 @@ from robench.data import ImageSet, to_bytes, to_pixels
 from robench.errors import PluginError
 from robench.evaluate import fingerprint, predict
 from robench.interfaces import RunContext
-from robench.perturbation import perturb, perturb_set
+from robench.perturbation import ATTACK_BATCH, perturb, perturb_set
 from robench.records import SurrogateRecord
 from robench.resolved import ResolvedAttack
 
@@ -51,6 +51,31 @@ class Raised(nn.Module):
         return torch.stack([torch.zeros_like(raised), raised], dim=1)
 
 
+class _Live:
+    """Attacks batches of training images as they come; ``calls`` gives each call a random stream of its own."""
+
+    def __init__(self, attack: ResolvedAttack, target: nn.Module, data: ImageSet, context: RunContext) -> None:
+        self.attacker, self.threat, self.target, self.data = attack.build(), attack.threat(), target, data
+        self.device, self.seed = context.device, context.stream("attack/train")
+        self.calls = 0
+
+    def __call__(
+        self, indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None
+    ) -> Tensor:
+        """Return adversarial versions of the training images at `indices`."""
+        self.calls += 1
+        perturbed = perturb(
+            self.attacker,
+            self.target if score is None else Raised(self.target, score),
+            to_bytes(images),
+            self.data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64),
+            threat=self.threat,
+            device=self.device,
+            seed=self.seed + self.calls,
+        )
+        return to_pixels(perturbed, self.device)
+
+
 class Adversaries:
     """Makes and remembers the surrogates and adversarial sets of one run."""
 
@@ -68,7 +93,7 @@ class Adversaries:
         seed = self.context.stream(f"attack/{purpose}")
         stage = f"attack {attack.label}, {purpose} images"
         if attack.surrogate is None:
-            images = self._make(attack, target, data, seed, stage)
+            images, _ = self._make(attack, target, data, seed, stage)
             return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)
         network, weights = self._surrogate(attack)
         identity = {
@@ -84,16 +109,19 @@ class Adversaries:
         }
 
         def make() -> tuple[NDArray[np.uint8], dict[str, Any]]:
-            images = self._make(attack, network, data, seed, stage)
+            images, size = self._make(attack, network, data, seed, stage)
             clean, adversarial = (
                 int((predictions(network, pixels, self.context, stage) == data.labels).sum())
                 for pixels in (data.images, images)
             )
-            return images, {"clean_correct": clean, "adversarial_correct": adversarial}
+            return images, {"clean_correct": clean, "adversarial_correct": adversarial, "batch": size}
 
         found: AdversarialSet = self.cache.get(identity, make)
         if found.images.shape != data.images.shape:
             raise PluginError(f"the cached set for {attack.label} has shape {found.images.shape}")
+        batch = found.notes.pop("batch", ATTACK_BATCH)
+        if found.cached and batch < ATTACK_BATCH:
+            self.context.warn(f"{stage}: cached images were made {batch} at a time, for want of memory")
         surrogate = SurrogateRecord(name=attack.surrogate.label, fingerprint=weights, **found.notes)
         self._warn_if_broken(surrogate, len(data))
         return AttackedSet(images=found.images, sha256=found.sha256, cached=found.cached, surrogate=surrogate)
@@ -110,29 +138,11 @@ class Adversaries:
                 return to_pixels(made[indices], context.device)
 
             return cached
-        attacker, threat = attack.build(), attack.threat()
-        seed = context.stream("attack/train")
-        calls = 0
-
-        def live(indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None) -> Tensor:
-            nonlocal calls
-            calls += 1
-            perturbed = perturb(
-                attacker,
-                target if score is None else Raised(target, score),
-                to_bytes(images),
-                data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64),
-                threat=threat,
-                device=context.device,
-                seed=seed + calls,
-            )
-            return to_pixels(perturbed, context.device)
-
-        return live
+        return _Live(attack, target, data, context)
 
     def _make(
         self, attack: ResolvedAttack, network: nn.Module, data: ImageSet, seed: int, stage: str
-    ) -> NDArray[np.uint8]:
+    ) -> tuple[NDArray[np.uint8], int]:
         return perturb_set(
             attack.build(),
             network,
@@ -141,6 +151,7 @@ class Adversaries:
             device=self.context.device,
             seed=seed,
             report=self.context.report,
+            warn=self.context.warn,
             stage=stage,
         )
 
@@ -165,4 +176,12 @@ class Adversaries:
 def predictions(network: nn.Module, images: NDArray[np.uint8], context: RunContext, stage: str) -> NDArray[np.int64]:
     """Return the predicted class of each image, ``int64 (N,)``."""
     n_classes = len(context.dataset.class_names)
-    return predict(network, images, n_classes=n_classes, device=context.device, report=context.report, stage=stage)
+    return predict(
+        network,
+        images,
+        n_classes=n_classes,
+        device=context.device,
+        report=context.report,
+        warn=context.warn,
+        stage=stage,
+    )

@@ -44,9 +44,15 @@ def _shuffled(positions: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def batches(
-    train: ImageSet, order: NDArray[np.int64], size: int, recipe: Recipe, seed: int, device: torch.device
+    train: ImageSet,
+    order: NDArray[np.int64],
+    size: int,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    first: int = 0,
 ) -> Iterator[Drawn]:
-    """Yield the images at `order`, `size` at a time, augmented.
+    """Yield the images at `order`, `size` at a time, augmented, from batch number `first` on.
 
     Every image has a seed of its own, so that its pixels do not depend on how many workers prepare them: none beside a
     CPU, which has better to do, and several beside a GPU.
@@ -55,7 +61,12 @@ def batches(
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if device.type == "cuda" and recipe != "none" else 0
     # A generator of its own: a loader draws a seed for its workers, by default from the state that training uses.
     yield from DataLoader(
-        epoch, batch_size=None, num_workers=workers, generator=torch.Generator(), collate_fn=_as_it_is
+        epoch,
+        batch_size=None,
+        sampler=range(first, len(epoch)),
+        num_workers=workers,
+        generator=torch.Generator(),
+        collate_fn=_as_it_is,
     )
 
 

@@ -18,7 +18,7 @@ from robench.interfaces import Report, RunContext, silent
 from robench.packed import pack_labels
 from robench.provenance import capture
 from robench.records import DataRecord, RunResult
-from robench.runner import load_split
+from robench.run_data import load_split
 from robench.spec import Plan
 from robench.tuning_stage import tune
 

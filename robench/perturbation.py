@@ -7,7 +7,7 @@ those bytes are what is cached and evaluated. The network's modes, weights and w
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +19,7 @@ from robench.data import ImageSet, to_pixels
 from robench.errors import BudgetError, PluginError
 from robench.evaluate import evaluation_mode
 from robench.interfaces import Attacker, Progress, Report, silent
+from robench.memory import in_batches
 from robench.types import ThreatModel, format_pixels
 
 ATTACK_BATCH = 125
@@ -139,13 +140,19 @@ def perturb_set(
     device: torch.device,
     seed: int,
     report: Report = silent,
+    warn: Callable[[str], None] = lambda message: None,
     stage: str = "attack",
-) -> NDArray[np.uint8]:
-    """Attack all of `data` batch by batch, each batch with its own seed, and return ``uint8`` images."""
+) -> tuple[NDArray[np.uint8], int]:
+    """Attack all of `data` batch by batch, each batch with its own seed.
+
+    Returns:
+        The adversarial images, ``uint8``, and how many were attacked at a time: fewer than usual, with other random
+        starts, where memory ran out.
+    """
     result = np.empty_like(data.images)
     report(Progress(stage=stage, done=0, total=len(data)))
-    for start in range(0, len(data), ATTACK_BATCH):
-        batch = slice(start, start + ATTACK_BATCH)
+
+    def attack(batch: slice) -> None:
         result[batch] = perturb(
             attacker,
             network,
@@ -153,7 +160,9 @@ def perturb_set(
             data.labels[batch],
             threat=threat,
             device=device,
-            seed=seed + start,
+            seed=seed + batch.start,
         )
-        report(Progress(stage=stage, done=min(start + ATTACK_BATCH, len(data)), total=len(data)))
-    return result
+        report(Progress(stage=stage, done=batch.stop, total=len(data)))
+
+    size = in_batches(len(data), ATTACK_BATCH, attack, warn, stage)
+    return result, size

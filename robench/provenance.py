@@ -42,6 +42,19 @@ def versions() -> dict[str, str]:
     return found
 
 
+def software(device: torch.device) -> dict[str, str]:
+    """Return what must be the same for two halves of one training to give the result of a whole one."""
+    return {**versions(), "source": git_state() or "installed package", "device": device_name(device)}
+
+
+def device_name(device: torch.device) -> str:
+    """Return the kind of a device and its name."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{device.type}: {name}"
+
+
 def git_state() -> str | None:
     """Return the commit of the checkout robench runs from, ``+dirty`` if it differs; None when installed."""
     root = Path(__file__).resolve().parent.parent
@@ -102,13 +115,12 @@ def capture(spec: RunSpec, plugins: dict[str, str], device: torch.device, starte
     """Describe the software and hardware of this process."""
     import torch
 
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return Provenance(
         started=started.astimezone(UTC).isoformat(timespec="seconds"),
         command=command_of(spec),
         versions=versions(),
         plugins=plugins,
-        device=f"{device.type}: {name}",
+        device=device_name(device),
         threads=torch.get_num_threads(),
         platform=f"{platform.system()} {platform.machine()}",
         git=git_state(),

@@ -125,7 +125,7 @@ class Registry:
         halves = halves_of(component)
         if halves is None:
             return load_class(component)
-        from robench.training import product
+        from robench.product import product
 
         adaptation, objective = (load_class(self.find(*half)[1]) for half in zip(HALVES, halves, strict=True))
         return product(component.target, cast("type[Adaptation]", adaptation), cast("type[Objective]", objective))

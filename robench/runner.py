@@ -17,14 +17,14 @@ from torch import nn
 
 from robench.adversary import Adversaries, predictions
 from robench.cache import AdversarialCache
+from robench.checkpoint import Checkpoint
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.judge import Subject
 from robench.data import ImageSet
 from robench.evaluate import logits_of
-from robench.interfaces import Model, Progress, RunContext, SplitName
-from robench.packed import pack_labels
+from robench.interfaces import Model, Progress, RunContext
 from robench.perturbation import check_ball
-from robench.provenance import capture
+from robench.provenance import capture, software
 from robench.records import (
     AttackScore,
     Check,
@@ -40,10 +40,11 @@ from robench.records import (
 )
 from robench.registry import Registry
 from robench.resolved import ResolvedAttack
+from robench.run_data import data_record, load_split
 from robench.samples import AttackSamples, Samples, choose
 from robench.shown import take_samples
 from robench.spec import Plan
-from robench.tuning_stage import class_counts, tune
+from robench.tuning_stage import tune
 from robench.types import format_pixels
 from robench.worst_case import worst_cases
 
@@ -102,13 +103,16 @@ def run(
     started = datetime.now(UTC)
     hooks = registry.manager.hook
     run_id = plan.spec.run_id()
+    checkpoint = Checkpoint(
+        cache_dir / "checkpoints" / f"{run_id}.pt", {"run": run_id, **software(device)}, findings.warn
+    )
     hooks.robench_run_started(spec=plan.spec, run_id=run_id)
     status: Status = "failed"
     error: RunError | None = None
     try:
         with findings.timed("total"):
             report = lambda progress: hooks.robench_run_progress(progress=progress)  # noqa: E731
-            _measure(plan, findings, device, cache_dir, report, save_adapter, checks)
+            _measure(plan, findings, device, cache_dir, report, save_adapter, checks, checkpoint)
         status = "completed"
     except KeyboardInterrupt:
         status, error = "interrupted", RunError(type="KeyboardInterrupt", message="interrupted by the user")
@@ -126,6 +130,8 @@ def run(
             **_fields(findings),
         )
         result = save(result)
+        if status == "completed":
+            checkpoint.remove()
         hooks.robench_run_finished(result=result)
     if findings.samples is not None:
         keep(result.run_id, findings.samples)
@@ -154,6 +160,7 @@ def _measure(
     report: Callable[[Progress], None],
     save_adapter: Path | None,
     checks: Level,
+    checkpoint: Checkpoint,
 ) -> None:
     spec = plan.spec
     dataset = plan.dataset.build()
@@ -175,7 +182,10 @@ def _measure(
         network: nn.Module = model.build(context).to(device)
     adversaries = Adversaries(context, AdversarialCache(cache_dir, findings.warn))
     with findings.timed("tuning"):
-        findings.tuning = tune(plan, context, adversaries, network, model.adaptable(network), train, save_adapter)
+        parts = model.adaptable(network)
+        findings.tuning = tune(
+            plan, context, adversaries, network, parts, train, save_to=save_adapter, checkpoint=checkpoint
+        )
     with findings.timed("clean evaluation"):
         predicted = predictions(network, test.images, context, "evaluation, clean")
         findings.clean = Score.of(predicted == test.labels)
@@ -218,29 +228,6 @@ def _evaluate_elsewhere(
         clean=clean,
         attacks=tuple(attacks),
         worst_case=worst_cases(clean, attacks),
-    )
-
-
-def load_split(context: RunContext, split: SplitName, size: int) -> ImageSet:
-    """Return the first `size` images of a split of the run's dataset, its labels checked."""
-    context.report(Progress(stage="data", done=0, total=size))
-    data = context.dataset.split(split, size)
-    data.check_labels(len(context.dataset.class_names))
-    context.report(Progress(stage="data", done=size, total=size))
-    return data
-
-
-def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
-    """Describe the images of a run."""
-    return DataRecord(
-        class_names=context.dataset.class_names,
-        image_size=(test.images.shape[2], test.images.shape[3]),
-        train_fingerprint=train.fingerprint() if train else None,
-        test_fingerprint=test.fingerprint(),
-        train_counts=class_counts(train, context.dataset) if train else None,
-        test_counts=class_counts(test, context.dataset),
-        notes=context.dataset.notes(),
-        labels=pack_labels(test.labels),
     )
 
 

@@ -2,108 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterator
 from itertools import islice
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import create_model
 from torch import Tensor, nn
 
 from robench.adapters import adapter_state, load_adapter
-from robench.augmentation import augment
 from robench.batches import Drawn, batches, draw
+from robench.checkpoint import random_state, set_random_state
 from robench.data import to_pixels
 from robench.errors import PluginError
 from robench.interfaces import Progress
-from robench.params import Params
+from robench.memory import halve, out_of_memory
 from robench.training_params import TrainingParams
-from robench.tuning import Adaptation, Objective, Tuner, TuningTask
+from robench.tuning import Adaptation, Objective, TuningTask
 from robench.watch import Watch
 
+CARRIED = ("history", "best", "step", "done", "position", "loss", "lr", "shuffle", "most")
+"""What a training remembers from step to step besides weights, optimiser and random streams."""
 FUSED_FROM = 4_000_000
 """Trainable parameters from which on Adam's step is fused."""
 
 
-class Product(Tuner):
-    """What may change times what is optimised: the tuner behind every ``adaptation+objective``."""
-
-    Params: ClassVar[type[Params]] = TrainingParams
-    params: TrainingParams
-    adaptation: ClassVar[type[Adaptation]]
-    objective: ClassVar[type[Objective]]
-
-    def __init__(self, params: TrainingParams | None = None) -> None:
-        super().__init__(params)
-        self._adaptation = self.adaptation(self.params)
-        self._objective = self.objective(self.params)
-
-    def adversary(self) -> str | None:
-        """Return the attack that makes the training images."""
-        return self.params.attack()
-
-    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Let the objective see the network as it came, then adapt it.
-
-        Raises:
-            PluginError: One of the two does not fit it.
-        """
-        self._objective.prepare(network)
-        self._adaptation.adapt(network, parts)
-
-    def drawn(self, counts: tuple[int, ...]) -> tuple[int, ...]:
-        """Return how many images of each class an epoch draws."""
-        balance = self.params.balance
-        return tuple(balance if count else 0 for count in counts) if balance else counts
-
-    def augmented(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8] | None:
-        """Return `images` under the recipe of ``augment``."""
-        if self.params.augment == "none":
-            return None
-        return augment(images, seed + np.arange(len(images)), self.params.augment)
-
-    def fit(self, task: TuningTask) -> list[dict[str, float]]:
-        """Train what may change."""
-        return _Training(task, self.params, self._adaptation, self._objective).run()
-
-    def settle(self, network: nn.Module) -> None:
-        """Fold what was learned into the weights, so that attacks need not pass through an adapter."""
-        self._adaptation.merge(network)
-
-
-@cache
-def product(name: str, adaptation: type[Adaptation], objective: type[Objective]) -> type[Product]:
-    """Make the tuner `name` of its halves; its parameters are those of both and of training.
-
-    Raises:
-        PluginError: Two of them call a parameter alike.
-    """
-    owners: dict[str, type[Params]] = {
-        "adaptation": adaptation.Params,
-        "objective": objective.Params,
-        "training": TrainingParams,
-    }
-    seen: dict[str, str] = {}
-    for owner, params in owners.items():
-        for key in params.model_fields:
-            if key in seen:
-                raise PluginError(f"tuner {name!r}: its {seen[key]} and its {owner} both have a parameter {key!r}")
-            seen[key] = owner
-    bases = tuple(params for params in owners.values() if params is not Params)
-    merged: type[Params] = create_model(f"{name} parameters", __base__=bases)
-    documentation = "\n\n".join(
-        f"{role}: {inspect.getdoc(half)}" for role, half in (("What changes", adaptation), ("Objective", objective))
-    )
-    members = {"Params": merged, "adaptation": adaptation, "objective": objective, "__doc__": documentation}
-    return type(name, (Product,), members)
-
-
-class _Training:
+class Training:
     """One fit. On CUDA the loss is computed under bfloat16 autocast where the device has it; attacks never are."""
 
     def __init__(self, task: TuningTask, params: TrainingParams, adaptation: Adaptation, objective: Objective) -> None:
@@ -112,13 +38,18 @@ class _Training:
         self.trainable = [weight for weight in self.network.parameters() if weight.requires_grad]
         self.images_a_step = params.batch_size * params.accumulate
         counts = np.bincount(task.train.labels)
-        drawn = params.balance * int((counts > 0).sum()) if params.balance else len(task.train)
-        self.total = params.epochs * drawn
-        self.n_steps = params.epochs * math.ceil(drawn / self.images_a_step)
+        self.drawn = params.balance * int((counts > 0).sum()) if params.balance else len(task.train)
+        self.total = params.epochs * self.drawn
+        self.n_steps = params.epochs * math.ceil(self.drawn / self.images_a_step)
         self.watch = Watch(params.monitor)
         self.optimizer = make_optimizer(params, self.trainable)
         self.autocast = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.most = params.batch_size
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] | None = None
         self.step = self.done = 0
+        self.position, self.loss, self.lr = 0, torch.zeros((), device=self.device), params.lr
+        self.shuffle = random_state(self.device)
 
     def run(self) -> list[dict[str, float]]:
         """Train, for all epochs or until they stop getting better, and return the history.
@@ -127,32 +58,22 @@ class _Training:
             PluginError: A loss is NaN or infinite.
         """
         params = self.params
-        self._report()
         self.adaptation.begin(self.network, self.n_steps)
-        history: list[dict[str, float]] = []
-        best: dict[str, Tensor] | None = None
-        for epoch in range(1, params.epochs + 1):
-            rate = self._rate()
-            loss = self._epoch(epoch)
-            if not math.isfinite(loss):
-                raise PluginError(f"the training loss became {loss} in epoch {epoch}; lower --lr")
-            self.network.eval()
-            scores = self.task.validate(params.validate_on) if params.validate_on else {}
-            history.append({"epoch": epoch, "loss": loss, "lr": rate, **scores})
-            if not scores:
-                continue
-            if self.watch.see(scores) and params.keep == "best":
-                best = adapter_state(self.network)
-            if params.schedule == "plateau":
-                self.watch.lower(params.lr)
-            if 0 < params.patience <= self.watch.epochs_since_best:
-                break
-        if best is not None:
-            load_adapter(self.network, best)
+        checkpoint = self.task.checkpoint
+        state = checkpoint.load() if checkpoint else None
+        if state is not None:
+            self._resume(state)
+        self._report()
+        while len(self.history) < params.epochs and not 0 < params.patience <= self.watch.epochs_since_best:
+            self._epoch()
+            if checkpoint:
+                checkpoint.save(self._state())
+        if self.best is not None:
+            load_adapter(self.network, self.best)
         if self.done < self.total:  # it stopped early
             self.done = self.total
             self._report()
-        return history
+        return self.history
 
     def _rate(self) -> float:
         """Return the learning rate of the step to come."""
@@ -160,32 +81,51 @@ class _Training:
         factor = lr_factor(self.step, self.n_steps, warmup=params.warmup, schedule=params.schedule)
         return params.lr * self.watch.factor * factor
 
-    def _epoch(self, epoch: int) -> float:
-        """Pass once over the training images in random order and return the mean loss an image."""
-        self.network.train()
-        params, train = self.params, self.task.train
-        order = draw(train.labels, params.balance)
-        seed = self.task.context.stream(f"augmentation, epoch {epoch}")
-        drawn = batches(train, order, params.batch_size, params.augment, seed, self.device)
-        total = torch.zeros((), device=self.device)
-        for start in range(0, len(order), self.images_a_step):
-            n = min(self.images_a_step, len(order) - start)
-            total += self._step(islice(drawn, params.accumulate), n)
-        return float(total) / len(order)
+    def _epoch(self) -> None:
+        """Pass once over the training images in random order, or over what is left of them, and judge the result."""
+        params, epoch = self.params, len(self.history) + 1
+        self._pass(epoch)
+        loss = float(self.loss) / self.drawn
+        if not math.isfinite(loss):
+            raise PluginError(f"the training loss became {loss} in epoch {epoch}; lower --lr")
+        self.network.eval()
+        scores = self.task.validate(params.validate_on) if params.validate_on else {}
+        self.history.append({"epoch": epoch, "loss": loss, "lr": self.lr, **scores})
+        self.position = 0
+        if not scores:
+            return
+        if self.watch.see(scores) and params.keep == "best":
+            self.best = adapter_state(self.network)
+        if params.schedule == "plateau":
+            self.watch.lower(params.lr)
 
-    def _step(self, drawn: Iterable[Drawn], n: int) -> Tensor:
+    def _pass(self, epoch: int) -> None:
+        self.network.train()
+        params, train, checkpoint = self.params, self.task.train, self.task.checkpoint
+        now = random_state(self.device)
+        if self.position == 0:
+            self.shuffle, self.lr, self.loss = now, self._rate(), torch.zeros((), device=self.device)
+        set_random_state(self.shuffle, self.device)
+        order = draw(train.labels, params.balance)
+        if self.position:
+            set_random_state(now, self.device)
+        seed = self.task.context.stream(f"augmentation, epoch {epoch}")
+        first = self.position // params.batch_size
+        drawn = batches(train, order, params.batch_size, params.augment, seed, self.device, first)
+        while self.position < self.drawn:
+            n = min(self.images_a_step, self.drawn - self.position)
+            self.loss += self._step(list(islice(drawn, params.accumulate)), n)
+            self.position += n
+            if checkpoint and checkpoint.due() and self.position < self.drawn:
+                checkpoint.save(self._state())
+
+    def _step(self, drawn: list[Drawn], n: int) -> Tensor:
         """Take one optimiser step on `n` images and return the sum of their losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        total = torch.zeros((), device=self.device)
-        for indices, images in drawn:
-            loss = self._loss(indices, images)
-            # Weighed by images, so that accumulated batches act as one batch of their joint size.
-            (loss * (len(indices) / n)).backward()
-            total += loss.detach() * len(indices)
-            self.done += len(indices)
-            # Reading the loss waits for the device, so only every tenth step shows it.
-            self._report(f"loss {loss.item():.3f}" if self.step % 10 == 0 else "")
+        total: Tensor | None = None
+        while total is None:
+            total = self._gradients(drawn, n)
         if self.params.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trainable, self.params.clip_norm)
         self.optimizer.step()
@@ -193,6 +133,57 @@ class _Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return total
+
+    def _gradients(self, drawn: list[Drawn], n: int) -> Tensor | None:
+        """Accumulate the gradients of a step and return the sum of its losses; None if memory ran out, with half the
+        images at a time from now on.
+        """
+        total, done = torch.zeros((), device=self.device), self.done
+        largest = min(self.most, max(len(indices) for indices, _ in drawn))
+        try:
+            for indices, images in pieces(drawn, self.most):
+                loss = self._loss(indices, images)
+                # Weighed by images, so that accumulated batches act as one batch of their joint size.
+                (loss * (len(indices) / n)).backward()
+                total += loss.detach() * len(indices)
+                self.done += len(indices)
+                # Reading the loss waits for the device, so only every tenth step shows it.
+                self._report(f"loss {loss.item():.3f}" if self.step % 10 == 0 else "")
+            return total
+        except Exception as error:
+            if largest == 1 or not out_of_memory(error):
+                raise
+        self.done = done
+        self.optimizer.zero_grad(set_to_none=True)
+        self.most = halve(largest, self.task.context.warn, "tuning")
+        return None
+
+    def _state(self) -> dict[str, Any]:
+        """Return all that the steps to come depend on."""
+        return {
+            "weights": adapter_state(self.network),
+            "optimizer": self.optimizer.state_dict(),
+            "adaptation": self.adaptation.state(),
+            "adversary": getattr(self.task.adversary, "calls", 0),
+            "watch": dict(vars(self.watch)),
+            "random": random_state(self.device),
+            **{name: getattr(self, name) for name in CARRIED},
+        }
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        load_adapter(self.network, state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.adaptation.restore(state["adaptation"])
+        if hasattr(self.task.adversary, "calls"):
+            vars(self.task.adversary)["calls"] = state["adversary"]
+        vars(self.watch).update(state["watch"])
+        for name in CARRIED:
+            setattr(self, name, state[name])
+        self.loss = self.loss.to(self.device)
+        set_random_state(state["random"], self.device)
+        self.task.context.warn(
+            f"training went on from {self.done:,} of {self.total:,} images, where it was interrupted"
+        )
 
     def _loss(self, indices: NDArray[np.int64], images: NDArray[np.uint8]) -> Tensor:
         task = self.task
@@ -211,6 +202,13 @@ class _Training:
 
     def _report(self, detail: str = "") -> None:
         self.task.context.report(Progress(stage="tuning", done=self.done, total=self.total, detail=detail))
+
+
+def pieces(drawn: list[Drawn], most: int) -> Iterator[Drawn]:
+    """Yield the batches of a step in parts of at most `most` images."""
+    for indices, images in drawn:
+        for start in range(0, len(indices), most):
+            yield indices[start : start + most], images[start : start + most]
 
 
 def make_optimizer(params: TrainingParams, trainable: list[nn.Parameter]) -> torch.optim.Optimizer:

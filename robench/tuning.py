@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.checkpoint import Checkpoint
 from robench.data import ImageSet
 from robench.interfaces import Configured, RunContext
 
@@ -46,6 +47,7 @@ class TuningTask:
             split, or all if there are fewer: accuracies ``validation_clean`` and, with an adversary,
             ``validation_adversarial``, and ``validation_loss``, the mean cross-entropy of the adversarial images or,
             without an adversary, of the clean ones.
+        checkpoint: Keeps what a training needs to go on after an interruption; ``None`` if nothing is kept.
     """
 
     network: nn.Module
@@ -54,6 +56,7 @@ class TuningTask:
     context: RunContext
     white_box: bool = False
     validate: Callable[[int], dict[str, float]] = field(default=lambda n: {})
+    checkpoint: Checkpoint | None = None
 
 
 class Tuner(Configured, ABC):
@@ -113,6 +116,13 @@ class Adaptation(Configured, ABC):
 
     def after_step(self, network: nn.Module, step: int) -> None:
         """Act after optimiser step number `step`, from 0, while the gradients of its last batch are still there."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what is remembered from step to step besides weights: tensors, numbers, texts, or dicts of them."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state` returned, before the first step of a training that was interrupted."""
 
     def merge(self, network: nn.Module) -> None:
         """Fold what was learned into the weights it was added to, where that leaves the logits as they are."""

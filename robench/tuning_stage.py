@@ -7,21 +7,22 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from robench.adapters import load_adapter, read_adapter, save_adapter
 from robench.adversary import Adversaries
+from robench.checkpoint import Checkpoint
 from robench.data import ImageSet
 from robench.errors import DataError
 from robench.evaluate import fingerprint, logits_of
-from robench.interfaces import Dataset, RunContext
+from robench.interfaces import RunContext
 from robench.layers import parameters_by_layer
 from robench.perturbation import seeded
 from robench.provenance import tuner_label
 from robench.records import TuningRecord
+from robench.run_data import class_counts
 from robench.spec import Plan
 from robench.tuning import Tuner, TuningTask
 
@@ -35,6 +36,7 @@ def tune(
     train: ImageSet | None,
     save_to: Path | None = None,
     trained: Path | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TuningRecord:
     """Tune `network` in place.
 
@@ -42,6 +44,7 @@ def tune(
         train: The training images; None where nothing is trained.
         save_to: Where to write what was trained.
         trained: The adapter file to load in place of training; by default the one the plan names, if it does.
+        checkpoint: Keeps what an interrupted training needs to go on.
 
     Raises:
         DataError: The adapter to be loaded was trained on other weights, or one cannot be saved.
@@ -56,8 +59,10 @@ def tune(
     trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     history: list[dict[str, float]] = []
     if train is not None:
+        if checkpoint is not None:
+            checkpoint.identity |= {"model": before, "images": train.fingerprint()}
         with seeded(context.stream("tuning"), context.device):
-            history = tuner.fit(_task(plan, context, adversaries, network, train))
+            history = tuner.fit(_task(plan, context, adversaries, network, train, checkpoint))
     elif trained is not None:
         state, made_with = read_adapter(trained)
         if made_with["model_fingerprint"] != before:
@@ -80,7 +85,14 @@ def tune(
     )
 
 
-def _task(plan: Plan, context: RunContext, adversaries: Adversaries, network: nn.Module, train: ImageSet) -> TuningTask:
+def _task(
+    plan: Plan,
+    context: RunContext,
+    adversaries: Adversaries,
+    network: nn.Module,
+    train: ImageSet,
+    checkpoint: Checkpoint | None,
+) -> TuningTask:
     attack = plan.adversary
     return TuningTask(
         network=network,
@@ -89,12 +101,8 @@ def _task(plan: Plan, context: RunContext, adversaries: Adversaries, network: nn
         context=context,
         white_box=attack is not None and attack.surrogate is None,
         validate=_validation(plan, context, adversaries, network),
+        checkpoint=checkpoint,
     )
-
-
-def class_counts(data: ImageSet, dataset: Dataset) -> tuple[int, ...]:
-    """Return how many images each class of `dataset` has in `data`."""
-    return tuple(int(count) for count in np.bincount(data.labels, minlength=len(dataset.class_names)))
 
 
 def _validation(

@@ -14,7 +14,7 @@ import torch
 from robench import Adaptation, DataError, PluginError, SpecError
 from robench.adapters import adapter_state, load_adapter, read_adapter, save_adapter
 from robench.perturbation import frozen_for_attack, seeded
-from robench.training import TrainingParams
+from robench.training_params import TrainingParams
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel

@@ -186,7 +186,7 @@ def test_accuracy_falls_as_eps_grows(trained: tuple[nn.Module, ImageSet]) -> Non
     accuracies = []
     for eps in (0, 2, 8, 32):
         attack = pgd(eps=f"{eps}/255", random_start=False)
-        images = perturb_set(attack, network, data, threat=attack.threat(surrogate=False), device=CPU, seed=0)
+        images, _ = perturb_set(attack, network, data, threat=attack.threat(surrogate=False), device=CPU, seed=0)
         accuracies.append((predict(network, images, n_classes=3, device=CPU) == data.labels).mean())
     assert accuracies == sorted(accuracies, reverse=True)
     assert accuracies[0] > 0.9

@@ -106,7 +106,7 @@ def checked(network: nn.Module, *attacks: ResolvedAttack, level: str = "fast", n
 def scored(network: nn.Module, attack: ResolvedAttack, data: ImageSet) -> AttackScore:
     threat = attack.threat()
     target = trained() if attack.surrogate else network
-    images = perturb_set(attack.build(), target, data, threat=threat, device=CPU, seed=1)
+    images, _ = perturb_set(attack.build(), target, data, threat=threat, device=CPU, seed=1)
     right = predict(network, images, n_classes=3, device=CPU) == data.labels
     surrogate = None
     if attack.surrogate:

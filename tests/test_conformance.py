@@ -195,6 +195,9 @@ class Lazy(Tuner):
             elif self.fault == "save and load":
                 task.network.gain += 1
                 task.network.bias += 1
+            elif self.fault == "resumed" and task.checkpoint is not None:
+                task.network.bias += 1 if task.checkpoint.load() is None else 2
+                task.checkpoint.save({})
             elif self.fault != "learning":
                 task.network.bias += 1
         return [{"loss": float("nan") if self.fault == "history" else 1.0}]
@@ -225,7 +228,7 @@ MODEL_FAULTS = ("logits", "extremes", "determinism", "batches", "gradients", "in
         ),
         *(
             ("tuner", Lazy, fault)
-            for fault in ("parameters", "history", "learning", "again", "save and load", "without parts")
+            for fault in ("parameters", "history", "learning", "again", "save and load", "resumed", "without parts")
         ),
     ],
 )

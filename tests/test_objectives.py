@@ -21,7 +21,7 @@ from robench.cache import AdversarialCache
 from robench.discovery import load_class
 from robench.perturbation import frozen_for_attack
 from robench.registry import discover
-from robench.training import TrainingParams
+from robench.training_params import TrainingParams
 from torch import Tensor, nn
 from torch.nn import functional as F
 

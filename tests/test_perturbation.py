@@ -143,7 +143,7 @@ def test_rubbish_from_an_attacker_is_refused(value: Tensor, message: str) -> Non
 def test_a_set_is_attacked_whole_with_the_last_batch_partial() -> None:
     data = ImageSet(images=np.full((130, 3, 2, 2), 127, np.uint8), labels=np.arange(130, dtype=np.int64) % 2)
     seen: list[int] = []
-    adversarial = perturb_set(
+    adversarial, _ = perturb_set(
         Sign(),
         LinearNetwork(50.0, False),
         data,

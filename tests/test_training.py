@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from robench import Field, ImageSet, Params, PluginError, Progress, SpecError, TuningTask
 from robench.perturbation import seeded
+from robench.product import Product, product
 from robench.registry import Registry
 from robench.spec import Request, plan
-from robench.training import Product, TrainingParams, lr_factor, make_optimizer, product
+from robench.training import lr_factor, make_optimizer
+from robench.training_params import TrainingParams
 
 from tests.plugin_fixtures import make_context
 from tests.toy import Dots, Likely, LinearNetwork, Shift

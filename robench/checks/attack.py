@@ -139,7 +139,7 @@ def _again(sample: Subject, attack: ResolvedAttack, *, seed: int = 0, **changes:
     if "eps" in changes and given.get("alpha") is not None:
         given["alpha"] = given["alpha"] * changes["eps"] / attack.threat().eps
     altered = replace(attack, params=type(attack.params).model_validate({**given, **changes}))
-    images = perturb_set(
+    images, _ = perturb_set(
         altered.build(),
         sample.network,
         sample.data,

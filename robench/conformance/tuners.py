@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,11 @@ from torch import nn
 
 from robench.adversary import Adversaries, predictions
 from robench.cache import AdversarialCache
+from robench.checkpoint import Checkpoint
 from robench.conformance.finding import Finding, rule
 from robench.errors import PluginError
 from robench.evaluate import logits_of
-from robench.interfaces import RunContext
+from robench.interfaces import Progress, RunContext
 from robench.records import TuningRecord
 from robench.registry import Registry
 from robench.spec import Plan, Request, plan
@@ -28,7 +30,8 @@ CLOSE = 1e-4
 
 
 def check_tuner(registry: Registry, request: Request, context: RunContext) -> Iterator[Finding]:
-    """Yield ``parameters``, ``history``, ``learning``, ``again``, ``save and load`` and ``without parts``.
+    """Yield ``parameters``, ``history``, ``learning``, ``again``, ``save and load``, ``resumed`` and
+    ``without parts``.
 
     Args:
         request: A run of few images with the tuner.
@@ -54,17 +57,49 @@ def check_tuner(registry: Registry, request: Request, context: RunContext) -> It
         _, loaded = _tuned(stored, context, None)
         far = float(np.abs(loaded - logits).max() / np.abs(logits).max())
         yield rule("save and load", far < CLOSE, f"logits differ by {far:.1e} of the largest")
+        yield _resumed(registry, request, context)
     yield _without_parts(planned.tuner.build())
 
 
-def _tuned(planned: Plan, context: RunContext, save_to: Path | None) -> tuple[TuningRecord, np.ndarray]:
+def _resumed(registry: Registry, request: Request, context: RunContext) -> Finding:
+    """Interrupt a training half-way, run it again, and compare with one that was left alone."""
+    planned = plan(registry, request)
+    if "batch_size" in type(planned.tuner.params).model_fields:
+        assert isinstance(request.train_size, int)
+        planned = plan(registry, replace(request, batch_size=max(1, request.train_size // 4)))
+    whole, _ = _tuned(planned, context, None)
+    reports: list[Progress] = []
+
+    def stop(progress: Progress) -> None:
+        reports.append(progress)
+        if progress.stage == "tuning" and 2 * progress.done > progress.total:
+            raise _InterruptedError
+
+    path = context.cache_dir / "checkpoint.pt"
+    with contextlib.suppress(_InterruptedError):
+        _tuned(planned, replace(context, report=stop), None, Checkpoint(path, {}, context.warn, seconds=0))
+    kept = path.exists()
+    again, _ = _tuned(planned, context, None, Checkpoint(path, {}, lambda message: None, seconds=0))
+    same = again.tuned_fingerprint == whole.tuned_fingerprint and again.history == whole.history
+    how = "went on from its checkpoint" if kept else "began anew"
+    return rule("resumed", same, f"an interrupted training {how}, to {'the same' if same else 'other'} weights")
+
+
+class _InterruptedError(Exception):
+    """Raised in the middle of a training."""
+
+
+def _tuned(
+    planned: Plan, context: RunContext, save_to: Path | None, checkpoint: Checkpoint | None = None
+) -> tuple[TuningRecord, np.ndarray]:
     """Tune a fresh network; return its record and its logits of the scored images."""
     spec, model = planned.spec, planned.model.build()
     network = model.build(context).to(context.device)
     train = context.dataset.split("train", spec.train_size) if spec.train_size else None
     test = context.dataset.split("test", spec.test_size)
     adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
-    record = tune(planned, context, adversaries, network, model.adaptable(network), train, save_to)
+    parts = model.adaptable(network)
+    record = tune(planned, context, adversaries, network, parts, train, save_to, checkpoint=checkpoint)
     predictions(network, test.images, context, "evaluation")  # for its complaints of shapes and NaN
     return record, logits_of(network, test.images, context.device)
 

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from robench_plugins.adaptations.lora import LoRAParams
 from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
+IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+"""What peft's allocator of ranks remembers from step to step."""
+
 
 class AdaLoRAParams(LoRAParams):
     """Parameters of adapters with a budget."""
@@ -81,6 +84,21 @@ class AdaLoRA(PEFTAdaptation):
         """Lay out the phases of the budget."""
         (config,) = self.injected.peft_config.values()
         config.total_step, config.tinit, config.tfinal = n_steps, n_steps // 8, max(1, n_steps // 2)
+
+    def state(self) -> dict[str, Any]:
+        """Return how important each weight has been so far."""
+        return {name: dict(getattr(self._allocator, name)) for name in IMPORTANCE}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up the importances."""
+        device = next(self.injected.model.parameters()).device
+        for name in IMPORTANCE:
+            found = {key: value.to(device) for key, value in state[name].items()}
+            setattr(self._allocator, name, found)
+
+    @property
+    def _allocator(self) -> Any:
+        return self.injected.rankallocator
 
     def penalty(self, network: nn.Module) -> Tensor:
         """Return gamma times the mean distance of ``P^T P`` and ``Q Q^T`` from the identity."""

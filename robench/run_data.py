@@ -1,0 +1,38 @@
+"""The images of a run, and what its record says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robench.data import ImageSet
+from robench.interfaces import Dataset, Progress, RunContext, SplitName
+from robench.packed import pack_labels
+from robench.records import DataRecord
+
+
+def load_split(context: RunContext, split: SplitName, size: int) -> ImageSet:
+    """Return the first `size` images of a split of the run's dataset, its labels checked."""
+    context.report(Progress(stage="data", done=0, total=size))
+    data = context.dataset.split(split, size)
+    data.check_labels(len(context.dataset.class_names))
+    context.report(Progress(stage="data", done=size, total=size))
+    return data
+
+
+def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
+    """Describe the images of a run."""
+    return DataRecord(
+        class_names=context.dataset.class_names,
+        image_size=(test.images.shape[2], test.images.shape[3]),
+        train_fingerprint=train.fingerprint() if train else None,
+        test_fingerprint=test.fingerprint(),
+        train_counts=class_counts(train, context.dataset) if train else None,
+        test_counts=class_counts(test, context.dataset),
+        notes=context.dataset.notes(),
+        labels=pack_labels(test.labels),
+    )
+
+
+def class_counts(data: ImageSet, dataset: Dataset) -> tuple[int, ...]:
+    """Return how many images each class of `dataset` has in `data`."""
+    return tuple(int(count) for count in np.bincount(data.labels, minlength=len(dataset.class_names)))
