@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from robench.interfaces import Configured
 
 GROUP = "robench"
+PATIENCE = 10.0
+"""Seconds after which a plugin that is still loading is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +43,11 @@ def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
     version = point.dist.version if point.dist else "unknown"
     name = f"{distribution}/{point.name}"
     try:
-        module = point.load()
-        manager.register(module, name=name)
-        hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
-        components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
+        with _named_if_slow(name, distribution):
+            module = point.load()
+            manager.register(module, name=name)
+            hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
+            components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
         for item in components:
             if not isinstance(item, Component) or item.kind not in KINDS:
                 raise PluginError(f"robench_components returned {item!r}, which is not a robench.Component")
@@ -50,6 +57,23 @@ def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
             manager.unregister(name=name)
         return Plugin(name=name, distribution=distribution, version=version, error=error)
     return Plugin(name=name, distribution=distribution, version=version, components=components)
+
+
+@contextlib.contextmanager
+def _named_if_slow(name: str, distribution: str) -> Iterator[None]:
+    """Say on stderr which plugin one is waiting for: an import cannot be stopped from here, but Ctrl-C does it."""
+
+    def say() -> None:
+        message = f"robench: plugin {name} is still loading after {PATIENCE:g} s; Ctrl-C to stop"
+        print(f"{message}, `pip uninstall {distribution}` to do without it", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def plugin_manager() -> pluggy.PluginManager:

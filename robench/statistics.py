@@ -81,6 +81,24 @@ def wilson(score: Score) -> Rate:
     return Rate(percent=100 * score.accuracy, low=100 * interval.low, high=100 * interval.high, n=score.n)
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of two or more `values` (Student 1908)."""
+    from scipy.stats import ttest_1samp
+
+    if min(values) == max(values):  # no variance to divide by
+        return values[0], values[0]
+    low, high = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
+    return float(low), float(high)
+
+
+def wilson_interval(percent: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a mean accuracy over runs on the same `n` images, as that of one run of it."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(percent / 100 * n, n, alpha=1 - CONFIDENCE, method="wilson")
+    return 100 * float(low), 100 * float(high)
+
+
 def by_class(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> ByClass:
     """Return macro and worst-class accuracy; classes without images do not count.
 

@@ -12,9 +12,14 @@ from robench.grid import NOTHING, Grid, Heading
 from robench.measured import Measured, measurements
 from robench.provenance import attack_label
 from robench.records import RunResult, Score
+from robench.statistics import mean_interval, wilson_interval
 from robench.sweep import Job, Published, Sweep
 
 READING = "Accuracy in percent: mean over seeds ± sample standard deviation, without one for a single seed."
+READING_INTERVALS = (
+    "Accuracy in percent: mean over seeds, its 95 % interval over seeds (Student's t), and "
+    "over test images (Wilson's, of one run)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +45,20 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Accuracy in percent over seeds; ``deviation`` is the sample standard deviation, None for one seed.
+    """Accuracy in percent over seeds, with what chance could have done to it, source by source.
 
-    ``values`` are the accuracies by seed.
+    Attributes:
+        deviation: Sample standard deviation over seeds; None for one seed.
+        over_seeds: 95 % interval of the mean had other seeds been drawn, by Student's t; None for one seed.
+        over_images: 95 % interval had other images been scored, Wilson's for one run; averaging over runs on the same
+            images can only narrow it.
+        values: The accuracies by seed.
     """
 
     mean: float
     deviation: float | None
+    over_seeds: tuple[float, float] | None
+    over_images: tuple[float, float]
     values: dict[int, float]
 
 
@@ -143,12 +155,18 @@ def _figure(by_seed: Mapping[int, Mapping[Column, float]], column: Column) -> Fi
     values = {seed: scored[column] for seed, scored in by_seed.items() if column in scored}
     if not values:
         return None
-    deviation = stdev(values.values()) if len(values) > 1 else None
-    return Figure(mean=mean(values.values()), deviation=deviation, values=values)
+    several = len(values) > 1
+    return Figure(
+        mean=mean(values.values()),
+        deviation=stdev(values.values()) if several else None,
+        over_seeds=mean_interval(list(values.values())) if several else None,
+        over_images=wilson_interval(mean(values.values()), column.n),
+        values=values,
+    )
 
 
-def summary_grid(summary: Summary) -> Grid:
-    """Return the summary for a person to read, accuracies in percent."""
+def summary_grid(summary: Summary, intervals: bool = False) -> Grid:
+    """Return the summary for a person to read, accuracies in percent, with deviations or with `intervals`."""
     published = [
         (Heading(label=label, details=("published",)), [getattr(line.published, what) for line in summary.lines])
         for what, label in (("clean", "clean"), ("adversarial", "attacked"))
@@ -156,15 +174,16 @@ def summary_grid(summary: Summary) -> Grid:
     published = [(heading, values) for heading, values in published if any(value is not None for value in values)]
     rows = []
     for number, line in enumerate(summary.lines):
-        figures = [_cell(figure, len(line.recorded)) if line.recorded else "missing" for figure in line.figures]
+        n = len(line.recorded)
+        figures = [_cell(figure, n, intervals) if n else "missing" for figure in line.figures]
         reported = [NOTHING if values[number] is None else f"{values[number]:.2f}" for _, values in published]
-        seeds = f"{len(line.recorded)} of {len(line.run_ids)}"
+        seeds = f"{n} of {len(line.run_ids)}"
         trained = NOTHING if line.trainable_parameters is None else f"{line.trainable_parameters:,}"
         seconds = NOTHING if line.seconds is None else f"{line.seconds:,.0f}"
         rows.append((line.name, *figures, *reported, trained, seconds, seeds))
     return Grid(
         title=summary.title,
-        notes=(*((summary.note,) if summary.note else ()), READING),
+        notes=(*((summary.note,) if summary.note else ()), READING_INTERVALS if intervals else READING),
         headings=(
             Heading(label="row"),
             *_headings(summary.columns),
@@ -196,10 +215,14 @@ def _source(column: Column) -> tuple[str, ...]:
     return (images, f"surrogate {column.surrogate[:8]}") if column.surrogate else (images,)
 
 
-def _cell(figure: Figure | None, n_recorded: int) -> str:
+def _cell(figure: Figure | None, n_recorded: int, intervals: bool) -> str:
     if figure is None:
         return NOTHING
-    spread = "" if figure.deviation is None else f" ± {figure.deviation:.1f}"
+    if intervals:
+        sources = {"seeds": figure.over_seeds, "images": figure.over_images}
+        spread = "".join(f", {name} {ends[0]:.1f} to {ends[1]:.1f}" for name, ends in sources.items() if ends)
+    else:
+        spread = "" if figure.deviation is None else f" ± {figure.deviation:.1f}"
     part = "" if len(figure.values) == n_recorded else f" ({len(figure.values)} seeds)"
     return f"{figure.mean:.1f}{spread}{part}"
 

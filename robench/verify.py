@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,28 @@ def verify_cache(folder: Path) -> tuple[int, list[Fault]]:
         except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
             faults.append(Fault(path=path, reason=f"{type(error).__name__}: {error}"))
     return len(paths), faults
+
+
+def quarantine(faults: Iterable[Fault]) -> dict[Path, Path]:
+    """Move each faulty file, or folder of a cached set, into a new folder ``damaged-*`` beside it.
+
+    Nothing is deleted; what was there is made again when it is asked for.
+
+    Returns:
+        Where each is now.
+
+    Raises:
+        DataError: A folder cannot be written to.
+    """
+    moved: dict[Path, Path] = {}
+    for path in dict.fromkeys(fault.path for fault in faults):
+        try:
+            aside = Path(tempfile.mkdtemp(dir=path.parent, prefix="damaged-")) / path.name
+            path.replace(aside)
+        except OSError as error:
+            raise DataError(f"cannot move {path} aside: {error.strerror}; it is unchanged") from None
+        moved[path] = aside
+    return moved
 
 
 def _record(record: RunResult) -> Iterator[str]:

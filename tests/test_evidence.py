@@ -12,6 +12,7 @@ import pytest
 from robench import cli
 from robench.cache import AdversarialCache
 from robench.cli.evidence import _plan_again
+from robench.errors import DataError
 from robench.records import RunResult, Score
 from robench.registry import discover
 from robench.reproduce import agreement, repeats
@@ -113,6 +114,67 @@ def test_verify_says_what_it_checked_and_fails_on_a_fault(tmp_path: Path, capsys
     out, errors = command(capsys, "verify", *where, code=1)
     assert "1 faults; 0 sets" in out and str(path) in errors and path.read_text() == "{}"
     assert "no results at" in command(capsys, "verify", "--results", str(tmp_path / "none"), code=2)[1]
+
+
+def test_what_is_faulty_is_moved_aside_and_lost_by_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = stored(tmp_path / "results")
+    cache = AdversarialCache(tmp_path / "cache", pytest.fail)
+    cache.get({"set": 0}, lambda: (np.zeros((3, 3, 4, 4), dtype=np.uint8), {}))
+    (entry,) = (path for path in (tmp_path / "cache" / "adversarial").iterdir() if path.is_dir())
+    (entry / "meta.json").write_text("{}")
+    where = ["--results", str(tmp_path / "results"), "--cache-dir", str(tmp_path / "cache")]
+    for content in ("{}", "[]"):  # twice under one name
+        path.write_text(content)
+        _, errors = command(capsys, "verify", "--quarantine", *where, code=1)
+        assert str(path) in errors and "moved to" in errors and not path.exists() and not entry.exists()
+    assert sorted(file.read_text() for file in (tmp_path / "results").glob("damaged-*/*.json")) == ["[]", "{}"]
+    assert "0 records" in command(capsys, "verify", *where)[0]
+    assert cache.get({"set": 0}, lambda: (np.zeros((3, 3, 4, 4), dtype=np.uint8), {})).cached is False
+
+
+def test_a_run_is_certified_afterwards_if_its_network_comes_out_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    where = ["--results", str(results), "--cache-dir", str(tmp_path / "cache")]
+    size = ["--train-size", "32", "--test-size", "20", "--attack", "fgsm:n=10", "--tuner", "vpt:adversary=none"]
+    adapter = tmp_path / "adapters" / "trained.safetensors"
+    adapter.parent.mkdir()
+    command(capsys, "run", *size, *where, "--quiet", "--checks", "off", "--save-adapter", str(adapter))
+    (path,) = results.glob("*.json")
+    before = path.read_text()
+    assert "either names of runs or --all" in command(capsys, "certify", *where, code=2)[1]
+    out, _ = command(capsys, "certify", path.stem, *where)
+    certified = Store(results).read(pytest.fail)[0]
+    assert "checks: " in out and certified.checks and certified.checked is not None
+    assert certified.checked.command.startswith("robench certify")
+    plain = RunResult.model_validate_json(before)
+    assert certified.model_copy(update={"checks": plain.checks, "checked": None, "data": plain.data}) == plain
+    assert certified.data is not None and plain.data is not None and certified.data.labels == plain.data.labels
+
+    # The same from the weights that were kept, without training.
+    path.write_text(before)
+    adapter.rename(adapter.with_name(f"{path.stem}.safetensors"))
+    command(capsys, "certify", "--all", "--adapters", str(adapter.parent), *where)
+    assert Store(results).read(pytest.fail)[0].checks == certified.checks
+    assert command(capsys, "certify", "--all", *where)[0] == ""
+
+    # Other weights than the record's are never certified, and the record stays.
+    forged = json.loads(before)
+    forged["tuning"]["tuned_fingerprint"] = "0" * 16
+    path.write_text(json.dumps(forged))
+    out, _ = command(capsys, "certify", "--all", *where, code=1)
+    assert "not certified" in out and "weights after tuning were 0000000000000000" in out
+    assert json.loads(path.read_text()) == forged
+
+
+def test_a_certificate_changes_nothing_that_was_measured(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    before = path.read_text()
+    record = RunResult.model_validate_json(before)
+    with pytest.raises(DataError, match="cannot change what was measured"):
+        Store(tmp_path).add_certificate(record.model_copy(update={"clean": Score.of(bits(91, 100))}))
+    assert path.read_text() == before
 
 
 def test_a_run_reproduces_bit_for_bit_and_a_forged_one_does_not(

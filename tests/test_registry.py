@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from robench import Component, Field, Params, hookimpl
+from robench import Component, Field, Params, discovery, hookimpl
 from robench.errors import PluginError, SpecError
 from robench.interfaces import Dataset, Model
 from robench.registry import Registry, discover
@@ -91,6 +92,18 @@ def test_a_broken_plugin_is_kept_with_its_traceback_and_named_in_errors(module: 
     assert registry.resolve("model", "linear").component.name == "linear"
     with pytest.raises(SpecError, match="failed to load: gone-dist/gone"):
         registry.resolve("model", "unknown")
+
+
+def test_a_plugin_that_hangs_on_import_is_named_while_one_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow_plugin.py").write_text("import time\ntime.sleep(0.5)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(discovery, "PATIENCE", 0.05)
+    registry_of(entry_point("slow", "slow_plugin", "slow-dist"), entry_point("toy", "tests.toy", "toy-dist"))
+    errors = capfd.readouterr().err
+    assert "plugin slow-dist/slow is still loading" in errors and "pip uninstall slow-dist" in errors
+    assert "toy-dist" not in errors
 
 
 def test_a_plugin_that_raises_in_its_hook_or_returns_rubbish_is_reported(module: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robench.records import Score
-from robench.statistics import by_class, holm, paired, ranks, success
+from robench.statistics import by_class, holm, mean_interval, paired, ranks, success, wilson, wilson_interval
 from sklearn.metrics import balanced_accuracy_score
 
 
@@ -105,3 +105,18 @@ def test_macro_and_worst_class_count_every_class_the_same() -> None:
     assert found.macro == pytest.approx(100 * balanced_accuracy_score(labels[:9], np.where(right, labels, 2)[:9]))
     assert (found.lowest_name, found.lowest.n) == ("b", 3) and found.lowest.percent == pytest.approx(100 / 3)
     assert by_class(right, labels, ("a", "b", "c", "d")).lowest_name == "d"
+
+
+def test_the_interval_of_a_mean_is_that_of_the_sleep_data() -> None:
+    """Student, "The probable error of a mean" (1908): hours of sleep gained; the interval as in R's ``?sleep``."""
+    gained = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert mean_interval(gained) == (pytest.approx(0.7001142), pytest.approx(2.4598858))
+    assert mean_interval([65.0, 65.0]) == (65.0, 65.0)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_of_a_mean_accuracy_is_that_of_one_run_of_it(counts: tuple[int, int]) -> None:
+    correct, n = counts
+    rate = wilson(Score.of(np.arange(n) < correct))
+    low, high = wilson_interval(rate.percent, n)
+    assert (low, high) == (pytest.approx(rate.low, abs=1e-9), pytest.approx(rate.high, abs=1e-9))

@@ -73,6 +73,20 @@ def test_mean_and_deviation_are_those_of_numpy(summary: Summary) -> None:
     assert zero_shot.seconds == pytest.approx((10 + 10 + 25) / 3)
 
 
+def test_chance_over_seeds_and_over_images_are_kept_apart(summary: Summary) -> None:
+    clean, _, rare = summary.lines[0].figures
+    assert clean is not None and clean.over_seeds is not None and rare is not None
+    margin = 4.302653 * np.std(list(CLEAN.values()), ddof=1) / np.sqrt(3)  # Student's t, 2 degrees of freedom
+    assert clean.over_seeds == (pytest.approx(91 - margin), pytest.approx(91 + margin))
+    assert 83 < clean.over_images[0] < 91 < clean.over_images[1] < 96  # Wilson's, n=100
+    assert rare.over_images[0] > 0  # 1 of 50 on average, where a normal interval would begin below 0
+    rows = summary_grid(summary, intervals=True).rows
+    assert rows[0][1].startswith("91.0, seeds 84.4 to 97.6, images 83.8 to 95.2")
+    assert rows[1][1] == "94.0, images 87.5 to 97.2"
+    assert "Student" in "".join(summary_grid(summary, intervals=True).notes)
+    assert json.loads(summary_json(summary))["lines"][0]["figures"][0]["over_seeds"] == list(clean.over_seeds)
+
+
 def test_one_seed_has_no_deviation_and_a_row_without_records_is_missing(summary: Summary) -> None:
     _, tecoa, never = summary.lines
     assert [figure and figure.deviation for figure in tecoa.figures] == [None, None, None]

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--quarantine", "aside", is_flag=True, help="Move what is faulty into folders damaged-* beside it.")
 @RESULTS
 @CACHE
 @DEBUG
-def verify(results: Path, cache_dir: Path | None) -> None:
+def verify(aside: bool, results: Path, cache_dir: Path | None) -> None:
     """Check every record and every cached adversarial set: schema, identity, counts, norms, hashes.
 
-    Exits with 1 if anything is wrong. Nothing is changed; a damaged set is made again when it is needed.
+    Exits with 1 if anything is wrong. Nothing is changed without --quarantine; a damaged set is made again when it is
+    needed, and a damaged record when its run is asked for.
     """
-    from robench.verify import verify_cache, verify_records
+    from robench.verify import quarantine, verify_cache, verify_records
 
     if not results.is_dir():
         raise SpecError(f"no results at {results}; pass --results DIR")
@@ -36,6 +38,9 @@ def verify(results: Path, cache_dir: Path | None) -> None:
     n_sets, more = verify_cache(cache)
     for fault in (*faults, *more):
         click.echo(f"robench: {fault.path}: {fault.reason}", err=True)
+    if aside:
+        for there in quarantine((*faults, *more)).values():
+            click.echo(f"robench: moved to {there}", err=True)
     click.echo(f"{n_records} records in {results}, {len(faults)} faults; {n_sets} sets in {cache}, {len(more)} faults")
     if faults or more:
         raise click.exceptions.Exit(1)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
 @click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
 @click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
+@click.option(
+    "--intervals", is_flag=True, help="Show 95 % intervals, over seeds and over images, in place of deviations."
+)
 @CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -42,6 +45,7 @@ def sweep(
     jobs: int,
     dry_run: bool,
     style: str,
+    intervals: bool,
     checks: Level,
     device: str,
     adapters: Path | None,
@@ -79,7 +83,7 @@ def sweep(
         text, grid = cost_json(definition, costs), cost_grid(definition, costs)
     else:
         summary = summarise(definition, planned, completed)
-        text, grid = summary_json(summary), summary_grid(summary)
+        text, grid = summary_json(summary), summary_grid(summary, intervals)
     if style == "json":
         click.echo(text)
     elif style == "markdown":
