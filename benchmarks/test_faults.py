@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 from robench.verify import verify_cache, verify_records
-
 from tests.test_kills import found, runs
 
 KILLS = 200
