@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Progress,
         RunContext,
     )
+    from robench.logger import Logger
     from robench.params import AttackParams, NormParams, Params, Pixels, Radius
     from robench.records import RunResult, RunSpec
     from robench.tuning import Adaptation, Objective, Tuner, TuningTask
@@ -44,6 +45,7 @@ _HOMES = {
         "Progress",
         "RunContext",
     ),
+    "robench.logger": ("Logger",),
     "robench.params": ("AttackParams", "NormParams", "Params", "Pixels", "Radius"),
     "robench.records": ("RunResult", "RunSpec"),
     "robench.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
@@ -62,6 +64,7 @@ __all__ = [
     "Field",
     "ImageSet",
     "ImageTextNetwork",
+    "Logger",
     "Model",
     "NormParams",
     "Objective",
