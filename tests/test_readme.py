@@ -6,14 +6,17 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from robench.cli import cli
-from robench.registry import discover
+from robench.discovery import GROUP
+from robench.registry import Registry, discover
+from robench.scaffold.write import write_package
 from robench.spec import Request, plan
 from robench.store import Store
 from robench.summary import summarise, summary_grid
@@ -21,6 +24,7 @@ from robench.sweep import latest_completed, plan_sweep, read_sweep
 from robench.types import KINDS
 
 from tests.conftest import entry_point, registry_of
+from tests.test_scaffold import NAMES
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,18 +51,30 @@ def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyP
     assert 0 < (noisy - images).abs().max() <= 16 / 255
 
 
+@pytest.fixture
+def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Registry]:
+    """What is installed once a reader has made and installed the plugins of the tutorial."""
+    points = [*entry_points(group=GROUP)]
+    for kind, name in NAMES.items():
+        write_package(name, kind, tmp_path / name)  # type: ignore[arg-type]
+        monkeypatch.syspath_prepend(tmp_path / name)
+        points.append(entry_point(name, name.replace("-", "_"), name))
+    return lambda: discover(points)
+
+
 PAGES = sorted(str(page.relative_to(ROOT)) for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_run_command_of_the_documentation_is_valid(page: str) -> None:
-    registry = discover()
+def test_every_run_command_of_the_documentation_is_valid(page: str, documented: Callable[[], Registry]) -> None:
+    registry = documented()
     for block in blocks((ROOT / page).read_text(), "sh"):
         for line in re.split(r"\n|&&", block):
             words = shlex.split(line, comments=True)
             if words[:2] == ["robench", "run"] and "--adapter" not in words:
-                flags = cli.commands["run"].make_context("run", words[2:]).params
-                plan(registry, Request(**{k: v for k, v in flags.items() if k in Request.__dataclass_fields__}))
+                with cli.commands["run"].make_context("run", words[2:]) as context:
+                    flags = {k: v for k, v in context.params.items() if k in Request.__dataclass_fields__}
+                    plan(documented(), Request(**flags))
             elif words[:2] == ["robench", "sweep"]:
                 assert (ROOT / words[2]).is_file(), line
             elif words[:2] == ["robench", "describe"]:
@@ -66,8 +82,8 @@ def test_every_run_command_of_the_documentation_is_valid(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_name_in_the_use_table_resolves(page: str) -> None:
-    registry = discover()
+def test_every_name_in_the_use_table_resolves(page: str, documented: Callable[[], Registry]) -> None:
+    registry = documented()
     for kind, text in re.findall(r"`--(model|tuner|attack) ([^`\s]+)`", (ROOT / page).read_text()):
         if kind == "attack":
             registry.resolve_attack(text)
