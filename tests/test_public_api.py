@@ -21,7 +21,8 @@ def described() -> Iterator[str]:
     for name in robench.__all__:
         value = getattr(robench, name)
         if not isinstance(value, type):
-            yield f"{name}{_signature(value)}"
+            ours = inspect.isfunction(value) and value.__module__.startswith("robench")
+            yield f"{name}{_signature(value) if ours else ''}"
             continue
         bases = ", ".join(base.__name__ for base in value.__bases__)
         yield f"class {name}({bases})"
@@ -78,8 +79,6 @@ def test_a_name_that_changed_goes_on_to_work_and_warns(monkeypatch: pytest.Monke
 
 
 def test_importing_robench_imports_nothing_heavy() -> None:
-    program = (
-        "import sys, robench; print([name for name in ('torch', 'transformers', 'pydantic') if name in sys.modules])"
-    )
+    program = "import sys, robench; print([name for name in ('torch', 'pandas', 'pydantic') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
