@@ -31,7 +31,7 @@ def test_accuracies_are_compared_image_by_image_and_adjusted_together() -> None:
     assert [each.name for each in found] == ["clean", "pgd-resnet20", "pgd", "worst case Linf 8/255"]
     assert [each.found.difference for each in found] == [-10, 20, 3, 3]
     assert found[1].found == paired(bits(50, 100), bits(70, 100)) and found[1].accuracies == (50, 70)
-    assert [each.p for each in found] == holm([each.found.p for each in found])
+    assert [each.p for each in found] == holm([each.found.p for each in found]).tolist()
 
 
 @pytest.mark.parametrize(
