@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import compare, components, environment, evidence, leaderboard, report, run, show, sweep
+from robench.cli import compare, components, environment, evidence, leaderboard, report, run, sharing, show, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -76,6 +76,8 @@ for command in (
     evidence.verify,
     evidence.reproduce,
     evidence.certify,
+    sharing.merge,
+    sharing.submit,
     components.list_components,
     components.describe,
     components.check,
