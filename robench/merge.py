@@ -40,6 +40,13 @@ class Rival:
     differing: tuple[Difference, ...]
     certificates: tuple[str, str] | None
 
+    @property
+    def disagrees(self) -> bool:
+        """Tell whether figures, images or certificates contradict each other."""
+        if self.certificates and "none" not in self.certificates:
+            return self.certificates.count("fail") == 1
+        return self.standing in ("disagrees", "other images")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -65,7 +72,7 @@ class Outcome:
     @property
     def needs_attention(self) -> bool:
         """Tell whether something was refused, or disagrees with what was there."""
-        return bool(self.refused) or any(rival.standing in ("disagrees", "other images") for rival in self.rivals)
+        return bool(self.refused) or any(rival.disagrees for rival in self.rivals)
 
 
 class Receiver:

@@ -7,7 +7,19 @@ from typing import Any
 
 import click
 
-from robench.cli import compare, components, environment, evidence, leaderboard, report, run, sharing, show, sweep
+from robench.cli import (
+    compare,
+    components,
+    environment,
+    evidence,
+    interchange,
+    leaderboard,
+    report,
+    run,
+    sharing,
+    show,
+    sweep,
+)
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -78,6 +90,8 @@ for command in (
     evidence.certify,
     sharing.merge,
     sharing.submit,
+    interchange.export,
+    interchange.import_,
     components.list_components,
     components.describe,
     components.check,

@@ -136,7 +136,8 @@ def _tell_rival(out: Console, path: Path, rival: Rival, results: Path) -> None:
 
     known = results / f"{rival.run_id}.json"
     if rival.certificates:
-        said = "the same figures; certificates say {} and {}; --certificates keeps one file".format(*rival.certificates)
+        said = "the same figures; the certificates say {} and {}".format(*rival.certificates)
+        said += "; --certificates keeps one record" if "none" in rival.certificates else ""
     elif rival.standing == "other images":
         said = "the same run scored OTHER IMAGES; no accuracy can be compared"
     else:
