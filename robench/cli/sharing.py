@@ -123,7 +123,7 @@ def tell(out: Console, path: Path, outcome: Outcome, results: Path, *, there: bo
         _say(f"refused: {outcome.refused}")
     if outcome.what == "refused" or (outcome.what == "there" and not there and not outcome.notes):
         return
-    what = {"taken": "taken as", "there": "there already,", "certified": "adds its certificate to"}[outcome.what]
+    what = {"taken": "taken as", "there": "is there already as", "certified": "adds its certificate to"}[outcome.what]
     lines = [f"{path}: {what} {outcome.run_id}", *outcome.notes]
     out.print("; ".join(lines), highlight=False, markup=False, soft_wrap=True)
     for rival in outcome.rivals:

@@ -1,8 +1,8 @@
 """CLIP_benchmark's result files: one model on one dataset, accuracies as fractions.
 
-Source: ``main_build`` and ``run`` in clip_benchmark/cli.py and ``evaluate`` in clip_benchmark/metrics/
-zeroshot_classification.py of https://github.com/LAION-AI/CLIP_benchmark; ``clip_benchmark build`` makes a column of every
-key, so that others may stand beside its own.
+Source: ``run`` and ``main_build`` in clip_benchmark/cli.py, and ``evaluate`` in metrics/zeroshot_classification.py, of
+https://github.com/LAION-AI/CLIP_benchmark; ``clip_benchmark build`` makes a column of every key, so that others may
+stand beside its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZERO_SHOT, TUNED = "zeroshot_classification", "finetuned_classification"
 
 
 def require(record: RunResult, registry: Registry) -> None:
-    """Refuse a model that does not name its classes by text.
+    """Refuse a model that does not take its classes from text.
 
     Raises:
         DataError: It does not, or its plugin is not installed, so that nobody can tell.
@@ -34,13 +34,9 @@ def require(record: RunResult, registry: Registry) -> None:
     try:
         implementation = registry.implementation(registry.find("model", name)[1])
     except SpecError as error:
-        raise DataError(
-            f"run {record.run_id}: whether its model names classes by text cannot be told: {error}"
-        ) from None
+        raise DataError(f"run {record.run_id}: nobody can tell whether its model reads text: {error}") from None
     if not issubclass(implementation, Model) or implementation.rebind is Model.rebind:
-        raise DataError(
-            f"run {record.run_id}: {name} does not name its classes by text; CLIP_benchmark is of such models"
-        )
+        raise DataError(f"run {record.run_id}: {name} reads no text; CLIP_benchmark is of models that do")
 
 
 def documents(record: RunResult) -> list[Document]:
@@ -91,5 +87,5 @@ def _document(found: Measured) -> Document:
     }
     if record.provenance.plugins.get(f"dataset {found.dataset.name}", "").startswith("robench "):
         content["language"] = "en"  # that of our own prompts; of a plugin's the record does not say
-    name = f"{part(found.dataset.name)}_{part(spec.model.name)}_{record.run_id}.json"
+    name = f"{part(found.dataset.label)}_{part(spec.model.name)}_{record.run_id}.json"
     return Document(name=name, content=content)

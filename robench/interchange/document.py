@@ -37,9 +37,7 @@ class Document:
             write_new(path, text)
         except FileExistsError:
             if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
-                raise DataError(
-                    f"{path} is there with other content and is not overwritten; name another DIR"
-                ) from None
+                raise DataError(f"{path} is there, with other content, and is not overwritten") from None
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from None
         return path

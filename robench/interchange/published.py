@@ -54,5 +54,5 @@ def _printable(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = _printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = (_printable(text) or "unnamed").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -55,9 +55,9 @@ def reference(path: Path, content: Mapping[str, Any]) -> Reference:
     """Return what a file of RobustBench's own says; an external evaluation goes before AutoAttack, as there."""
     source = next((key for key in ("external", "autoattack_acc") if content.get(key) is not None), None)
     by = {
-        "external": "an external evaluation that RobustBench ranks by",
+        "external": "an external evaluation",
         "autoattack_acc": "AutoAttack",
-        None: "nothing",
+        None: "nobody",
     }
     about = [str(content.get(key) or "") for key in ("name", "authors", "venue", "link")]
     what = f"{content.get('architecture') or 'a model'} on {content.get('dataset')}, radius {content.get('eps')}"
@@ -103,7 +103,10 @@ def _document(found: Measured, norm: str, eps: str) -> Document:
         "autoattack_acc": _text(worst_cases(found.clean, standard)[0].accuracy) if standard else None,
         "footnote": "; ".join(notes),
     }
-    return Document(name=f"{part(found.dataset.name)}/{part(norm)}/{record.run_id}_{part(eps)}.json", content=content)
+    # The folder is of the dataset; of two variants of one, scored in one run, the files are told apart.
+    variant = "" if found.dataset.label == found.dataset.name else f"_{part(found.dataset.label)}"
+    name = f"{part(found.dataset.name)}/{part(norm)}/{record.run_id}_{part(eps)}{variant}.json"
+    return Document(name=name, content=content)
 
 
 def _is_standard(found: Measured, attack: AttackSpec, score: AttackScore) -> bool:
