@@ -98,7 +98,8 @@ class Receiver:
         self.dry_run = dry_run
         self.certificates = certificates
         self._runs: dict[str, list[RunResult]] = defaultdict(list)
-        for record in self.store.read(warn) if results.is_dir() else ():
+        self._kept: set[Path] = set()
+        for record in sorted(self.store.read(warn) if results.is_dir() else (), key=_age):
             if faults := record_faults(record):
                 warn(f"skipped {record.run_id} in {results}: {'; '.join(faults)}")
             else:
@@ -164,8 +165,11 @@ class Receiver:
 
     def _samples(self, named: RunResult, record: RunResult, beside: Path) -> Iterator[str]:
         target = samples_path(self.store.folder, named.run_id)
-        samples = None if target.exists() else read_incoming_samples(beside, record)
+        if target in self._kept or target.exists():
+            return
+        samples = read_incoming_samples(beside, record)
         if samples is not None:
+            self._kept.add(target)
             if not self.dry_run:
                 samples.save(target)
             yield "with samples"
@@ -187,8 +191,12 @@ def merge(receiver: Receiver, folders: Sequence[Path]) -> Iterator[tuple[Path, O
                 read.append((path, read_incoming(path)))
             except DataError as error:
                 yield path, Outcome(what="refused", refused=str(error))
-        for path, record in sorted(read, key=lambda each: each[1].provenance.started):
+        for path, record in sorted(read, key=lambda each: _age(each[1])):
             yield path, receiver.receive(record, folder)
+
+
+def _age(record: RunResult) -> tuple[str, int, str]:
+    return record.provenance.started, len(record.run_id), record.run_id  # -10 comes after -9
 
 
 def _require_records(folder: Path, results: Path) -> None:

@@ -46,9 +46,9 @@ def verify(aside: bool, since: Path | None, results: Path, cache_dir: Path | Non
     cache = cache_folder(cache_dir)
     n_records, faults = verify_records(results)
     if since is not None:
-        known = {fault.path for fault in faults}
         found = changes(results, since)
-        faults += [fault for fault in found.faults if fault.path not in known]
+        named = {fault.path for fault in found.faults}
+        faults = [*found.faults, *(fault for fault in faults if fault.path not in named)]
         for record in found.added:
             click.echo("; ".join([f"added {record.run_id}: checks {record.verdict}", *failures(record)]))
     n_sets, more = verify_cache(cache)

@@ -43,7 +43,8 @@ def documents(record: RunResult) -> list[Document]:
     """Return a file for each dataset the run was scored on.
 
     The task is zero-shot classification where the network was not tuned on the dataset, and a name of our own where it
-    was, or where an adapter was loaded of which the record does not say. ``acc5`` is not recorded, so not written.
+    was, or where an adapter was loaded of which the record does not say. ``acc5`` and the language of the prompts are
+    not recorded, so not written.
     """
     return [_document(found) for found in measurements(record)]
 
@@ -77,7 +78,7 @@ def _document(found: Measured) -> Document:
     labels = found.data.scored_labels()
     if labels is not None:
         metrics["mean_per_class_recall"] = by_class(found.clean.mask(), labels, found.data.class_names).macro / 100
-    content: dict[str, Any] = {
+    content = {
         "dataset": found.dataset.name,
         "model": spec.model.label,
         # A checkpoint's name there; here what was done to the model, and which run it was.
@@ -85,7 +86,5 @@ def _document(found: Measured) -> Document:
         "task": TUNED if tuned else ZERO_SHOT,
         "metrics": metrics,
     }
-    if record.provenance.plugins.get(f"dataset {found.dataset.name}", "").startswith("robench "):
-        content["language"] = "en"  # that of our own prompts; of a plugin's the record does not say
     name = f"{part(found.dataset.label)}_{part(spec.model.name)}_{record.run_id}.json"
     return Document(name=name, content=content)
