@@ -8,44 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from robench.compare import Difference, differences
 from robench.contribution import failures
 from robench.errors import DataError, SpecError
 from robench.incoming import read_incoming, read_incoming_samples
-from robench.measured import measurements
 from robench.records import RunResult
-from robench.reproduce import Agreement, Repeat, agreement, repeats
+from robench.rivals import Rival, extends, rival, without_name
 from robench.samples import samples_path
-from robench.store import Store, measured
+from robench.store import Store
 from robench.verify import record_faults
-
-Standing = Agreement | Literal["other images"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rival:
-    """A record of the same run that was there already, against the one that came in.
-
-    Attributes:
-        run_id: Its name.
-        standing: How the accuracies agree; those of other images cannot.
-        found: Accuracy by accuracy, there and come in; empty for other images.
-        differing: Settings, versions and devices that differ.
-        certificates: The verdicts, if nothing but the certificate differs.
-    """
-
-    run_id: str
-    standing: Standing
-    found: tuple[Repeat, ...]
-    differing: tuple[Difference, ...]
-    certificates: tuple[str, str] | None
-
-    @property
-    def disagrees(self) -> bool:
-        """Tell whether figures, images or certificates contradict each other."""
-        if self.certificates and "none" not in self.certificates:
-            return self.certificates.count("fail") == 1
-        return self.standing in ("disagrees", "other images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,20 +82,20 @@ class Receiver:
             DataError: The disk is full or read-only; whatever is there is unchanged.
         """
         known = self._runs[record.spec.run_id()]
-        alike = [each for each in known if _without_name(each) == _without_name(record)]
+        alike = [each for each in known if without_name(each) == without_name(record)]
         if alike:
             return self._outcome("there", alike[0], record, beside)
         if self.certificates:
             for number, each in enumerate(known):
-                if _extends(each, record):
+                if extends(each, record):
                     return self._outcome("there", each, record, beside)
-                if _extends(record, each):
+                if extends(record, each):
                     known[number] = certified = record.model_copy(update={"run_id": each.run_id})
                     if not self.dry_run:
                         self.store.add_certificate(certified)
                     return self._outcome("certified", certified, record, beside)
         named = self._added(record)
-        rivals = tuple(_rival(each, record) for each in known if each.status == record.status == "completed")
+        rivals = tuple(rival(each, record) for each in known if each.status == record.status == "completed")
         known.append(named)
         return self._outcome("taken", named, record, beside, rivals)
 
@@ -208,39 +178,6 @@ def _require_records(folder: Path, results: Path) -> None:
         inner = folder / "results"
         hint = f"; did you mean {inner}?" if any(inner.glob("*.json")) else ""
         raise SpecError(f"no records in {folder}{hint}")
-
-
-def _without_name(record: RunResult) -> RunResult:
-    return record.model_copy(update={"run_id": record.spec.run_id()})
-
-
-def _same_measurement(one: RunResult, other: RunResult) -> bool:
-    """Tell whether two completed runs differ in nothing but certificate, labels and name."""
-    return one.status == other.status == "completed" and measured(_without_name(one)) == measured(_without_name(other))
-
-
-def _extends(more: RunResult, less: RunResult) -> bool:
-    """Tell whether `more` is `less` with a certificate, and loses no labels."""
-    if not more.checks or less.checks or not _same_measurement(more, less):
-        return False
-    pairs = zip(measurements(less), measurements(more), strict=True)
-    return all(few.data.labels in (None, many.data.labels) for few, many in pairs)
-
-
-def _rival(there: RunResult, record: RunResult) -> Rival:
-    same = [found.data.test_fingerprint for found in measurements(there)] == [
-        found.data.test_fingerprint for found in measurements(record)
-    ]
-    found = repeats(there, record) if same else []
-    return Rival(
-        run_id=there.run_id,
-        standing=agreement(found) if same else "other images",
-        found=tuple(found),
-        differing=tuple(each for each in differences(there, record) if each.setting != "source"),
-        certificates=(
-            (there.verdict or "none", record.verdict or "none") if _same_measurement(there, record) else None
-        ),
-    )
 
 
 def _notes(record: RunResult) -> Iterator[str]:

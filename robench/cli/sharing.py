@@ -13,8 +13,9 @@ from robench.errors import DataError, SpecError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from robench.merge import Outcome, Receiver, Rival
+    from robench.merge import Outcome, Receiver
     from robench.records import RunResult
+    from robench.rivals import Rival
 
 FOLDER = click.Path(path_type=Path)
 
