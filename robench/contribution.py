@@ -56,7 +56,7 @@ def failures(record: RunResult) -> list[str]:
 
 def local_paths(record: RunResult) -> list[str]:
     """Return the absolute paths in the command of a record, which mean nothing on another machine."""
-    return re.findall(r"(?<![\w.:/~])[~/][\w.~-]*/[^\s'\",]+", record.provenance.command)
+    return re.findall(r"(?<![\w.:/~])[~/][^\s'\",]+", record.provenance.command)
 
 
 def changes(results: Path, since: Path) -> Changes:

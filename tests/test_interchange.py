@@ -254,6 +254,15 @@ def test_validation_images_are_nobodys_benchmark(registry: Registry) -> None:
             export(record.model_copy(update={"spec": spec, "run_id": spec.run_id()}), style, registry)
 
 
+def test_another_file_is_not_overwritten(tmp_path: Path, registry: Registry) -> None:
+    (document,) = export(result(), "clip-benchmark", registry)
+    taken = tmp_path / document.name
+    taken.write_text("mine")
+    with pytest.raises(DataError, match="is not overwritten"):
+        document.write(tmp_path)
+    assert taken.read_text() == "mine"
+
+
 def test_names_cannot_leave_the_folder(tmp_path: Path, registry: Registry) -> None:
     record = result()
     dataset = record.spec.dataset.model_copy(update={"name": "../../x", "label": "../../x"})
