@@ -59,12 +59,12 @@ def _belong(samples: Samples, record: RunResult) -> bool:
     """Tell whether `samples` have the shapes that figures rely on, and are right on the images the record says."""
     if record.clean is None or [each.label for each in samples.attacks] != [each.label for each in record.attacks]:
         return False
-    k, n = len(samples.indices), len(samples.labels)
-    fewest = min((score.n for score in record.attacks), default=n)
+    if samples.indices.ndim != 1 or samples.labels.shape != (record.clean.n,):
+        return False
+    k, fewest = len(samples.indices), min((score.n for score in record.attacks), default=record.clean.n)
     pictures = [samples.clean, *(attack.images for attack in samples.attacks)]
     logits = [samples.logits, *(attack.logits for attack in samples.attacks)]
     shapes = (
-        samples.indices.shape == (k,) and samples.labels.shape == (n,),
         samples.indices.dtype == np.int64,
         not k or 0 <= samples.indices.min() <= samples.indices.max() < fewest,
         all(images.dtype == np.uint8 and images.shape[:2] == (k, 3) and images.ndim == 4 for images in pictures),
@@ -74,6 +74,6 @@ def _belong(samples: Samples, record: RunResult) -> bool:
     pairs: list[tuple[np.ndarray, Score]] = [(samples.predictions, record.clean)]
     pairs += [(taken.predictions, score) for taken, score in zip(samples.attacks, record.attacks, strict=True)]
     return all(shapes) and all(
-        len(predictions) == score.n <= n and np.array_equal(predictions == samples.labels[: score.n], score.mask())
+        predictions.shape == (score.n,) and np.array_equal(predictions == samples.labels[: score.n], score.mask())
         for predictions, score in pairs
     )

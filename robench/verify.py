@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -121,9 +123,9 @@ def _scores(
 
 
 def _attack(attack: AttackSpec, score: AttackScore, clean: Score) -> Iterator[str]:
-    radius = parse_radius(score.eps)
+    radius = _radius(score.eps)
     norm, eps = (attack.params.get(key, getattr(score, key)) for key in ("norm", "eps"))
-    if (score.norm, radius) != (norm, parse_radius(eps)):
+    if (score.norm, radius) != (norm, _radius(eps)):
         yield f"{score.label} was scored in {score.norm} {score.eps}; {norm} {eps} was asked for"
     if (attack.surrogate is None) != (score.surrogate is None):
         yield f"{score.label} was made on another network than was asked for"
@@ -131,6 +133,12 @@ def _attack(attack: AttackSpec, score: AttackScore, clean: Score) -> Iterator[st
         yield f"{score.label} changed a pixel by {255 * score.largest_norm:.4g}/255, beyond {score.eps}"
     if score.n > clean.n:
         yield f"{score.label} attacked {score.n} images, of which {clean.n} are scored clean"
+
+
+def _radius(value: object) -> Fraction:
+    if not re.fullmatch(r"[\d.]{1,30}(/\d{1,30})?(e-\d\d)?", str(value), re.ASCII):  # of 1e999999999 there is no end
+        raise ValueError(f"{str(value)[:40]!r} is not a radius such as 8/255")
+    return parse_radius(value)
 
 
 def _is_finite(record: RunResult) -> bool:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,14 +20,19 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from robench import cli
 from robench.contribution import changes, unfit
+from robench.interchange import FORMATS
+from robench.leaderboard import leaderboard
 from robench.merge import Outcome, Receiver, merge
-from robench.records import Check, Evaluation, RunError, RunResult
+from robench.records import Check, Evaluation, RunError, RunResult, RunSpec
 from robench.samples import Samples, samples_path
 from robench.store import Store, read_record
+from robench.verify import verify_records
 
 from tests.results import result, samples
+from tests.test_fuzz import leaves
 
 ATTACKS = [("pgd-resnet20", 50, 100), ("pgd", 10, 100)]
 
@@ -279,6 +285,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a count": (changed(lambda record: record["clean"].update(correct=99)), "do not add up"),
     "a radius": (changed(lambda record: record["attacks"][1].update(eps="16/255")), "8/255 was asked for"),
     "no radius": (changed(lambda record: record["attacks"][1].update(eps="wide")), "not a radius"),
+    "a radius without end": (changed(lambda record: record["attacks"][1].update(eps="1e999999999")), "not a radius"),
     "a norm": (changed(lambda record: record["attacks"][1].update(largest_norm=float("nan"))), "not finite"),
     "a surrogate": (changed(lambda record: record["attacks"][0].update(surrogate=None)), "on another network"),
     "classes": (changed(lambda record: record["data"].update(test_counts=[1] * 4, labels=None)), "100 are scored"),
@@ -300,12 +307,48 @@ def test_what_is_damaged_or_forged_is_named_and_the_rest_goes_in(
     assert {path.parent for path in tmp_path.rglob("*.json")} <= {tmp_path / "mine", tmp_path / "theirs"}
 
 
+RECORD = json.loads(measured().model_dump_json())
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    where=st.sampled_from(leaves(RECORD)[1:]),
+    what=st.one_of(
+        st.none(), st.integers(), st.floats(), st.text(), st.sampled_from(["../../x", [], {}, "1/0", 10**400, -1, True])
+    ),
+)
+def test_a_record_with_any_part_replaced_is_taken_or_refused(where: tuple[str | int, ...], what: object) -> None:
+    content = json.loads(json.dumps(RECORD))
+    inner = content
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = what
+    with suppress(ValidationError):  # a forger knows how the hash is made
+        content["run_id"] = RunSpec.model_validate(content["spec"]).run_id()
+    with TemporaryDirectory() as scratch:
+        mine, theirs = Path(scratch) / "mine", Path(scratch) / "theirs"
+        put(mine, measured())
+        theirs.mkdir()
+        (theirs / f"{content['run_id']}.json").write_text(json.dumps(content))
+        (outcome,) = take(mine, theirs)
+        assert (outcome.what == "refused") == bool(outcome.refused)
+        assert verify_records(mine) == (1 + (outcome.what == "taken"), [])
+        assert leaderboard(Store(mine).read(pytest.fail))
+        for record in Store(mine).read(pytest.fail):
+            for form in FORMATS.values():
+                assert all(json.dumps(each.content, allow_nan=False) for each in form.documents(record))
+
+
 BAD_SAMPLES: dict[str, tuple[Callable[[Path, RunResult], None], str]] = {
     "no samples": (lambda path, record: path.write_bytes(b"\x08" * 64), "cannot be read"),
     "another run's": (lambda path, record: of(measured(77)).save(path), "predictions of its record"),
     "of other attacks": (lambda path, record: of(result(attacks=[("pgd", 0, 100)])).save(path), "predictions"),
     "images that are none": (
         lambda path, record: dataclasses.replace(of(record), clean=np.zeros((4, 3, 8, 8))).save(path),
+        "predictions of its record",
+    ),
+    "no array": (
+        lambda path, record: dataclasses.replace(of(record), indices=np.array(3)).save(path),
         "predictions of its record",
     ),
     "indices beyond": (
