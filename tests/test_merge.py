@@ -27,6 +27,7 @@ from robench.interchange import FORMATS
 from robench.leaderboard import leaderboard
 from robench.merge import Outcome, Receiver, merge
 from robench.records import Check, Evaluation, RunError, RunResult, RunSpec
+from robench.registry import Registry
 from robench.samples import Samples, samples_path
 from robench.store import Store, read_record
 from robench.verify import verify_records
@@ -113,6 +114,19 @@ def test_records_and_samples_come_in_once(tmp_path: Path) -> None:
         assert files(mine)[f"samples/{path.stem}.safetensors"] == files(theirs)[f"samples/{path.stem}.safetensors"]
     after = files(mine)
     assert [each.what for each in take(mine, theirs)] == ["there", "there"] and files(mine) == after
+
+
+def test_what_a_run_leaves_is_taken_whole(
+    tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.cli.run.discover", lambda: registry)
+    words = ["run", "--dataset", "dots", "--tuner", "bias", "--attack", "sign-linear", "--train-size", "20"]
+    words += ["--test-size", "40", "--eval-dataset", "stripes", "--results", str(tmp_path / "theirs"), "--quiet"]
+    command(capsys, *words)
+    (outcome,) = take(tmp_path / "mine", tmp_path / "theirs")
+    assert outcome.what == "taken" and outcome.refused == "" and outcome.notes == ("with samples",)
+    assert files(tmp_path / "mine") == files(tmp_path / "theirs")
+    assert outcome.record is not None and unfit(outcome.record, allow_fail=False) == []
 
 
 def test_repeats_of_two_people_keep_out_of_each_others_way(tmp_path: Path) -> None:

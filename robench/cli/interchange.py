@@ -25,7 +25,7 @@ def export(run_ids: tuple[str, ...], style: str, output: Path, results: Path) ->
     What maps is filled in; the whole record travels in the key `robench`, from which `robench import` takes it again.
     """
     from robench.cli.chosen import chosen_runs
-    from robench.interchange import FORMATS
+    from robench.interchange import EXTENSION, FORMATS
     from robench.interchange import export as files_of
     from robench.interchange.robustbench import KNOWN_DATASETS
 
@@ -39,6 +39,8 @@ def export(run_ids: tuple[str, ...], style: str, output: Path, results: Path) ->
         _say("link, name, authors, venue, additional_data and number_forward_passes are yours to fill in")
         if any(file.content["autoattack_acc"] is None for file in files):
             _say("no autoattack_acc without --attack autoattack, its standard version, on all test images")
+        sizes = sorted({file.content[EXTENSION]["clean"]["n"] for file in files})
+        _say(f"these are accuracies on {', '.join(f'{n:,}' for n in sizes)} images, RobustBench's on whole test sets")
         if unknown := sorted({file.content["dataset"] for file in files} - set(KNOWN_DATASETS)):
             _say(f"RobustBench lists {', '.join(KNOWN_DATASETS)}; it does not know {', '.join(unknown)}")
 
