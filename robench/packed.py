@@ -23,7 +23,7 @@ def unpack_labels(text: str, n: int) -> NDArray[np.int64]:
     try:
         # No more than there can be, whatever a forged record would unfold to.
         unpacked = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), 2 * n + 1)
-    except zlib.error as error:
+    except (zlib.error, OverflowError) as error:
         raise ValueError(f"labels cannot be unpacked: {error}") from None
     if len(unpacked) != 2 * n:
         raise ValueError(f"{len(unpacked)} bytes of labels for {n} images")

@@ -1,11 +1,13 @@
-"""Whether a run that was made again agrees with its record."""
+"""Whether a run that was made again, here or by somebody else, agrees with its record."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from robench.grid import Grid, Heading
+from robench.measured import measurements
 from robench.records import RunResult, Score
 from robench.statistics import wilson
 
@@ -17,7 +19,7 @@ class Repeat:
     """One accuracy, then and now.
 
     Attributes:
-        name: ``clean`` or the label of an attack.
+        name: ``clean`` or the label of an attack, after the name of the dataset if that is another.
         then: Accuracy in the record, in percent.
         now: Accuracy of the repetition.
         changed: Images right in one of the two only.
@@ -35,16 +37,32 @@ class Repeat:
 
 
 def repeats(then: RunResult, now: RunResult) -> list[Repeat]:
-    """Return every accuracy of a record beside that of its repetition."""
-    pairs: list[tuple[str, Score | None, Score | None]] = [("clean", then.clean, now.clean)]
-    pairs += [(old.label, old, new) for old, new in zip(then.attacks, now.attacks, strict=True)]
-    return [_repeat(name, old, new) for name, old, new in pairs if old is not None and new is not None]
+    """Return every accuracy of a completed record beside that of its repetition."""
+    pairs = zip(_scores(then), _scores(now), strict=True)
+    return [_repeat(name, old, new) for (name, old), (_, new) in pairs]
 
 
 def agreement(found: Sequence[Repeat]) -> Agreement:
     """Return the weakest agreement of all."""
     order: tuple[Agreement, ...] = ("disagrees", "within the interval", "bit for bit")
     return min((each.agreement for each in found), key=order.index)
+
+
+def repeats_grid(found: Sequence[Repeat], title: str, names: tuple[str, str] = ("then", "now")) -> Grid:
+    """Return the repeats for a person to read, the two runs under `names`."""
+    rows = tuple(
+        (each.name, f"{each.then:.2f}", f"{each.now:.2f}", f"{each.changed} of {each.n}", each.agreement)
+        for each in found
+    )
+    headings = tuple(Heading(label=name) for name in ("", *names, "images that changed", "agreement"))
+    return Grid(title=title, notes=(), headings=headings, rows=rows)
+
+
+def _scores(run: RunResult) -> Iterator[tuple[str, Score]]:
+    for found in measurements(run):
+        where = "" if found.dataset == run.spec.dataset else f"{found.dataset.label}, "
+        yield f"{where}clean", found.clean
+        yield from ((f"{where}{score.label}", score) for score in found.attacks)
 
 
 def _repeat(name: str, then: Score, now: Score) -> Repeat:

@@ -131,7 +131,7 @@ class Samples:
                 temperature=about["temperature"],
                 **{name: arrays[name] for name in OPTIONAL if name in arrays},
             )
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise DataError(f"samples in {path} cannot be read: {error}") from None
 
 

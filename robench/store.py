@@ -88,7 +88,7 @@ class Store:
                 stays as it was.
         """
         path = self.folder / f"{result.run_id}.json"
-        if _figures(read_record(path)) != _figures(result):
+        if measured(read_record(path)) != measured(result):
             raise DataError(f"{path}: a certificate cannot change what was measured")
         try:
             handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".tmp")
@@ -120,7 +120,8 @@ class Store:
             raise DataError(f"{error}; this run's record is in {path}") from None
 
 
-def _figures(result: RunResult) -> dict[str, Any]:
+def measured(result: RunResult) -> dict[str, Any]:
+    """Return all of a record but its certificate and what was added with it, the labels."""
     content = result.model_dump(exclude={"checks", "checked"})
     for data in (content["data"], *(found["data"] for found in content["elsewhere"])):
         data.pop("labels")

@@ -7,7 +7,20 @@ from typing import Any
 
 import click
 
-from robench.cli import compare, components, environment, evidence, leaderboard, plugin, report, run, show, sweep
+from robench.cli import (
+    compare,
+    components,
+    environment,
+    evidence,
+    interchange,
+    leaderboard,
+    plugin,
+    report,
+    run,
+    sharing,
+    show,
+    sweep,
+)
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -76,6 +89,10 @@ for command in (
     evidence.verify,
     evidence.reproduce,
     evidence.certify,
+    sharing.merge,
+    sharing.submit,
+    interchange.export,
+    interchange.import_,
     components.list_components,
     components.describe,
     components.check,

@@ -20,21 +20,37 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--quarantine", "aside", is_flag=True, help="Move what is faulty into folders damaged-* beside it.")
+@click.option(
+    "--since",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="An earlier copy of RESULTS, to which certified records may have been added and nothing else been done.",
+)
 @RESULTS
 @CACHE
 @DEBUG
-def verify(aside: bool, results: Path, cache_dir: Path | None) -> None:
+def verify(aside: bool, since: Path | None, results: Path, cache_dir: Path | None) -> None:
     """Check every record and every cached adversarial set: schema, identity, counts, norms, hashes.
 
     Exits with 1 if anything is wrong. Nothing is changed without --quarantine; a damaged set is made again when it is
     needed, and a damaged record when its run is asked for.
     """
+    if aside and since is not None:
+        raise SpecError("--quarantine moves files, which --since counts as a fault; give one of the two")
+    from robench.contribution import changes, failures
     from robench.verify import quarantine, verify_cache, verify_records
 
-    if not results.is_dir():
-        raise SpecError(f"no results at {results}; pass --results DIR")
+    for folder in (results, *([since] if since is not None else [])):
+        if not folder.is_dir():
+            raise SpecError(f"no results at {folder}; pass --{'since' if folder is since else 'results'} DIR")
     cache = cache_folder(cache_dir)
     n_records, faults = verify_records(results)
+    if since is not None:
+        found = changes(results, since)
+        named = {fault.path for fault in found.faults}
+        faults = [*found.faults, *(fault for fault in faults if fault.path not in named)]
+        for record in found.added:
+            click.echo("; ".join([f"added {record.run_id}: checks {record.verdict}", *failures(record)]))
     n_sets, more = verify_cache(cache)
     for fault in (*faults, *more):
         click.echo(f"robench: {fault.path}: {fault.reason}", err=True)
@@ -64,8 +80,7 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
     from robench.cli.chosen import chosen_runs
     from robench.compare import differences, settings_grid
     from robench.device import resolve_device
-    from robench.grid import Grid, Heading
-    from robench.reproduce import agreement, repeats
+    from robench.reproduce import agreement, repeats, repeats_grid
     from robench.runner import run as carry_out
 
     ((record, _),) = chosen_runs(results, [run_id])
@@ -77,13 +92,8 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         again = carry_out(registry, planned, device=where, cache_dir=Path(folder), save=lambda result: result)
     found = repeats(record, again)
-    rows = tuple(
-        (each.name, f"{each.then:.2f}", f"{each.now:.2f}", f"{each.changed} of {each.n}", each.agreement)
-        for each in found
-    )
-    headings = tuple(Heading(label=name) for name in ("", "then", "now", "images that changed", "agreement"))
     out = console(no_color)
-    out.print(Grid(title=f"run {record.run_id}: {agreement(found)}", notes=(), headings=headings, rows=rows).to_rich())
+    out.print(repeats_grid(found, f"run {record.run_id}: {agreement(found)}").to_rich())
     changed = [each for each in differences(record, again) if each.setting != "source" or (each.first and each.second)]
     if changed:
         out.print(settings_grid(changed).to_rich())
