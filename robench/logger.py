@@ -31,6 +31,42 @@ class Logger(Configured):
     def finished(self, result: RunResult) -> None:
         """Hear the record of the run: completed, failed or interrupted."""
 
+    @staticmethod
+    def settings(spec: RunSpec) -> dict[str, str | int]:
+        """Return what was asked of a run by name, as typed: what loggers call hyperparameters or config."""
+        attacks = (attack_label(attack.label, attack.n, spec.test_size) for attack in spec.attacks)
+        return {
+            "dataset": spec.dataset.label,
+            "model": spec.model.label,
+            "tuner": tuner_label(spec),
+            "attacks": " ".join(attacks),
+            "train_size": spec.train_size or 0,
+            "test_size": spec.test_size,
+            "split": spec.split,
+            "seed": spec.seed,
+        }
+
+    @staticmethod
+    def figures(result: RunResult) -> dict[str, float]:
+        """Return the accuracies of a run as shares of 1 by name, and its cost; of an unfinished run what there is."""
+        found: dict[str, float] = {}
+        if result.clean is not None:
+            found["accuracy/clean"] = result.clean.accuracy
+        found |= {f"accuracy/{score.label}": score.accuracy for score in result.attacks}
+        found |= {f"accuracy/worst case {worst.norm}": worst.accuracy for worst in result.worst_case}
+        if result.tuning is not None:
+            found["trainable_parameters"] = result.tuning.trainable_parameters
+        return found | {f"seconds/{stage}": seconds for stage, seconds in result.seconds.items()}
+
+    @staticmethod
+    def epochs(result: RunResult) -> list[tuple[int, dict[str, float]]]:
+        """Return what each epoch of tuning came to, under names such as ``tuning/loss``."""
+        history = result.tuning.history if result.tuning else ()
+        return [
+            (number, {f"tuning/{name}": value for name, value in epoch.items() if name != "epoch"})
+            for number, epoch in enumerate(history, 1)
+        ]
+
     @hookimpl
     def robench_run_started(self, spec: RunSpec, run_id: str) -> None:
         """Pass it on."""
@@ -65,39 +101,3 @@ def listening(registry: Registry, texts: Sequence[str]) -> Iterator[None]:
     finally:
         for logger in loggers:
             registry.manager.unregister(logger)
-
-
-def settings(spec: RunSpec) -> dict[str, str | int]:
-    """Return what was asked of a run by name, as typed: what loggers call hyperparameters or config."""
-    attacks = (attack_label(attack.label, attack.n, spec.test_size) for attack in spec.attacks)
-    return {
-        "dataset": spec.dataset.label,
-        "model": spec.model.label,
-        "tuner": tuner_label(spec),
-        "attacks": " ".join(attacks),
-        "train_size": spec.train_size or 0,
-        "test_size": spec.test_size,
-        "split": spec.split,
-        "seed": spec.seed,
-    }
-
-
-def figures(result: RunResult) -> dict[str, float]:
-    """Return the accuracies of a run as shares of 1 by name, and its cost; of an unfinished run what there is."""
-    found: dict[str, float] = {}
-    if result.clean is not None:
-        found["accuracy/clean"] = result.clean.accuracy
-    found |= {f"accuracy/{score.label}": score.accuracy for score in result.attacks}
-    found |= {f"accuracy/worst case {worst.norm}": worst.accuracy for worst in result.worst_case}
-    if result.tuning is not None:
-        found["trainable_parameters"] = result.tuning.trainable_parameters
-    return found | {f"seconds/{stage}": seconds for stage, seconds in result.seconds.items()}
-
-
-def epochs(result: RunResult) -> list[tuple[int, dict[str, float]]]:
-    """Return what each epoch of tuning came to, under names such as ``tuning/loss``."""
-    history = result.tuning.history if result.tuning else ()
-    return [
-        (number, {f"tuning/{name}": value for name, value in epoch.items() if name != "epoch"})
-        for number, epoch in enumerate(history, 1)
-    ]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from robench import Component, Logger, PluginError, RunResult, RunSpec, hookimpl
-from robench.logger import figures, listening
+from robench.logger import listening
 from robench.registry import Registry, discover
 from robench.runner import run
 from robench.spec import Request, plan
@@ -47,7 +47,7 @@ def test_tensorboard_reads_the_events(tmp_path: Path) -> None:
     assert losses == pytest.approx([epoch["loss"] for epoch in result.tuning.history])
     steps = events.Scalars("tuning/loss by step")
     assert [event.step for event in steps] == sorted({event.step for event in steps}) and steps
-    for name, value in figures(result).items():
+    for name, value in Logger.figures(result).items():
         assert events.Scalars(name)[0].value == pytest.approx(value), name
     (record,) = (event.tensor_proto.string_val[0] for event in events.Tensors("record/text_summary"))
     text = record.decode().removeprefix("```json\n").removesuffix("\n```")
@@ -116,11 +116,8 @@ def test_mlflow_has_the_run_on_its_server(tmp_path: Path, mlflow_server: str) ->
     found = runs[0]
     assert found["info"]["run_name"] == result.run_id
     metrics = {metric["key"]: metric["value"] for metric in found["data"]["metrics"]}
-    timed = {name for name in metrics if name.startswith("seconds/")}
-    assert (
-        timed
-        and {name: value for name, value in figures(result).items() if name not in timed}.items() <= metrics.items()
-    )
+    lasting = {name: value for name, value in Logger.figures(result).items() if not name.startswith("seconds/")}
+    assert lasting and lasting.items() <= metrics.items()
     assert {"key": "tuner", "value": result.spec.tuner.label} in found["data"]["params"]
     assert any(tag["key"] == "command" and tag["value"].startswith("robench run") for tag in found["data"]["tags"])
 

@@ -14,7 +14,6 @@ import urllib.request
 from typing import Any
 
 from robench import Field, Logger, Params, PluginError, Progress, RunResult, RunSpec
-from robench.logger import epochs, figures, settings
 
 TIMEOUT = 10.0
 """Seconds that a run waits for the server, each time."""
@@ -54,7 +53,7 @@ class MLflow(Logger):
         created = self._post("runs/create", experiment_id=self._experiment, run_name=run_id, start_time=_now())
         self._run = created["run"]["info"]["run_id"]
         # A parameter's value may have 6,000 characters at most.
-        params = [{"key": name, "value": str(value)[:6000]} for name, value in settings(spec).items()]
+        params = [{"key": name, "value": str(value)[:6000]} for name, value in self.settings(spec).items()]
         self._post("runs/log-batch", run_id=self._run, params=params)
 
     def progress(self, progress: Progress) -> None:
@@ -67,7 +66,7 @@ class MLflow(Logger):
         """Log epochs and accuracies, and end the run."""
         if self._run is None:
             return
-        self._log([(values, number) for number, values in epochs(result)] + [(figures(result), 0)])
+        self._log([(values, number) for number, values in self.epochs(result)] + [(self.figures(result), 0)])
         tags = {"checks": result.verdict or "none", "command": result.provenance.command}
         for key, value in tags.items():
             self._post("runs/set-tag", run_id=self._run, key=key, value=value)

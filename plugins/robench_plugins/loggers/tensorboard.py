@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from robench import Field, Logger, Params, PluginError, Progress, RunResult, RunSpec
-from robench.logger import epochs, figures, settings
 
 
 class TensorBoardParams(Params):
@@ -39,7 +38,7 @@ class TensorBoard(Logger):
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(Path(self.params.dir) / run_id))
-        for name, value in settings(spec).items():
+        for name, value in self.settings(spec).items():
             self._writer.add_text(f"settings/{name}", str(value))
 
     def progress(self, progress: Progress) -> None:
@@ -49,10 +48,10 @@ class TensorBoard(Logger):
 
     def finished(self, result: RunResult) -> None:
         """Add epochs, accuracies and the record, and close the file."""
-        for number, values in epochs(result):
+        for number, values in self.epochs(result):
             for name, value in values.items():
                 self._writer.add_scalar(name, value, number)
-        for name, value in figures(result).items():
+        for name, value in self.figures(result).items():
             self._writer.add_scalar(name, value)
         self._writer.add_text("record", f"```json\n{json.dumps(result.model_dump(mode='json'), indent=1)}\n```")
         self._writer.close()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from robench import Field, Logger, Params, PluginError, Progress, RunResult, RunSpec
-from robench.logger import epochs, figures, settings
 
 
 class WeightsAndBiasesParams(Params):
@@ -46,7 +45,7 @@ class WeightsAndBiases(Logger):
             mode=self.params.mode,
             dir=folder,
             name=run_id,
-            config=settings(spec),
+            config=self.settings(spec),
             reinit="create_new",
             settings=wandb.Settings(silent=True, console="off"),
         )
@@ -63,7 +62,7 @@ class WeightsAndBiases(Logger):
 
     def finished(self, result: RunResult) -> None:
         """Log the epochs, put accuracies into the summary, and end the run."""
-        for number, values in epochs(result):
+        for number, values in self.epochs(result):
             self._run.log({"tuning/epoch": number, **values})
-        self._run.summary.update({**figures(result), "status": result.status, "checks": result.verdict or "none"})
+        self._run.summary.update({**self.figures(result), "status": result.status, "checks": result.verdict or "none"})
         self._run.finish(exit_code=0 if result.status == "completed" else 1)
