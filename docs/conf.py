@@ -26,9 +26,13 @@ extensions = [
 exclude_patterns = ["_build", "_ext"]
 
 myst_heading_anchors = 3
+# Two hyphens are a flag, not a dash.
+smartquotes = False
 nitpicky = True
 # Only our own names have pages here; those of torch, numpy and pydantic are elsewhere, and nothing is fetched.
 nitpick_ignore_regex = [(r"py:.*", r"(?!robench\.).*")]
+# An argument for tests of robench itself; plugins leave it out.
+nitpick_ignore = [("py:class", "robench.registry.Registry")]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -86,7 +86,7 @@ def component_page(component: Component, described: Description) -> str:
         ]
     else:
         lines.append("None.")
-    lines += ["", *recommended(component), "## Source", ""]
+    lines += ["", *recommended(component), "## Reference", ""]
     lines += [f"{sentence(described.reference)}\n"] if described.reference else []
     lines.append(f"Code: `{described.target}`.")
     lines += [f"\nFetched on first use: {', '.join(f'`{each}`' for each in component.downloads)}."] * bool(
