@@ -37,7 +37,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benc
 CARDS = sorted((ROOT / "plugins").glob("robench_plugins/weights/*/README.md"))
 RUN = [ROOT / "docs" / "start.md", ROOT / "docs" / "certificate.md"]
 """Pages whose commands are run, one after the other, and whose output is compared."""
-FOREIGN = {"python", "pip", "hf", "export", "eval"}
+FOREIGN = {"cat", "cd", "cp", "eval", "export", "git", "hf", "ls", "mkdir", "pip", "pytest", "python", "uv"}
 
 
 def name_of(page: Path) -> str:
@@ -65,6 +65,13 @@ def test_every_component_has_a_page_with_its_parameters(site: Path) -> None:
             assert f'href="{component.name}.html"' in overview
             for parameter in describe(registry, kind, component.name).parameters:
                 assert f">{parameter.name}</span>" in page, (component.name, parameter.name)
+
+
+def test_parameters_are_described_with_what_they_take() -> None:
+    found = describe(discover(), "attacker", "pgd").parameters
+    types = {parameter.name: parameter.type for parameter in found}
+    assert types["norm"] == "Linf or L2" and types["steps"] == "int ≥ 1" and types["random_start"] == "bool"
+    assert types["eps"].startswith("radius") and types["alpha"].startswith("radius")
 
 
 def test_public_names_and_commands_are_documented(site: Path) -> None:

@@ -96,10 +96,11 @@ def component_page(component: Component, described: Description) -> str:
 
 
 def recommended(component: Component) -> list[str]:
-    """Return what the component recommends where the user says nothing, chosen on validation images."""
+    """Return what the component recommends where the user says nothing."""
     if not component.recommends:
         return []
-    lines = ["## What it recommends", "", "Used where you type nothing else; chosen on validation images.", ""]
+    chosen = "" if component.kind == "dataset" else "; chosen on validation images"
+    lines = ["## What it recommends", "", f"Used where you type nothing else{chosen}.", ""]
     for key, value in component.recommends.items():
         settings = ",".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, Mapping) else value
         lines.append(f"- {key}: `{settings}`")
