@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from robench.augmentation import augment
+    from robench.checkpoint import Checkpoint
     from robench.data import ImageSet, to_pixels
     from robench.errors import BudgetError, DataError, PluginError, RobenchError, SpecError
     from robench.interfaces import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Progress,
         RunContext,
     )
+    from robench.logger import Logger
     from robench.params import AttackParams, NormParams, Params, Pixels, Radius
     from robench.records import RunResult, RunSpec
     from robench.tuning import Adaptation, Objective, Tuner, TuningTask
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "pydantic": ("Field",),
     "robench.augmentation": ("augment",),
+    "robench.checkpoint": ("Checkpoint",),
     "robench.data": ("ImageSet", "to_pixels"),
     "robench.errors": ("BudgetError", "DataError", "PluginError", "RobenchError", "SpecError"),
     "robench.interfaces": (
@@ -44,6 +47,7 @@ _HOMES = {
         "Progress",
         "RunContext",
     ),
+    "robench.logger": ("Logger",),
     "robench.params": ("AttackParams", "NormParams", "Params", "Pixels", "Radius"),
     "robench.records": ("RunResult", "RunSpec"),
     "robench.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
@@ -56,12 +60,14 @@ __all__ = [
     "AttackParams",
     "Attacker",
     "BudgetError",
+    "Checkpoint",
     "Component",
     "DataError",
     "Dataset",
     "Field",
     "ImageSet",
     "ImageTextNetwork",
+    "Logger",
     "Model",
     "NormParams",
     "Objective",
@@ -84,7 +90,18 @@ __all__ = [
 ]
 
 
+# Names that were public: what they are called now, and the version that forgets them.
+_RENAMED: dict[str, tuple[str, str]] = {}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        import warnings
+
+        new, version = _RENAMED[name]
+        message = f"robench.{name} is called robench.{new} now; the old name goes with version {version}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return globals().get(new) or __getattr__(new)
     if name not in _HOME_OF:
         raise AttributeError(f"module 'robench' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

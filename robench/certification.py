@@ -71,7 +71,7 @@ def certified(
     subject = Subject(network=network, data=test.first(SAMPLE), context=context)
     tried = list(zip(plan.attacks, record.attacks, strict=True))
     checks = certify(subject, tried, predicted, test.labels, level)
-    made = capture(spec, plan.plugins(), device, started)
+    made = capture(plan, device, started)
     return record.model_copy(
         update={
             "checks": checks,

@@ -101,7 +101,7 @@ def contests_grid(found: Sequence[Contest]) -> Grid:
 def _settings(run: RunResult) -> Iterator[tuple[str, Any]]:
     yield from _flat(run.spec.model_dump(mode="json", exclude={"adapter": {"path"}}), "")
     made = run.provenance
-    yield from _flat({"version": made.versions, "plugin": made.plugins}, "")
+    yield from _flat({"version": made.versions, "plugin": made.plugins, "code": made.code}, "")
     yield from (("device", made.device), ("threads", made.threads), ("platform", made.platform), ("source", made.git))
     if run.data is not None:
         yield "scored images", run.data.test_fingerprint

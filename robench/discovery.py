@@ -7,9 +7,11 @@ import importlib
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -28,23 +30,51 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """One entry point: where it came from, and why it failed if it did."""
+    """One entry point, or one file: where it came from, and why it failed if it did.
+
+    Attributes:
+        distribution: The package that brought it; the name of the file for a plugin that is one.
+        version: Of the package; the hash of the file.
+        file: The path as typed after ``--plugin``.
+    """
 
     name: str
     distribution: str
     version: str
     components: tuple[Component, ...] = ()
     error: str | None = None
+    file: str | None = None
 
 
 def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
     """Load one entry point and register its hooks; an exception becomes the plugin's ``error``."""
     distribution = point.dist.name if point.dist else "unknown"
     version = point.dist.version if point.dist else "unknown"
-    name = f"{distribution}/{point.name}"
+    found = Plugin(name=f"{distribution}/{point.name}", distribution=distribution, version=version)
+    return _filled(found, point.load, manager)
+
+
+def load_file(path: str, manager: pluggy.PluginManager) -> Plugin:
+    """Load a plugin that is a single file; an exception becomes its ``error``.
+
+    Raises:
+        PluginError: There is no such file.
+    """
+    from robench.source import file_hash, import_file
+
+    file = Path(path)
+    if not file.is_file():
+        raise PluginError(f"--plugin {path}: there is no such file")
+    found = Plugin(name=file.name, distribution=file.name, version=file_hash(file), file=path)
+    return _filled(found, lambda: import_file(file), manager)
+
+
+def _filled(plugin: Plugin, load: Callable[[], ModuleType], manager: pluggy.PluginManager) -> Plugin:
+    """Return `plugin` with its components, its hooks registered, or with its error."""
+    name = plugin.name
     try:
-        with _named_if_slow(name, distribution):
-            module = point.load()
+        with _named_if_slow(name, plugin.distribution):
+            module = load()
             manager.register(module, name=name)
             hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
             components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
@@ -55,8 +85,8 @@ def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
         error = traceback.format_exc()
         if manager.has_plugin(name):
             manager.unregister(name=name)
-        return Plugin(name=name, distribution=distribution, version=version, error=error)
-    return Plugin(name=name, distribution=distribution, version=version, components=components)
+        return replace(plugin, error=error)
+    return replace(plugin, components=components)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_CHOICES = 15
+"""That an error message lists."""
+
 
 class RobenchError(Exception):
     """Base of every error a user or a plugin can cause; the CLI prints it on one line and exits with 2."""
@@ -27,9 +30,10 @@ class BudgetError(PluginError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the choice closest to `name`, or a list of all choices."""
+    """Return ``"; did you mean 'x'?"`` for the choice closest to `name`, or a list of choices."""
     known = sorted(set(choices))
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""
+    more = f" and {len(known) - MOST_CHOICES} more" if len(known) > MOST_CHOICES else ""
+    return f"; known: {', '.join(known[:MOST_CHOICES])}{more}" if known else ""

@@ -34,12 +34,14 @@ class Progress:
         done: Images finished.
         total: Images in all.
         detail: Anything worth a glance, such as the running loss.
+        values: The same as numbers by name, for what draws curves.
     """
 
     stage: str
     done: int
     total: int
     detail: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 Report = Callable[[Progress], None]

@@ -34,8 +34,9 @@ class Column:
 class Row:
     """One run of a table; ``drops`` are clean minus adversarial accuracy in points, on the attacked images.
 
-    ``checks`` is the verdict of its certificate: pass, warn, fail, or none where nothing was checked. ``classes`` are
-    the accuracies class by class, clean and then under each attack; None where the record keeps no labels.
+    ``checks`` is the verdict of its certificate: pass, warn, fail, or none where nothing was checked. ``plugins`` are
+    the distributions, other than robench, that components came from. ``classes`` are the accuracies class by class,
+    clean and then under each attack; None where the record keeps no labels.
     """
 
     rank: int
@@ -52,6 +53,7 @@ class Row:
     run_id: str
     warnings: tuple[str, ...]
     checks: str
+    plugins: tuple[str, ...]
     classes: tuple[ByClass, ...] | None
 
 
@@ -231,6 +233,7 @@ def _row(found: Measured, rank: int) -> Row:
         run_id=record.run_id,
         warnings=record.warnings,
         checks=record.verdict or "none",
+        plugins=tuple(sorted({p for p in record.provenance.plugins.values() if not p.startswith("robench ")})),
         classes=_by_class(found, scores),
     )
 

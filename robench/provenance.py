@@ -5,15 +5,19 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.records import Provenance, RunSpec
+from robench.source import code_hashes
 
 if TYPE_CHECKING:
     import torch
+
+    from robench.spec import Plan
 
 DISTRIBUTIONS = (
     "robench",
@@ -74,9 +78,14 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
-def command_of(spec: RunSpec) -> str:
-    """Return the command line that repeats a run: every parameter that is not its component's default."""
-    words = ["robench", "run", "--dataset", spec.dataset.label, "--model", spec.model.label]
+def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
+    """Return the command line that repeats a run: every parameter that is not its component's default.
+
+    Args:
+        files: The single-file plugins that it needs.
+    """
+    words = ["robench", "run", *(word for file in files for word in ("--plugin", file))]
+    words += ["--dataset", spec.dataset.label, "--model", spec.model.label]
     words += ["--tuner", tuner_label(spec)]
     for attack in spec.attacks:
         words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
@@ -111,15 +120,16 @@ def tuner_label(spec: RunSpec) -> str:
     return spec.tuner.label + ("," if ":" in spec.tuner.label else ":") + extra
 
 
-def capture(spec: RunSpec, plugins: dict[str, str], device: torch.device, started: datetime) -> Provenance:
+def capture(plan: Plan, device: torch.device, started: datetime) -> Provenance:
     """Describe the software and hardware of this process."""
     import torch
 
     return Provenance(
         started=started.astimezone(UTC).isoformat(timespec="seconds"),
-        command=command_of(spec),
+        command=command_of(plan.spec, plan.files()),
         versions=versions(),
-        plugins=plugins,
+        plugins=plan.plugins(),
+        code=code_hashes({"robench", *plan.modules()}),
         device=device_name(device),
         threads=torch.get_num_threads(),
         platform=f"{platform.system()} {platform.machine()}",

@@ -216,6 +216,10 @@ class Provenance(Record):
     command: str = Field(description="the equivalent command line")
     versions: dict[str, str] = Field(description="distributions that decide the numbers, and Python")
     plugins: dict[str, str] = Field(description="which distribution and version each component came from")
+    code: dict[str, str] = Field(
+        default={},
+        description="SHA-256 of the Python files of robench and of each component's package, first 16 digits",
+    )
     device: str = Field(description="name of the device")
     threads: int = Field(description="CPU threads of torch")
     platform: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from robench.discovery import GROUP, Plugin, load_class, load_plugin, plugin_manager
-from robench.errors import SpecError, nearest
+from robench.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
+from robench.errors import PluginError, SpecError, nearest
 from robench.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 from robench.types import Component, Kind, Name, parse_name
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from robench.interfaces import Configured
     from robench.tuning import Adaptation, Objective
 
+FILES = "ROBENCH_PLUGINS"
+"""The environment variable with paths of single-file plugins; ``--plugin`` adds to it, for worker processes too."""
 HALVES: tuple[Kind, Kind] = ("adaptation", "objective")
 
 
@@ -130,11 +133,11 @@ class Registry:
         adaptation, objective = (load_class(self.find(*half)[1]) for half in zip(HALVES, halves, strict=True))
         return product(component.target, cast("type[Adaptation]", adaptation), cast("type[Objective]", objective))
 
-    def _origins(self, plugin: Plugin, component: Component) -> dict[str, str]:
-        found = {f"{component.kind} {component.name}": plugin}
+    def _origins(self, plugin: Plugin, component: Component) -> dict[str, tuple[Plugin, Component]]:
+        found = {f"{component.kind} {component.name}": (plugin, component)}
         for kind, half in zip(HALVES, halves_of(component) or (), strict=False):
-            found[f"{kind} {half}"] = self.find(kind, half)[0]
-        return {name: f"{origin.distribution} {origin.version}" for name, origin in found.items()}
+            found[f"{kind} {half}"] = self.find(kind, half)
+        return found
 
     def _product(self, name: str) -> tuple[Plugin, Component]:
         """Return ``adaptation+objective`` as a tuner."""
@@ -202,11 +205,27 @@ def _positive(value: str | None, text: str) -> int | None:
     return int(value)
 
 
-def discover(points: Iterable[EntryPoint] | None = None) -> Registry:
-    """Load every plugin of the ``robench`` entry-point group, one by one, and keep each one's failure.
+def discover(points: Iterable[EntryPoint] | None = None, *, broken_files: bool = False) -> Registry:
+    """Load every plugin of the ``robench`` entry-point group, and every file that ``ROBENCH_PLUGINS`` names.
 
-    pluggy's own loader lets one broken plugin crash the host and drops the second of two with one name.
+    One by one, keeping each one's failure: pluggy's own loader lets one broken plugin crash the host and drops the
+    second of two with one name.
+
+    Args:
+        points: Entry points in place of the installed ones.
+        broken_files: Keep the failure of a file too, which was asked for by name and is an error otherwise.
+
+    Raises:
+        PluginError: A file is missing or, unless `broken_files`, raises.
     """
     manager = plugin_manager()
     found = entry_points(group=GROUP) if points is None else points
-    return Registry([load_plugin(point, manager) for point in found], manager)
+    files = [path for path in os.environ.get(FILES, "").split(os.pathsep) if path]
+    plugins = [load_plugin(point, manager) for point in found]
+    for path in dict.fromkeys(files):
+        plugin = load_file(path, manager)
+        if plugin.error and not broken_files:
+            why = plugin.error.strip().splitlines()[-1]
+            raise PluginError(f"--plugin {path}: {why} (`robench plugins --plugin {path}` has the traceback)")
+        plugins.append(plugin)
+    return Registry(plugins, manager)

@@ -23,7 +23,7 @@ class Resolved:
 
     Attributes:
         name: The shortest that means it alone.
-        origins: The distribution and version that it, or each of its parts, came from.
+        origins: The plugin and the declaration of it and of each of its parts.
         recommended: What the rest of the run recommends to it where the user says nothing.
     """
 
@@ -32,7 +32,7 @@ class Resolved:
     plugin: Plugin
     implementation: type[Configured]
     params: Params
-    origins: Mapping[str, str]
+    origins: Mapping[str, tuple[Plugin, Component]]
     recommended: Mapping[str, Any] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:

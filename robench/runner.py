@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.judge import Subject
 from robench.data import ImageSet
 from robench.evaluate import logits_of
+from robench.hearing import tell
 from robench.interfaces import Model, Progress, RunContext
 from robench.perturbation import check_ball
 from robench.provenance import capture, software
@@ -106,12 +108,12 @@ def run(
     checkpoint = Checkpoint(
         cache_dir / "checkpoints" / f"{run_id}.pt", {"run": run_id, **software(device)}, findings.warn
     )
-    hooks.robench_run_started(spec=plan.spec, run_id=run_id)
+    tell(hooks.robench_run_started, findings.warn, spec=plan.spec, run_id=run_id)
     status: Status = "failed"
     error: RunError | None = None
     try:
         with findings.timed("total"):
-            report = lambda progress: hooks.robench_run_progress(progress=progress)  # noqa: E731
+            report = lambda progress: tell(hooks.robench_run_progress, findings.warn, progress=progress)  # noqa: E731
             _measure(plan, findings, device, cache_dir, report, save_adapter, checks, checkpoint)
         status = "completed"
     except KeyboardInterrupt:
@@ -126,13 +128,13 @@ def run(
             status=status,
             error=error,
             spec=plan.spec,
-            provenance=capture(plan.spec, plan.plugins(), device, started),
+            provenance=capture(plan, device, started),
             **_fields(findings),
         )
         result = save(result)
         if status == "completed":
             checkpoint.remove()
-        hooks.robench_run_finished(result=result)
+        tell(hooks.robench_run_finished, warnings.warn, result=result)
     if findings.samples is not None:
         keep(result.run_id, findings.samples)
     return result

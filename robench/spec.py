@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from robench.discovery import Plugin
 from robench.errors import SpecError, nearest
 from robench.provenance import attack_label, command_of
 from robench.records import AdapterSpec, AttackSpec, ComponentSpec, RunSpec
 from robench.registry import Registry, halves_of
 from robench.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
-from robench.types import parse_name
+from robench.types import Component, parse_name
 
 DEFAULT_DATASET = "leaf-synth"
 DEFAULT_MODEL = "clip-tiny"
@@ -77,10 +78,22 @@ class Plan:
             label = attack_label(attack.label, attack.n, spec.test_size)
             rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
         rows += [("also on", dataset.label) for dataset in spec.eval_datasets]
-        return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec))]
+        return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec, self.files()))]
 
     def plugins(self) -> dict[str, str]:
         """Return the distribution and version each component came from."""
+        return {name: f"{plugin.distribution} {plugin.version}" for name, (plugin, _) in self._origins().items()}
+
+    def files(self) -> list[str]:
+        """Return the single-file plugins that components came from, as typed."""
+        return list(dict.fromkeys(plugin.file for plugin, _ in self._origins().values() if plugin.file))
+
+    def modules(self) -> set[str]:
+        """Return the modules that the components live in."""
+        targets = [component.target.partition(":") for _, component in self._origins().values()]
+        return {module for module, colon, _ in targets if colon}
+
+    def _origins(self) -> dict[str, tuple[Plugin, Component]]:
         resolved = [self.dataset, self.model, self.tuner, *self.attacks, *self.eval_datasets]
         resolved += [self.adversary] if self.adversary else []
         resolved += [a.surrogate for a in (*self.attacks, self.adversary) if a and a.surrogate]

@@ -16,6 +16,7 @@ import torch
 from robench.checks.certificate import Level
 from robench.device import resolve_device
 from robench.grid import duration
+from robench.logger import listening
 from robench.records import RunResult
 from robench.registry import Registry, discover
 from robench.runner import run
@@ -35,6 +36,7 @@ class Bench:
         device: As of ``--device``.
         adapters: Folder for what runs train, one file a run under its id; None if it is not kept.
         checks: How thoroughly runs are checked.
+        loggers: What hears them, as typed after ``--log``.
     """
 
     results: Path
@@ -42,6 +44,7 @@ class Bench:
     device: str = "auto"
     adapters: Path | None = None
     checks: Level = "off"
+    loggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ def run_sweep(
     start = time.monotonic()
     outcomes: list[Outcome] = []
     if processes == 1:
-        ended = (_attempt(job, lambda request: carry_out(registry, request, bench)) for job in jobs)
+        ended = (_attempt(job, lambda request: _logged(registry, request, bench)) for job in jobs)
     else:
         ended = _side_by_side(jobs, bench, processes, work or carry_out_alone)
     with closing(ended):
@@ -123,7 +126,12 @@ def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
 def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:
     """Carry out one run in a process that does nothing else."""
     torch.set_num_threads(threads)
-    return carry_out(discover(), request, bench)
+    return _logged(discover(), request, bench)
+
+
+def _logged(registry: Registry, request: Request, bench: Bench) -> RunResult:
+    with listening(registry, bench.loggers):
+        return carry_out(registry, request, bench)
 
 
 def describe(outcome: Outcome) -> str:

@@ -54,7 +54,10 @@ def to_rich(table: Table, *, classes: bool = False) -> RichTable:
     for row in table.rows:
         seed = f", seed {row.seed}" if several_seeds else ""
         cost = f"{row.trainable_parameters:,} trained, {row.seconds:,.0f} s, checks: {row.checks}"
-        name = f"{escape(row.model)}\n[bold]{escape(row.tuner)}[/bold]\n[dim]{cost}\nrun {row.run_id}{seed}[/dim]"
+        origin = f", with {escape(', '.join(row.plugins))}" if row.plugins else ""
+        name = (
+            f"{escape(row.model)}\n[bold]{escape(row.tuner)}[/bold]\n[dim]{cost}\nrun {row.run_id}{seed}{origin}[/dim]"
+        )
         cells = [str(row.rank), name, _cell(row.clean)]
         cells += [_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True)]
         for number, found in enumerate(row.classes or ()) if classes else ():
@@ -118,6 +121,7 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
         "trainable_parameters": row.trainable_parameters,
         "seconds": row.seconds,
         "checks": row.checks,
+        "plugins": "; ".join(row.plugins),
         "run_id": row.run_id,
     }
 
@@ -163,8 +167,9 @@ def _readable(row: Row, classes: bool) -> list[str]:
     for number, found in enumerate(row.classes or ()) if classes else ():
         accuracies[number] += f", {_classes(found)}"
     worst = [_interval(row.worst)] if row.worst else []
+    tuner = f"{row.tuner} (with {', '.join(row.plugins)})" if row.plugins else row.tuner
     end = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", str(row.seed), row.checks, row.run_id]
-    return [str(row.rank), row.model, row.tuner, *accuracies, *worst, *end]
+    return [str(row.rank), row.model, tuner, *accuracies, *worst, *end]
 
 
 def _interval(rate: Rate) -> str:

@@ -27,7 +27,7 @@ def assert_conforms(
     """Try a component as ``robench check`` does.
 
     Args:
-        kind: ``dataset``, ``model``, ``attacker``, ``tuner``, ``adaptation`` or ``objective``.
+        kind: ``dataset``, ``model``, ``attacker``, ``tuner``, ``adaptation``, ``objective`` or ``logger``.
         text: As typed on the command line, such as ``my-attack:steps=3``.
         dataset: The images that models, attacks and tuners are tried on.
         model: The network that attacks and tuners are tried on; what the dataset recommends by default.

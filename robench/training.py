@@ -148,7 +148,7 @@ class Training:
                 total += loss.detach() * len(indices)
                 self.done += len(indices)
                 # Reading the loss waits for the device, so only every tenth step shows it.
-                self._report(f"loss {loss.item():.3f}" if self.step % 10 == 0 else "")
+                self._report(loss.item() if self.step % 10 == 0 else None)
             return total
         except Exception as error:
             if largest == 1 or not out_of_memory(error):
@@ -200,8 +200,12 @@ class Training:
             raise PluginError("the objective depends on nothing that the adaptation trains, so nothing can be learned")
         return loss
 
-    def _report(self, detail: str = "") -> None:
-        self.task.context.report(Progress(stage="tuning", done=self.done, total=self.total, detail=detail))
+    def _report(self, loss: float | None = None) -> None:
+        values = {} if loss is None else {"loss": loss, "lr": self._rate()}
+        detail = "" if loss is None else f"loss {loss:.3f}"
+        self.task.context.report(
+            Progress(stage="tuning", done=self.done, total=self.total, detail=detail, values=values)
+        )
 
 
 def pieces(drawn: list[Drawn], most: int) -> Iterator[Drawn]:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from robench.errors import SpecError
 
-Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "attacker"]
-KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "adaptation", "objective", "attacker")
+Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "attacker", "logger"]
+KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "adaptation", "objective", "attacker", "logger")
 
 Norm = Literal["Linf", "L2"]
 Knowledge = Literal["white-box", "transfer", "query", "nothing"]
@@ -18,7 +18,7 @@ Knowledge = Literal["white-box", "transfer", "query", "nothing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One dataset, model, tuner or attacker, declared as data so that listing it imports nothing.
+    """One dataset, model, tuner, attacker or logger, declared as data so that listing it imports nothing.
 
     Attributes:
         kind: Which of the interfaces the target implements.

@@ -43,7 +43,7 @@ def terminal(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> Terminal:
     for module in ("run", "components", "environment", "options", "sweep"):
-        monkeypatch.setattr(f"robench.cli.{module}.discover", lambda: registry)
+        monkeypatch.setattr(f"robench.cli.{module}.discover", lambda **_: registry)
     monkeypatch.setenv("COLUMNS", "100")
     return Terminal(capsys, tmp_path)
 

@@ -37,6 +37,9 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("attacker", "torchattacks-jsma"): "torchattacks-jsma:gamma=0.001",
     ("attacker", "torchattacks-eadl1"): "torchattacks-eadl1:binary_search_steps=2,max_iterations=20",
     ("attacker", "torchattacks-eaden"): "torchattacks-eaden:binary_search_steps=2,max_iterations=20",
+    ("logger", "tensorboard"): "tensorboard:dir={logs}",
+    ("logger", "wandb"): "wandb:dir={logs}",
+    ("logger", "mlflow"): "mlflow:uri={mlflow}",
     ("tuner", "supervised"): "supervised:validate_on=8",
     ("tuner", "supervised-at"): "supervised-at:validate_on=8",
     ("tuner", "supervised-trades"): "supervised-trades:validate_on=8",
@@ -50,8 +53,8 @@ SHIPPED = [(kind, name) for kind in KINDS for name in discover().names(kind)]
 
 
 @pytest.fixture(scope="session")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Local folders in the layouts that datasets read."""
+def places(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict[str, Path | str]:
+    """Local folders in the layouts that datasets read, and where loggers write."""
     random = np.random.default_rng(0)
     photographs, cifar10 = tmp_path_factory.mktemp("photographs"), tmp_path_factory.mktemp("cifar10")
     for name in ("healthy", "late_blight", "leaf_mold"):
@@ -64,11 +67,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         return random.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8), np.arange(n) % 10
 
     write_parquet(cifar10, {"train": part(200), "test": part(50)})
-    return {"photographs": photographs, "cifar10": cifar10}
+    logs = tmp_path_factory.mktemp("logs")
+    return {"photographs": photographs, "cifar10": cifar10, "logs": logs, "mlflow": mlflow_server}
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
-def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path]) -> None:
+def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path | str]) -> None:
     text = TEXTS.get((kind, name), name).format(**places)
     dataset = DATASETS.get((kind, name), "leaf-synth").format(**places)
     attacked = "resnet20" if kind == "attacker" else None

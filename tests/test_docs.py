@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +41,9 @@ CARDS = sorted((ROOT / "plugins").glob("robench_plugins/weights/*/README.md"))
 RUN = [ROOT / "docs" / "start.md", ROOT / "docs" / "certificate.md"]
 """Pages whose commands are run, one after the other, and whose output is compared."""
 FOREIGN = {"cat", "cd", "cp", "eval", "export", "git", "hf", "ls", "mkdir", "pip", "pytest", "python", "uv"}
+
+
+Readers = Callable[[Path], Callable[[], Registry]]
 
 
 def name_of(page: Path) -> str:
@@ -107,29 +113,37 @@ def test_every_link_of_the_pages_outside_docs_leads_to_a_file(page: Path) -> Non
         assert (page.parent / target).is_file(), target
 
 
-def modules_of(page: Path, monkeypatch: pytest.MonkeyPatch) -> list[ModuleType]:
-    """Run the Python blocks of a page, each as the module that its first line names, and return them."""
-    made = []
-    for number, block in enumerate(blocks(page, "python")):
-        if not block.not_run:
-            named = re.match(r"# (?:\S*/)?(\w+)\.py\n", block.text)
-            module = ModuleType(named[1] if named else f"block_{number}")
-            monkeypatch.setitem(sys.modules, module.__name__, module)
-            exec(compile(block.text, f"{name_of(page)}, block {number}", "exec"), vars(module))
-            made.append(module)
+def modules_of(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[ModuleType]:
+    """Write the Python blocks of a page to the files that it says they are, import them all, and return them."""
+    names = []
+    for number, block in enumerate(each for each in blocks(page, "python") if not each.not_run):
+        file = folder / (block.file or f"block_{number}.py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text)
+        names.append(".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"))
+    monkeypatch.syspath_prepend(folder)
+    for name in names:  # of another page or test
+        sys.modules.pop(name, None)
+    return [import_module(name) for name in names]
+
+
+@pytest.fixture
+def readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Readers:
+    """What a reader of a page has: what is shipped, and the plugins that the page shows."""
+
+    def made(page: Path) -> Callable[[], Registry]:
+        modules = modules_of(page, tmp_path / "modules", monkeypatch)
+        names = [each.__name__ for each in modules if hasattr(each, "robench_components")]
+        points = [*entry_points(group=GROUP, name="builtin"), *(entry_point(name, name, name) for name in names)]
+        return lambda: discover(points)
+
     return made
-
-
-def registry_for(page: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Return what is shipped, and what the plugins on the page contribute."""
-    plugins = [each.__name__ for each in modules_of(page, monkeypatch) if hasattr(each, "robench_components")]
-    return discover([*entry_points(group=GROUP, name="builtin"), *(entry_point(name, name, name) for name in plugins)])
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like the checkout, with the data and files that pages speak of."""
-    for name in ("benchmarks", "plugins", "results"):
+    for name in ("benchmarks", "docs", "plugins", "results"):
         (tmp_path / name).symlink_to(ROOT / name)
     for name in ("mine", "unpacked"):
         write_classes(tmp_path / "data" / name)
@@ -148,8 +162,8 @@ def write_classes(folder: Path, seed: int = 0) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
-def test_the_python_of_a_page_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = registry_for(page, monkeypatch)
+def test_the_python_of_a_page_runs(page: Path, folder: Path, readers: Readers) -> None:
+    registry = readers(page)()
     assert not [plugin.error for plugin in registry.plugins if plugin.error]
     for kind in KINDS:
         for plugin, component in registry.components(kind):
@@ -166,44 +180,52 @@ def test_the_toml_of_a_page_parses(page: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_command_of_a_page_is_valid(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = registry_for(page, monkeypatch)
+def test_every_command_of_a_page_is_valid(page: Path, folder: Path, readers: Readers) -> None:
+    registry = readers(page)
     found = [words for block in blocks(page, "sh") if not block.not_run for words in commands(block.text)]
     for words in (*found, *inline_commands(page)):
         if words[0] == "robench":
-            carry_out_or_plan(words[1:], registry)
+            parse_or_plan(words[1:], registry)
         else:
             assert words[0] in FOREIGN, words
 
 
-def test_every_command_of_a_component_s_page_is_valid(site: Path, folder: Path) -> None:
-    registry = discover(entry_points(group=GROUP, name="builtin"))
+def test_every_command_of_a_component_s_page_is_valid(site: Path, folder: Path, readers: Readers) -> None:
+    registry = readers(ROOT / "docs" / "components.md")
     pages = [page for plural in PLURALS for page in (ROOT / "docs" / "generated" / plural).glob("*.md")]
     found = [words[1:] for page in pages for block in blocks(page, "sh") for words in commands(block.text)]
-    assert len(found) == sum(len(registry.components(kind)) for kind in KINDS)
+    assert len(found) == sum(len(registry().components(kind)) for kind in KINDS)
     for words in found:
         if not words[-1].endswith("-NAME"):
-            carry_out_or_plan(words, registry)
+            parse_or_plan(words, registry)
 
 
-def carry_out_or_plan(words: list[str], registry: Registry) -> None:
+def parse_or_plan(words: list[str], registry: Callable[[], Registry]) -> None:
     """Parse a command, and go as far as data, weights and a network are not needed."""
-    name, *rest = words
-    if "--adapter" in rest:
-        made_with = {"tuner": "tecoa", "model": "clip-tiny", "model_fingerprint": "0"}
-        save_file({"weights": np.zeros(1)}, rest[rest.index("--adapter") + 1], made_with)
-    command = cli.cli.commands[name]
-    if not rest and any(isinstance(each, click.Argument) and each.required for each in command.params):
-        return  # the text speaks of the command
-    given = command.make_context(name, rest).params
-    if name == "run":
-        plan(registry, Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()}))
-    elif name == "sweep" and str(given["file"]) != "FILE":
-        assert plan_sweep(registry, read_sweep(given["file"]))
-    elif name in ("describe", "check") and not re.match(r"NAME|my-", given["name"]):
-        assert any(registry.knows(kind, given["name"].partition(":")[0]) for kind in KINDS), words
-    elif name == "list" and given["what"]:
-        assert given["what"] in PLURALS
+    command: click.Command = cli.cli
+    name, rest = "robench", words
+    with contextlib.ExitStack() as stack:
+        while isinstance(command, click.Group):
+            group = stack.enter_context(command.make_context(name, [*rest]))
+            found, command, rest = command.resolve_command(group, rest)
+            name = str(found)
+        if not rest and any(isinstance(each, click.Argument) and each.required for each in command.params):
+            return  # the text speaks of the command
+        if "--adapter" in rest:
+            made_with = {"tuner": "tecoa", "model": "clip-tiny", "model_fingerprint": "0"}
+            save_file({"weights": np.zeros(1)}, rest[rest.index("--adapter") + 1], made_with)
+        # While it is open, a file named by --plugin is loaded too.
+        given = stack.enter_context(command.make_context(name, rest)).params
+        for text in given.get("loggers", ()):
+            registry().resolve("logger", text)
+        if name == "run":
+            plan(registry(), Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()}))
+        elif name == "sweep" and str(given["file"]) != "FILE":
+            assert plan_sweep(registry(), read_sweep(given["file"]))
+        elif name in ("describe", "check") and not re.match(r"NAME|my-", given["name"]):
+            assert any(registry().knows(kind, given["name"].partition(":")[0]) for kind in KINDS), words
+        elif name == "list" and given["what"]:
+            assert given["what"] in PLURALS
 
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
@@ -240,7 +262,7 @@ def alike(shown: str, printed: str) -> bool:
 
 
 def test_parquet_in_the_hub_s_layout_unpacks_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (module,) = modules_of(ROOT / "docs" / "my-data.md", monkeypatch)
+    (module,) = modules_of(ROOT / "docs" / "my-data.md", tmp_path / "modules", monkeypatch)
     names = ["ants", "bees"]
     features = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
     for seed, part in enumerate(("train", "test")):

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from robench.registry import discover
+from robench.discovery import GROUP
+from robench.registry import Registry, discover
+from robench.scaffold.write import write_package
 from robench.store import Store
 from robench.summary import summarise, summary_grid
 from robench.sweep import latest_completed, plan_sweep, read_sweep
 
 from tests.conftest import entry_point, registry_of
+from tests.test_scaffold import NAMES
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,12 +47,23 @@ def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyP
     assert 0 < (noisy - images).abs().max() <= 16 / 255
 
 
+@pytest.fixture
+def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Registry]:
+    """What is installed once a reader has made and installed the plugins of the tutorial."""
+    points = [*entry_points(group=GROUP)]
+    for kind, name in NAMES.items():
+        write_package(name, kind, tmp_path / name)  # type: ignore[arg-type]
+        monkeypatch.syspath_prepend(tmp_path / name)
+        points.append(entry_point(name, name.replace("-", "_"), name))
+    return lambda: discover(points)
+
+
 PAGES = sorted(str(page.relative_to(ROOT)) for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_name_in_the_use_table_resolves(page: str) -> None:
-    registry = discover()
+def test_every_name_in_the_use_table_resolves(page: str, documented: Callable[[], Registry]) -> None:
+    registry = documented()
     for kind, text in re.findall(r"`--(model|tuner|attack) ([^`\s]+)`", (ROOT / page).read_text()):
         if kind == "attack":
             registry.resolve_attack(text)

@@ -22,6 +22,7 @@ OPTIONS: dict[Kind, str] = {
     "adaptation": "--tuner {}+tecoa",
     "objective": "--tuner lora+{}",
     "attacker": "--attack {}",
+    "logger": "--log {}",
 }
 LEADS = {
     "datasets": "Given as `--dataset NAME`.",
@@ -30,6 +31,7 @@ LEADS = {
     "adaptations": "What may change: one half of a tuner, `--tuner ADAPTATION+OBJECTIVE`.",
     "objectives": "What is optimised: the other half of a tuner, `--tuner ADAPTATION+OBJECTIVE`.",
     "attacks": "Given as `--attack NAME`, repeatable; `NAME-MODEL` takes gradients from a surrogate.",
+    "loggers": "Given as `--log NAME`, repeatable: what hears a run, to draw it elsewhere.",
 }
 
 

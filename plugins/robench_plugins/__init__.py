@@ -6,6 +6,7 @@ from robench import Component, hookimpl
 
 from robench_plugins.adaptations.components import ADAPTATIONS
 from robench_plugins.attackers.components import ATTACKERS
+from robench_plugins.loggers.components import LOGGERS
 from robench_plugins.objectives.components import OBJECTIVES
 
 _HERE = "robench_plugins"
@@ -213,4 +214,4 @@ TUNERS = [
 @hookimpl
 def robench_components() -> list[Component]:
     """Contribute the built-in components."""
-    return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *ATTACKERS]
+    return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *ATTACKERS, *LOGGERS]

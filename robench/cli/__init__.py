@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import compare, components, environment, evidence, leaderboard, report, run, show, sweep
+from robench.cli import compare, components, environment, evidence, leaderboard, plugin, report, run, show, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -80,6 +80,7 @@ for command in (
     components.describe,
     components.check,
     components.plugins,
+    plugin.plugin,
     environment.doctor,
     environment.completion,
 ):

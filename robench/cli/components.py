@@ -6,7 +6,7 @@ import json
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, JSON, console
+from robench.cli.options import COLOR, DEBUG, JSON, PLUGIN, console
 from robench.errors import SpecError, nearest
 from robench.registry import Registry, discover
 from robench.types import KINDS, Kind
@@ -18,11 +18,13 @@ PLURALS: dict[str, Kind] = {
     "adaptations": "adaptation",
     "objectives": "objective",
     "attacks": "attacker",
+    "loggers": "logger",
 }
 
 
 @click.command(name="list")
-@click.argument("what", required=False, metavar="[datasets|models|tuners|adaptations|objectives|attacks]")
+@click.argument("what", required=False, metavar="[datasets|models|tuners|adaptations|objectives|attacks|loggers]")
+@PLUGIN
 @JSON
 @COLOR
 @DEBUG
@@ -61,6 +63,7 @@ def list_components(what: str | None, as_json: bool, no_color: bool) -> None:
 
 @click.command()
 @click.argument("name")
+@PLUGIN
 @JSON
 @COLOR
 @DEBUG
@@ -95,6 +98,7 @@ def _kinds_of(registry: Registry, name: str) -> list[Kind]:
 @click.option("--dataset", default="leaf-synth", show_default=True, help="Images that it is tried on.")
 @click.option("--model", help="Network that attacks and tuners are tried on; default: what suits the dataset.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@PLUGIN
 @COLOR
 @DEBUG
 def check(name: str, dataset: str, model: str | None, device: str, no_color: bool) -> None:
@@ -122,11 +126,12 @@ def check(name: str, dataset: str, model: str | None, device: str, no_color: boo
 
 
 @click.command()
+@PLUGIN
 @JSON
 @DEBUG
 def plugins(as_json: bool) -> None:
     """List plugins, where they come from, and why any failed to load."""
-    registry = discover()
+    registry = discover(broken_files=True)
     rows = [
         {
             "name": plugin.name,

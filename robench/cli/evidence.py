@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import CACHE, COLOR, DEBUG, RESULTS, cache_folder, console
+from robench.cli.options import CACHE, COLOR, DEBUG, PLUGIN, RESULTS, cache_folder, console
 from robench.errors import SpecError
 from robench.registry import discover
 
@@ -49,6 +49,7 @@ def verify(aside: bool, results: Path, cache_dir: Path | None) -> None:
 @click.command()
 @click.argument("run_id", metavar="RUN_ID")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@PLUGIN
 @RESULTS
 @COLOR
 @DEBUG
@@ -101,6 +102,7 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
 )
 @click.option("--checks", type=click.Choice(["fast", "full"]), default="fast", show_default=True, help="How thorough.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@PLUGIN
 @RESULTS
 @CACHE
 @DEBUG
@@ -168,8 +170,18 @@ def _plan_again(registry: Registry, record: RunResult) -> Plan:
     from robench.spec import Request, plan
 
     _, _, *words = shlex.split(record.provenance.command)
+    files = []
+    while "--plugin" in words:  # a record does not choose what code is run: the user names the file again
+        where = words.index("--plugin")
+        files.append(words[where + 1])
+        del words[where : where + 2]
     given = run.make_context("run", words).params
-    planned = plan(registry, Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()}))
+    asked = Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()})
+    try:
+        planned = plan(registry, asked)
+    except SpecError as error:
+        needs = f"; run {record.run_id} was made with --plugin {' --plugin '.join(files)}" if files else ""
+        raise SpecError(f"{error}{needs}") from None
     if planned.spec.run_id() != record.spec.run_id():
         raise SpecError(
             f"the command of run {record.run_id} means run {planned.spec.run_id()} here: a component has other "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from robench.registry import discover
+from robench.registry import FILES, discover
 from robench.types import Kind
 
 if TYPE_CHECKING:
@@ -38,6 +38,40 @@ CHECKS = click.option(
     default="fast",
     show_default=True,
     help="Look for signs that the figures cannot be believed.",
+)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> None:
+    """Let this command, and the processes it starts, see the plugins in `files`."""
+    before = os.environ.get(FILES)
+    if not files or context.resilient_parsing:
+        return
+    os.environ[FILES] = os.pathsep.join([*([before] if before else []), *files])
+
+    def forget() -> None:
+        if before is None:
+            os.environ.pop(FILES, None)
+        else:
+            os.environ[FILES] = before
+
+    context.call_on_close(forget)
+
+
+PLUGIN = click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    expose_value=False,
+    is_eager=True,
+    callback=_remember,
+    help="Load a plugin that is a single Python file; repeatable.  [env: ROBENCH_PLUGINS]",
+)
+LOG = click.option(
+    "--log",
+    "loggers",
+    multiple=True,
+    metavar="LOGGER",
+    help="Log runs elsewhere too, as tensorboard:dir=runs; see `robench list loggers`; repeatable.",
 )
 COLOR = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="Print without colours.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")

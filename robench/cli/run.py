@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import CACHE, CHECKS, COLOR, DEBUG, JSON, RESULTS, Size, cache_folder, completer, console
+from robench.cli.options import (
+    CACHE,
+    CHECKS,
+    COLOR,
+    DEBUG,
+    JSON,
+    LOG,
+    PLUGIN,
+    RESULTS,
+    Size,
+    cache_folder,
+    completer,
+    console,
+)
 from robench.errors import SpecError
 from robench.registry import Registry, discover
 
@@ -57,6 +70,8 @@ if TYPE_CHECKING:
 @click.option("--save-adapter", type=click.Path(path_type=Path), metavar="FILE", help="Save what was trained.")
 @click.option("--adapter", metavar="FILE", help="Load a saved adapter in place of training; it names the tuner.")
 @click.option("--white-box/--no-white-box", default=True, help="Add the white-box twin of a lone transfer attack.")
+@PLUGIN
+@LOG
 @CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @RESULTS
@@ -68,6 +83,7 @@ if TYPE_CHECKING:
 @COLOR
 @DEBUG
 def run(
+    loggers: tuple[str, ...],
     checks: Level,
     device: str,
     results: Path,
@@ -85,6 +101,7 @@ def run(
     Names take parameters: NAME:key=value,... such as tecoa:lr=5e-4 or pgd:eps=2/255,n=500. `robench describe NAME`
     lists them.
     """
+    from robench.logger import listening
     from robench.spec import Request, plan
     from robench.store import Store
 
@@ -103,7 +120,8 @@ def run(
         _show_plan(planned, done, as_json, out)
         return
     if done is None or force or save_adapter is not None:
-        result = _run(registry, planned, store, device, cache_dir, save_adapter, checks, log, quiet or as_json)
+        with listening(registry, loggers):
+            result = _run(registry, planned, store, device, cache_dir, save_adapter, checks, log, quiet or as_json)
     else:
         result = done
         if not (quiet or as_json):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import CACHE, CHECKS, COLOR, DEBUG, RESULTS, cache_folder, console
+from robench.cli.options import CACHE, CHECKS, COLOR, DEBUG, LOG, PLUGIN, RESULTS, cache_folder, console
 from robench.errors import SpecError, nearest
 from robench.registry import Registry, discover
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 @click.option(
     "--intervals", is_flag=True, help="Show 95 % intervals, over seeds and over images, in place of deviations."
 )
+@PLUGIN
+@LOG
 @CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -46,6 +48,7 @@ def sweep(
     dry_run: bool,
     style: str,
     intervals: bool,
+    loggers: tuple[str, ...],
     checks: Level,
     device: str,
     adapters: Path | None,
@@ -74,7 +77,12 @@ def sweep(
         from robench.sweep_run import Bench
 
         bench = Bench(
-            results=results, cache_dir=cache_folder(cache_dir), device=device, adapters=adapters, checks=checks
+            results=results,
+            cache_dir=cache_folder(cache_dir),
+            device=device,
+            adapters=adapters,
+            checks=checks,
+            loggers=loggers,
         )
         failed = _run(registry, missing, bench, jobs, quiet, no_color)
         completed = latest_completed(store.read(lambda message: None))

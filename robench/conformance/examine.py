@@ -13,6 +13,7 @@ import torch
 from robench.conformance.attacks import check_attacker
 from robench.conformance.datasets import check_dataset
 from robench.conformance.finding import Finding, rule
+from robench.conformance.loggers import check_logger
 from robench.conformance.models import check_model
 from robench.conformance.tuners import check_tuner
 from robench.interfaces import RunContext
@@ -58,6 +59,9 @@ def examine(
                 network = registry.resolve("model", chosen).build().build(context).to(context.device)
                 attack = registry.resolve_attack(text)
                 yield from check_attacker(attack, network, context, context.dataset.split("test", SAMPLE))
+            elif kind == "logger":
+                trains = _request(registry, "adaptation", registry.names("adaptation")[0], dataset, chosen)
+                yield from check_logger(registry, text, trains, context)
             else:
                 yield from check_tuner(registry, _request(registry, kind, text, dataset, chosen), context)
         except Exception as error:  # whatever a component raises is a finding, not the end of the examination

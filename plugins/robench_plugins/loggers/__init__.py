@@ -1,0 +1,1 @@
+"""Loggers for tools that draw runs; none of their libraries is imported unless it is asked for."""

@@ -1,0 +1,103 @@
+"""Loggers: what hears a run from its start to its end, to draw it elsewhere; asked for with ``--log``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from robench.hookspecs import hookimpl
+from robench.interfaces import Configured, Progress
+from robench.provenance import attack_label, tuner_label
+from robench.records import RunResult, RunSpec
+from robench.registry import Registry
+
+
+class Logger(Configured):
+    """Hears one run after another in this process. What it raises is a warning, and harms no run."""
+
+    def open(self) -> None:
+        """Make ready, before the first run.
+
+        Raises:
+            PluginError: Its library is not installed, or its server does not answer.
+        """
+
+    def started(self, spec: RunSpec, run_id: str) -> None:
+        """Hear that a run begins."""
+
+    def progress(self, progress: Progress) -> None:
+        """Hear how far a stage has come; called for every batch."""
+
+    def finished(self, result: RunResult) -> None:
+        """Hear the record of the run: completed, failed or interrupted."""
+
+    @hookimpl
+    def robench_run_started(self, spec: RunSpec, run_id: str) -> None:
+        """Pass it on."""
+        self.started(spec, run_id)
+
+    @hookimpl
+    def robench_run_progress(self, progress: Progress) -> None:
+        """Pass it on."""
+        self.progress(progress)
+
+    @hookimpl
+    def robench_run_finished(self, result: RunResult) -> None:
+        """Pass it on."""
+        self.finished(result)
+
+
+@contextmanager
+def listening(registry: Registry, texts: Sequence[str]) -> Iterator[None]:
+    """Let the loggers in `texts`, such as ``tensorboard:dir=runs``, hear every run meanwhile.
+
+    Raises:
+        SpecError: No such logger, or a parameter is wrong.
+        PluginError: One cannot be made ready.
+    """
+    loggers: list[Logger] = [registry.resolve("logger", text).build() for text in texts]
+    for logger in loggers:
+        logger.open()
+    for logger in loggers:
+        registry.manager.register(logger)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            registry.manager.unregister(logger)
+
+
+def settings(spec: RunSpec) -> dict[str, str | int]:
+    """Return what was asked of a run by name, as typed: what loggers call hyperparameters or config."""
+    attacks = (attack_label(attack.label, attack.n, spec.test_size) for attack in spec.attacks)
+    return {
+        "dataset": spec.dataset.label,
+        "model": spec.model.label,
+        "tuner": tuner_label(spec),
+        "attacks": " ".join(attacks),
+        "train_size": spec.train_size or 0,
+        "test_size": spec.test_size,
+        "split": spec.split,
+        "seed": spec.seed,
+    }
+
+
+def figures(result: RunResult) -> dict[str, float]:
+    """Return the accuracies of a run as shares of 1 by name, and its cost; of an unfinished run what there is."""
+    found: dict[str, float] = {}
+    if result.clean is not None:
+        found["accuracy/clean"] = result.clean.accuracy
+    found |= {f"accuracy/{score.label}": score.accuracy for score in result.attacks}
+    found |= {f"accuracy/worst case {worst.norm}": worst.accuracy for worst in result.worst_case}
+    if result.tuning is not None:
+        found["trainable_parameters"] = result.tuning.trainable_parameters
+    return found | {f"seconds/{stage}": seconds for stage, seconds in result.seconds.items()}
+
+
+def epochs(result: RunResult) -> list[tuple[int, dict[str, float]]]:
+    """Return what each epoch of tuning came to, under names such as ``tuning/loss``."""
+    history = result.tuning.history if result.tuning else ()
+    return [
+        (number, {f"tuning/{name}": value for name, value in epoch.items() if name != "epoch"})
+        for number, epoch in enumerate(history, 1)
+    ]

@@ -1,0 +1,79 @@
+"""Which source a component's code is: the hash of the files of its package, and plugins that are a single file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from robench.errors import PluginError
+
+
+def code_hashes(modules: Iterable[str]) -> dict[str, str]:
+    """Return, for the top-level package of each module, the hash of its Python files.
+
+    Args:
+        modules: Dotted names; what cannot be found, as a module made in memory, is left out.
+    """
+    names = sorted({module.partition(".")[0] for module in modules})
+    return {name: found for name in names if (found := _hash(name))}
+
+
+@cache
+def _hash(name: str) -> str | None:
+    """Return the first 16 hex digits of the SHA-256 over the package's files by relative path, or of the one file."""
+    spec = _spec(name)
+    if spec is None or spec.origin is None:
+        return None
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if not folders:
+        return file_hash(Path(spec.origin)) if Path(spec.origin).is_file() else None
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        return getattr(loaded, "__spec__", None)
+    return importlib.util.find_spec(name)
+
+
+def file_hash(path: Path) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a plugin that is a single file; its module is called as the file is.
+
+    Raises:
+        PluginError: There is no such Python file, or its name is that of another module.
+        Exception: Whatever the file raises.
+    """
+    name = path.stem
+    if path.suffix != ".py" or not path.is_file():
+        raise PluginError(f"no plugin at {path}; expected a Python file, or the name of an installed one")
+    known = sys.modules.get(name)
+    if known is not None and known.__spec__ is not None and known.__spec__.origin == str(path.resolve()):
+        return known
+    if not name.isidentifier() or known is not None or importlib.util.find_spec(name) is not None:
+        raise PluginError(f"{path} cannot be imported as {name!r}, which is taken or no name; rename the file")
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs, as dataclasses and its own components look it up by name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
