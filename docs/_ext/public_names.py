@@ -12,6 +12,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+MADE = re.compile(r"<factory>|<function (?:<lambda>|[^<>])*>")
 DEFAULT = re.compile(r"``(?:\w+Path\()?'(.*)'\)?``")
 
 
@@ -33,7 +34,7 @@ def shorten(
     if isinstance(obj, type) and issubclass(obj, BaseModel | Exception):
         return "", None
     # Sphinx sets a signature well only if it is Python.
-    return (signature or "").replace("<factory>", "..."), returned
+    return MADE.sub("...", signature or ""), returned
 
 
 def as_typed(app: Sphinx, context: Any, lines: list[str]) -> None:
