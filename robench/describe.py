@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
 from robench.registry import Registry
 from robench.resolved import SURROGATE_PREFIX
-from robench.types import Kind, format_pixels
+from robench.types import Kind, format_pixels, parse_pixels, parse_radius
+
+_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+_WRITTEN_AS: dict[Any, str] = {parse_pixels: "pixels, as 8/255", parse_radius: "radius, as 0.5"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter: its default as users would write it, and what it means."""
+    """One parameter: what it takes, its default as users would write it, and what it means."""
 
     name: str
+    type: str
     default: str
     description: str
 
@@ -66,13 +72,22 @@ def describe(registry: Registry, kind: Kind, name: str) -> Description:
     parameters = []
     for key, field in loaded.Params.model_fields.items():
         default = component.defaults.get(key, field.default)
-        description = field.description or ""
-        parameters.append(Parameter(name=key, default=_written(default), description=description))
+        parameters.append(
+            Parameter(
+                name=key,
+                type=_type(field.annotation, field.metadata),
+                default=_written(default),
+                description=field.description or "",
+            )
+        )
     if kind == "attacker":
-        parameters.append(Parameter(name="n", default="all", description="attack the first n test images only"))
+        meaning = "attack the first n test images only"
+        parameters.append(Parameter(name="n", type="int ≥ 1", default="all", description=meaning))
     if kind == "attacker" or (kind == "tuner" and "adversary" in loaded.Params.model_fields):
         meaning = "a parameter of the surrogate, such as surrogate.weights=FILE"
-        parameters.append(Parameter(name=f"{SURROGATE_PREFIX}KEY", default="unset", description=meaning))
+        parameters.append(
+            Parameter(name=f"{SURROGATE_PREFIX}KEY", type="as there", default="unset", description=meaning)
+        )
     return Description(
         kind=kind,
         name=registry.displayed_name(plugin, component),
@@ -91,3 +106,25 @@ def _written(value: object) -> str:
     if value is PydanticUndefined:
         return "required"
     return "unset" if value is None else str(value)
+
+
+def _type(annotation: Any, metadata: Sequence[Any]) -> str:
+    """Return what a parameter takes, in a word or two, with its bounds; that it may be unset its default says."""
+    if get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        return _type(annotation, [*more, *metadata])
+    if get_origin(annotation) is Literal:
+        return " or ".join(str(value) for value in get_args(annotation))
+    for validator in metadata:
+        if (distance := _WRITTEN_AS.get(getattr(validator, "func", None))) is not None:
+            return distance
+    choices = [choice for choice in get_args(annotation) if choice is not NoneType]
+    if choices:
+        return " or ".join(_type(choice, metadata) for choice in choices)
+    bounds = [
+        f"{sign} {value}"
+        for validator in metadata
+        for key, sign in _BOUNDS.items()
+        if (value := getattr(validator, key, None)) is not None
+    ]
+    return f"{getattr(annotation, '__name__', annotation)} {', '.join(bounds)}".strip()

@@ -147,7 +147,8 @@ def _make(name: str) -> type[TorchAttack]:
     fields = {key: _field(name, parameter) for key, parameter in inspect.signature(kind).parameters.items()}
     given: dict[str, Any] = {key: field for key, field in fields.items() if field is not None}
     params = create_model(f"{name}Params", __base__=_BASES[entry.norm], __module__=__name__, **given)
-    about, _, _ = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+    # The first paragraph; in one class no empty line divides it from the next.
+    about = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].partition("Distance Measure")[0]
     source = f", after arXiv:{entry.arxiv}" if entry.arxiv else ""
     return type(
         name,

@@ -1,0 +1,130 @@
+"""A page for every component robench ships, made of what ``robench describe`` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from robench.cli.components import PLURALS
+from robench.describe import Description, describe
+from robench.discovery import GROUP
+from robench.registry import Registry, discover
+from robench.types import Component, Kind
+from sphinx.application import Sphinx
+
+FOLDER = "generated"
+OPTIONS: dict[Kind, str] = {
+    "dataset": "--dataset {}",
+    "model": "--model {}",
+    "tuner": "--tuner {}",
+    "adaptation": "--tuner {}+tecoa",
+    "objective": "--tuner lora+{}",
+    "attacker": "--attack {}",
+    "logger": "--log {}",
+}
+LEADS = {
+    "datasets": "Given as `--dataset NAME`.",
+    "models": "Given as `--model NAME`, or as the surrogate of an attack, `ATTACK-MODEL`.",
+    "tuners": "Given as `--tuner NAME`. Any `ADAPTATION+OBJECTIVE` is a tuner too.",
+    "adaptations": "What may change: one half of a tuner, `--tuner ADAPTATION+OBJECTIVE`.",
+    "objectives": "What is optimised: the other half of a tuner, `--tuner ADAPTATION+OBJECTIVE`.",
+    "attacks": "Given as `--attack NAME`, repeatable; `NAME-MODEL` takes gradients from a surrogate.",
+    "loggers": "Given as `--log NAME`, repeatable: what hears a run, to draw it elsewhere.",
+}
+
+
+def shipped() -> Registry:
+    """Return the components that come with robench, whatever else is installed beside it."""
+    return discover(entry_points(group=GROUP, name="builtin"))
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write the pages that are missing or out of date, and remove those of components that are gone."""
+    folder, registry = Path(app.srcdir) / FOLDER, shipped()
+    pages = {folder / name: text for name, text in all_pages(registry)}
+    for path, text in pages.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    for path in {path for plural in PLURALS for path in (folder / plural).glob("*.md")} - pages.keys():
+        path.unlink()
+
+
+def all_pages(registry: Registry) -> Iterator[tuple[str, str]]:
+    """Yield for every kind its list, and for every component its page, as a path and Markdown."""
+    for plural, kind in PLURALS.items():
+        components = [component for _, component in registry.components(kind)]
+        yield f"{plural}/index.md", kind_page(plural, components)
+        for component in components:
+            yield f"{plural}/{component.name}.md", component_page(component, describe(registry, kind, component.name))
+
+
+def kind_page(plural: str, components: list[Component]) -> str:
+    """Return a list of components with what each is."""
+    rows = [f"| [{shown_name(each)}]({each.name}.md) | {cell(each.summary)} |" for each in components]
+    tree = ["```{toctree}", ":hidden:", "", *(each.name for each in components), "```"]
+    head = [f"# {plural.capitalize()}", "", LEADS[plural], "", "| name | what it is |", "|---|---|"]
+    return "\n".join([*head, *rows, "", *tree, ""])
+
+
+def component_page(component: Component, described: Description) -> str:
+    """Return a component's page: what it is, how it is typed, its parameters and where it comes from."""
+    typed = shown_name(component)
+    if needed := [each.name for each in described.parameters if each.default == "required"]:
+        typed += ":" + ",".join(f"{name}={name.upper()}" for name in needed if name != component.family)
+    command = OPTIONS[component.kind].format(typed.removesuffix(":"))
+    lines = [f"# {shown_name(component)}", "", f"{sentence(component.summary)}", ""]
+    lines += ["```sh", f"robench run {command}", "```", ""]
+    # Docstrings are reStructuredText, as everywhere in Python.
+    lines += ["```{eval-rst}", *described.documentation.splitlines(), "```", ""]
+    lines += ["## Parameters", ""]
+    if described.parameters:
+        lines += ["| name | type | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{each.name}` | {cell(each.type)} | `{cell(each.default)}` | {cell(each.description)} |"
+            for each in described.parameters
+        ]
+    else:
+        lines.append("None.")
+    lines += ["", *recommended(component), "## Reference", ""]
+    lines += [f"{sentence(described.reference)}\n"] if described.reference else []
+    lines.append(f"Code: `{described.target}`.")
+    lines += [f"\nFetched on first use: {', '.join(f'`{each}`' for each in component.downloads)}."] * bool(
+        component.downloads
+    )
+    return "\n".join([*lines, ""])
+
+
+def recommended(component: Component) -> list[str]:
+    """Return what the component recommends where the user says nothing."""
+    if not component.recommends:
+        return []
+    chosen = "" if component.kind == "dataset" else "; chosen on validation images"
+    lines = ["## What it recommends", "", f"Used where you type nothing else{chosen}.", ""]
+    for key, value in component.recommends.items():
+        settings = ",".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, Mapping) else value
+        lines.append(f"- {key}: `{settings}`")
+    return [*lines, ""]
+
+
+def shown_name(component: Component) -> str:
+    """Return a name as ``robench list`` shows it."""
+    return component.name + ("-NAME" if component.family else "")
+
+
+def sentence(text: str) -> str:
+    """Return `text` as a sentence."""
+    return text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def cell(text: str) -> str:
+    """Return `text` as it may stand in a table."""
+    return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Write the pages before Sphinx looks for documents."""
+    app.connect("builder-inited", write_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
