@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robench.cli import compare, components, environment, evidence, leaderboard, report, run, show, sweep
+from robench.cli import compare, components, environment, evidence, leaderboard, report, run, serve, show, sweep
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -70,6 +70,7 @@ for command in (
     run.run,
     sweep.sweep,
     leaderboard.leaderboard,
+    serve.serve,
     show.show,
     report.report,
     compare.compare,
