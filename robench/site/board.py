@@ -47,12 +47,15 @@ def rate(found: Rate) -> list[float]:
 
 
 def _table(table: Table) -> dict[str, Any]:
+    attacks = [{"label": column.label, "threat": column.threat, "n": column.n} for column in table.columns]
+    shared = (table.split, table.n_clean, table.test_fingerprint, *(column.label for column in table.columns))
     return {
+        "id": " ".join(map(str, shared)),
         "caption": caption(table),
         "dataset": table.dataset,
         "n": table.n_clean,
         "worst_eps": table.worst_eps,
-        "attacks": [{"label": column.label, "threat": column.threat, "n": column.n} for column in table.columns],
+        "attacks": attacks,
     }
 
 

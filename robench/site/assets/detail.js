@@ -47,7 +47,7 @@
   const checks = (run) => section("Checks", run.checks.length
     ? wide("Checks", h("table", { class: "words checks" }, h("thead", {}, h("tr", {}, ["verdict", "check", "figures"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, run.checks.map((check) => h("tr", {}, h("td", {}, robench.badge(check.verdict)), h("td", {}, check.name, check.attack ? h("span", { class: "quiet block" }, check.attack) : null), h("td", {}, check.reason))))))
-    : h("p", { class: "quiet" }, "Nothing was checked; `robench certify` does so afterwards."));
+    : h("p", { class: "quiet" }, "Nothing was checked; ", h("code", {}, `robench certify ${run.run}`), " does so afterwards."));
 
   const gallery = (rows) => (typeof rows === "string" ? h("p", { class: "quiet" }, rows)
     : rows.map(({ title, pictures }) => h("div", { class: "gallery", role: "group", "aria-label": title }, h("h4", {}, title),
@@ -63,7 +63,7 @@
   };
 
   const show = (...children) => {
-    dialog.replaceChildren(h("div", { class: "bar-top" }, h("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "✕")), ...children);
+    dialog.replaceChildren(h("div", { class: "bar-top" }, h("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "✕")), ...children.flat());
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
     robench.$("#detail .close").focus({ focusVisible: false });

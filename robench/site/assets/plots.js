@@ -3,7 +3,7 @@
 
 (() => {
   const { h, $ } = robench;
-  const SHAPES = ["circle", "triangle", "rect", "rectRot", "crossRot", "star", "cross", "rectRounded"];
+  const SHAPES = ["circle", "triangle", "rect", "rectRot", "crossRot", "star", "cross"];
   const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
   const MOST_LINES = 8;
   const MOST_FAMILIES = 12;
@@ -11,7 +11,12 @@
   const charts = {};
   const state = { table: null, attack: "worst", curve: null };
 
+  Chart.defaults.font.family = "system-ui, sans-serif";
+
   const colour = (at) => robench.colour(`c${at % 7}`);
+  /* A colour comes back with another shape. */
+  const shape = (at) => SHAPES[(at + Math.floor(at / 7)) % SHAPES.length];
+  const open = (at) => ["crossRot", "star", "cross"].includes(shape(at));
   const byRun = () => new Map(robench.board.rows.map((row) => [`${row.table}/${row.run}`, row]));
 
   const draw = (section, config) => {
@@ -75,18 +80,18 @@
     const tables = [...new Set(rows.map((row) => row.table))].filter((at) => robench.board.tables[at].attacks.length);
     $("#pareto").hidden = !tables.length;
     if (!tables.length) return;
-    if (!tables.includes(state.table)) {
-      const size = (at) => rows.filter((row) => row.table === at).length;
-      state.table = tables.reduce((best, at) => (size(at) > size(best) ? at : best));
-    }
-    const { attacks, worst_eps: radius, caption } = robench.board.tables[state.table];
+    const sizes = new Map(tables.map((at) => [at, 0]));
+    for (const row of rows) if (sizes.has(row.table)) sizes.set(row.table, sizes.get(row.table) + 1);
+    // By its id, as a table that appears meanwhile changes the numbers of others.
+    const table = tables.find((at) => robench.board.tables[at].id === state.table) ?? tables.reduce((best, at) => (sizes.get(at) > sizes.get(best) ? at : best));
+    const { attacks, worst_eps: radius, caption } = robench.board.tables[table];
     const names = [...(radius ? [["worst", `worst case at ${radius}`]] : []), ...attacks.map((attack, at) => [String(at), `${attack.label} (${attack.threat})`])];
     if (!names.some(([value]) => value === state.attack)) [[state.attack]] = names;
     const [, name] = names.find(([value]) => value === state.attack);
     $("#pareto .controls").replaceChildren(
-      robench.choice("table", tables.map((at) => [at, robench.board.tables[at].caption]), (value) => { state.table = Number(value); robench.drawPlots(); }, state.table),
+      robench.choice("table", tables.map((at) => [robench.board.tables[at].id, robench.board.tables[at].caption]), (value) => { state.table = value; robench.drawPlots(); }, robench.board.tables[table].id),
       robench.choice("attack", names, (value) => { state.attack = value; robench.drawPlots(); }, state.attack));
-    const points = rows.filter((row) => row.table === state.table)
+    const points = rows.filter((row) => row.table === table)
       .map((row) => ({ row, across: state.attack === "worst" ? row.worst : row.attacks[Number(state.attack)], upward: row.clean }))
       .map((point) => ({ ...point, x: point.across[0], y: point.upward[0] }));
     const several = new Set(points.map((point) => point.row.model)).size > 1;
@@ -95,9 +100,9 @@
     const label = (at) => (at === MOST_FAMILIES - 1 && families.length > MOST_FAMILIES ? `${families.length - at} others` : families[at]);
     const best = front(points);
     const sets = families.slice(0, MOST_FAMILIES).map((_, at) => ({
-      label: label(at), data: points.filter((point) => shownAs(point) === at), pointStyle: SHAPES[at % SHAPES.length],
-      backgroundColor: colour(at), borderColor: ["crossRot", "star", "cross"].includes(SHAPES[at % SHAPES.length]) ? colour(at) : robench.colour("ink"),
-      pointBorderWidth: ["crossRot", "star", "cross"].includes(SHAPES[at % SHAPES.length]) ? 2.5 : 1, pointRadius: 6, pointHoverRadius: 8,
+      label: label(at), data: points.filter((point) => shownAs(point) === at), pointStyle: shape(at),
+      backgroundColor: colour(at), borderColor: open(at) ? colour(at) : robench.colour("ink"), pointBorderWidth: open(at) ? 2.5 : 1,
+      pointRadius: 6, pointHoverRadius: 8,
     }));
     sets.push({ label: "best trade-offs", data: best.map(({ x, y }) => ({ x, y })), type: "line", stepped: "after", pointRadius: 0, pointHitRadius: 0,
       borderColor: robench.colour("ink"), borderDash: [5, 4], borderWidth: 1.5, pointStyle: "line" });
@@ -118,15 +123,15 @@
     const passing = new Set(rows.map((row) => `${row.table}/${row.run}`));
     const known = byRun();
     const lines = (group) => group.lines.filter((line) => passing.has(`${group.table}/${line.run}`));
-    const groups = robench.board.curves.map((group, at) => [at, group]).filter(([, group]) => lines(group).length);
+    const groups = robench.board.curves.filter((group) => lines(group).length);
+    const id = (group) => `${robench.board.tables[group.table].id}/${group.name}`;
     $("#security").hidden = !robench.board.curves.length;
     $("#security figure").hidden = $("#security .controls").hidden = !groups.length;
     if (!groups.length) return;
-    if (!groups.some(([at]) => at === state.curve)) [[state.curve]] = groups;
-    const group = robench.board.curves[state.curve];
+    const group = groups.find((each) => id(each) === state.curve) ?? groups[0];
     $("#security .controls").replaceChildren(robench.choice("attack",
-      groups.map(([at, { name, table }]) => [at, `${name}: ${robench.board.tables[table].caption}`]),
-      (value) => { state.curve = Number(value); robench.drawPlots(); }, state.curve));
+      groups.map((each) => [id(each), `${each.name}: ${robench.board.tables[each.table].caption}`]),
+      (value) => { state.curve = value; robench.drawPlots(); }, id(group)));
     const all = lines(group);
     const shown = all.slice(0, MOST_LINES);
     const band = (line, end, at, fill) => ({ label: "", data: line.points.map((point) => ({ x: point[0], y: point[end] })), pointRadius: 0, pointHitRadius: 0,
@@ -135,7 +140,7 @@
       const row = known.get(`${group.table}/${line.run}`);
       return [
         { label: `${robench.name(row)}, seed ${row.seed}`, run: line.run, data: line.points.map(([x, y, low, high]) => ({ x, y, low, high })), fill: false,
-          borderColor: colour(at), backgroundColor: colour(at), pointStyle: SHAPES[at % SHAPES.length], pointRadius: 5, borderDash: DASHES[at % DASHES.length], borderWidth: 2 },
+          borderColor: colour(at), backgroundColor: colour(at), pointStyle: shape(at), pointRadius: 5, borderDash: DASHES[at % DASHES.length], borderWidth: 2 },
         band(line, 2, at, false), band(line, 3, at, "-1"),
       ];
     });
