@@ -60,7 +60,6 @@ def renamed(record: RunResult, name: str) -> RunResult:
 def synthetic(results: Path) -> list[RunResult]:
     """Fill a folder with two tables: one of five runs, of which one fails its checks, and one of two."""
     two = (("pgd-resnet20", 50, 100), ("pgd", 0, 100))
-    seeded = (("pgd-resnet20", 50, 100), ("pgd", 19, 100))
     records = [
         checked(result(tuner="best", clean=90, attacks=(("pgd-resnet20", 80, 100), ("pgd", 60, 100))), "pass"),
         checked(result(tuner="second", clean=95, attacks=(("pgd-resnet20", 50, 100), ("pgd", 20, 100))), "warn"),

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ def ask(address: tuple[str, int], path: str, method: str = "GET") -> tuple[int, 
         connection.close()
 
 
+def eventually(found: Callable[[], Any], wanted: Any) -> None:
+    """Wait until `found`, which another thread is working on, gives what is wanted."""
+    deadline = time.monotonic() + 30
+    while (last := found()) != wanted:
+        assert time.monotonic() < deadline, f"{last} never became {wanted}"
+        time.sleep(0.02)
+
+
 def rows(address: tuple[str, int]) -> list[str]:
     folder = json.loads(ask(address, "/live.json")[1])["folder"]
     _, text, _ = ask(address, f"/{folder}/board.js")
@@ -74,9 +83,9 @@ def test_the_page_and_all_it_names_are_served(address: tuple[str, int], results:
 def test_a_new_record_appears_and_one_that_goes_is_gone(address: tuple[str, int], results: Path) -> None:
     assert rows(address) == ["first"]
     second = add(results, result(tuner="second", clean=20))
-    assert rows(address) == ["first", "second"]
+    eventually(lambda: rows(address), ["first", "second"])
     (results / f"{second.run_id}.json").unlink()
-    assert rows(address) == ["first"]
+    eventually(lambda: rows(address), ["first"])
 
 
 def test_a_run_under_way_is_told(address: tuple[str, int], results: Path) -> None:
@@ -130,7 +139,7 @@ def test_a_folder_without_records_is_served_until_there_are_some(tmp_path: Path)
     empty = live.pages()
     assert not empty.records
     add(tmp_path, result())
-    assert len(live.pages().records) == 1
+    eventually(lambda: len(live.pages().records), 1)
 
 
 def test_a_folder_that_goes_away_leaves_what_was_shown(results: Path) -> None:
@@ -140,7 +149,8 @@ def test_a_folder_that_goes_away_leaves_what_was_shown(results: Path) -> None:
     for path in results.iterdir():
         path.unlink()
     results.rmdir()
-    assert live.pages() is before and "no results at" in said[0]
+    eventually(lambda: [live.pages() is before, len(said)], [True, 1])
+    assert "no results at" in said[0]
 
 
 def test_the_browser_keeps_up(address: tuple[str, int], results: Path, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ def serve(results: Path, port: int, host: str) -> None:
 
     live = Live(results, lambda message: click.echo(f"robench: warning: {message}", err=True))
     with server(live, host, port) as listening:
-        live.pages()  # before the address is shown: bad input is one line here, not in a browser
         click.echo(f"http://{host}:{listening.server_port}/ shows {results}; Ctrl-C ends it")
         try:
             listening.serve_forever()

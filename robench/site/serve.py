@@ -30,46 +30,54 @@ POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 
 
 class Live:
-    """The page of a folder of records, made anew when the folder has changed."""
+    """The page of a folder of records, made anew in the background when the folder has changed."""
 
     def __init__(self, results: Path, warn: Callable[[str], None]) -> None:
-        self._results, self._warn = results, warn
-        self._lock = threading.Lock()
-        self._seen: object = None
-        self._pages: Pages | None = None
-
-    def pages(self) -> Pages:
-        """Return the page as of now.
+        """Make the page for the first time.
 
         Raises:
             DataError: The folder of records does not exist.
         """
+        self._results, self._warn = results, warn
+        self._lock = threading.Lock()
+        self._maker: threading.Thread | None = None
+        self._seen = self._look()
+        self._pages = self._before = self._make()
+
+    def pages(self) -> Pages:
+        """Return the page as it is; if the folder has changed, a newer one is on its way."""
         with self._lock:
-            seen = self._look()
-            if self._pages is None or seen != self._seen:
-                try:
-                    records = Store(self._results).read(self._warn)
-                    self._pages = pages(self._results, leaderboard(records), records, live=True)
-                    self._seen = seen
-                except (RobenchError, OSError) as error:
-                    if self._pages is None:
-                        raise
-                    self._warn(str(error))  # the folder went away: what was there is still worth a look
+            # To rank thousands of runs takes longer than a reader waits.
+            if (self._maker is None or not self._maker.is_alive()) and (seen := self._look()) != self._seen:
+                self._seen = seen
+                self._maker = threading.Thread(target=self._renew, daemon=True)
+                self._maker.start()
             return self._pages
 
     def file(self, name: str) -> bytes | None:
         """Return one of the page's files; None if it has no such file. Nothing else can be named."""
-        found = self.pages()
         if name == LIVE:
             under_way = [state.model_dump() for state in running(self._results)]
-            return json.dumps({"folder": found.folder, "running": under_way}).encode()
+            return json.dumps({"folder": self.pages().folder, "running": under_way}).encode()
         if name in ("", "index.html"):
-            return found.index
-        make = found.files.get(name) or found.records.get(name)
+            return self.pages().index
+        # A browser that was told of one state may ask for its files when there is the next.
+        known = (found for each in (self._pages, self._before) for found in (each.files, each.records))
+        make = next((found[name] for found in known if name in found), None)
         try:
             return make() if make else None
         except OSError:  # a record that was moved away meanwhile
             return None
+
+    def _renew(self) -> None:
+        try:
+            self._before, self._pages = self._pages, self._make()
+        except (RobenchError, OSError) as error:
+            self._warn(str(error))  # the folder went away: what was there is still worth a look
+
+    def _make(self) -> Pages:
+        records = Store(self._results).read(self._warn)
+        return pages(self._results, leaderboard(records), records, live=True)
 
     def _look(self) -> object:
         folders = (self._results, self._results / "samples")
