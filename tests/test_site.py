@@ -147,6 +147,16 @@ def test_a_row_opens_by_keyboard_and_closes_by_escape(page: Page, site: tuple[st
     assert page.js("return document.activeElement.textContent") == "second"
 
 
+def test_a_table_folds_by_keyboard(page: Page, site: tuple[str, Any]) -> None:
+    page.open(site[0])
+    page.one("#table .toggle").send_keys("\ue007")
+    assert page.names() == ["best", "elsewhere"]
+    toggle = page.js("return document.activeElement")
+    assert toggle.get_attribute("aria-expanded") == "false"
+    toggle.send_keys(" ")
+    assert len(page.names()) == 7 and page.complaints() == []
+
+
 def test_the_command_is_copied(page: Page, site: tuple[str, list[RunResult]]) -> None:
     address, records = site
     page.open(f"{address}#{records[0].run_id}")  # a link to a run opens it

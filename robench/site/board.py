@@ -22,6 +22,8 @@ RANKED_BY = {
     "seconds": "seconds",
 }
 """What each sort of the leaderboard goes by, in words."""
+TESTED = ("worst", "clean", "adversarial")
+"""Sorts in which a shared rank comes of a test; in the others, of equal figures."""
 
 
 def board(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) -> dict[str, Any]:
@@ -34,6 +36,7 @@ def board(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) 
     """
     return {
         "ranked_by": RANKED_BY[sort],
+        "tested": sort in TESTED,
         "tables": [_table(table) for table in tables],
         "rows": [row for number, table in enumerate(tables) for row in _rows(number, table, records)],
         "curves": _curves(tables, records),

@@ -68,11 +68,15 @@ def _measured(found: Measured) -> dict[str, Any]:
             line |= {"macro": round(classes.macro, 1), "lowest": rate(classes.lowest), "class": classes.lowest_name}
         lines.append(line)
     lines += [
-        {"label": f"worst case over {', '.join(worst.attacks)}", "threat": f"{worst.norm} {worst.eps}"}
+        {"label": f"worst case over {_counted(worst.attacks)}", "threat": f"{worst.norm} {worst.eps}"}
         | {"rate": rate(wilson(worst)), "drop": None}
         for worst in found.worst_case
     ]
     return {"dataset": found.dataset.label, "lines": lines, "classes": _classes(found)}
+
+
+def _counted(labels: Sequence[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 3 else f"{len(labels)} attacks"
 
 
 def _classes(found: Measured) -> dict[str, Any] | None:

@@ -111,7 +111,7 @@
   robench.show = (board) => {
     const first = !robench.board;
     robench.board = board;
-    $("#ranked").textContent = `Ranked by ${board.ranked_by}, within each table: the same images, attacks and n. Rows that share a rank (=) cannot be told apart by the images. Open a row for its command, checks and images.`;
+    $("#ranked").textContent = `Ranked by ${board.ranked_by}, within each table: the same images, attacks and n. Rows that share a rank (=) ${board.tested ? "cannot be told apart by the images" : "are equal in it"}. Open a row for its command, checks and images.`;
     robench.drawFilters();
     robench.drawTable().then(() => { if (first) robench.follow(); });
     robench.drawPlots();

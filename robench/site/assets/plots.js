@@ -134,12 +134,13 @@
       (value) => { state.curve = value; robench.drawPlots(); }, id(group)));
     const all = lines(group);
     const shown = all.slice(0, MOST_LINES);
+    const several = new Set(shown.map((line) => known.get(`${group.table}/${line.run}`).model)).size > 1;
     const band = (line, end, at, fill) => ({ label: "", data: line.points.map((point) => ({ x: point[0], y: point[end] })), pointRadius: 0, pointHitRadius: 0,
       borderWidth: 0, backgroundColor: `${colour(at)}22`, fill });
     const sets = shown.flatMap((line, at) => {
       const row = known.get(`${group.table}/${line.run}`);
       return [
-        { label: `${robench.name(row)}, seed ${row.seed}`, run: line.run, data: line.points.map(([x, y, low, high]) => ({ x, y, low, high })), fill: false,
+        { label: `${several ? robench.name(row) : row.tuner}, seed ${row.seed}`, run: line.run, data: line.points.map(([x, y, low, high]) => ({ x, y, low, high })), fill: false,
           borderColor: colour(at), backgroundColor: colour(at), pointStyle: shape(at), pointRadius: 5, borderDash: DASHES[at % DASHES.length], borderWidth: 2 },
         band(line, 2, at, false), band(line, 3, at, "-1"),
       ];

@@ -79,9 +79,14 @@
     column("run", "run", (cell) => h("code", {}, cell.getValue()), { width: 126, responsive: 9, headerSort: false }),
   ];
 
-  const heading = (number_, count) => {
-    const table = robench.board.tables[number_];
-    return h("div", { class: "group" }, h("strong", {}, table.caption), ` · ${count} ${count === 1 ? "row" : "rows"}`,
+  const heading = (at, count, _rows, group) => {
+    const table = robench.board.tables[at];
+    const toggle = h("button", { type: "button", class: "toggle", value: at, "aria-expanded": String(group.isVisible()), "aria-label": `Rows of ${table.caption}`, onclick: () => {
+      group.toggle();
+      // Tabulator draws the heading anew, and the button that had the focus is gone.
+      $(`#table .toggle[value="${at}"]`).focus();
+    } });
+    return h("div", { class: "group" }, toggle, h("strong", {}, table.caption), ` · ${count} ${count === 1 ? "row" : "rows"}`,
       h("span", { class: "quiet" }, table.attacks.map(full).join(" · ") || "no attack",
         table.worst_eps ? ` · worst case at ${table.worst_eps}` : null));
   };
@@ -139,7 +144,7 @@
     if (tabulator) return built.then(() => tabulator.replaceData(robench.board.rows));
     tabulator = new Tabulator("#table", {
       data: robench.board.rows, index: "key", columns: columns(), layout: "fitColumns", responsiveLayout: "hide",
-      maxHeight: "min(80vh, 60rem)", groupBy: "table", groupHeader: heading, groupHeaderPrint: (...args) => heading(...args).innerHTML,
+      maxHeight: "min(80vh, 60rem)", groupBy: "table", groupToggleElement: false, groupHeader: heading, groupHeaderPrint: (...args) => heading(...args).innerHTML,
       placeholder: "No row passes the filters.", printAsHtml: true, printRowRange: "active", columnHeaderVertAlign: "bottom",
       rowFormatter: (row) => row.getElement().classList.toggle("band", row.getData().band === 1),
     });
