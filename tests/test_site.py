@@ -151,7 +151,7 @@ def test_a_table_folds_by_keyboard(page: Page, site: tuple[str, Any]) -> None:
     page.open(site[0])
     page.one("#table .toggle").send_keys("\ue007")
     assert page.names() == ["best", "elsewhere"]
-    toggle = page.js("return document.activeElement")
+    toggle = page.until("const at = document.activeElement; return at.matches('.toggle') && at")
     assert toggle.get_attribute("aria-expanded") == "false"
     toggle.send_keys(" ")
     assert len(page.names()) == 7 and page.complaints() == []

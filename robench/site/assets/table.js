@@ -83,8 +83,8 @@
     const table = robench.board.tables[at];
     const toggle = h("button", { type: "button", class: "toggle", value: at, "aria-expanded": String(group.isVisible()), "aria-label": `Rows of ${table.caption}`, onclick: () => {
       group.toggle();
-      // Tabulator draws the heading anew, and the button that had the focus is gone.
-      $(`#table .toggle[value="${at}"]`).focus();
+      // Tabulator takes the focused button away and back, now and once more in this frame, as the height changes.
+      requestAnimationFrame(() => requestAnimationFrame(() => $(`#table .toggle[value="${at}"]`).focus()));
     } });
     return h("div", { class: "group" }, toggle, h("strong", {}, table.caption), ` · ${count} ${count === 1 ? "row" : "rows"}`,
       h("span", { class: "quiet" }, table.attacks.map(full).join(" · ") || "no attack",
