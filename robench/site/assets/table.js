@@ -74,9 +74,9 @@
     column("worst", "worst case", (cell) => (cell.getData().worst ? robench.rate(cell.getData().worst, "worst") : "–"), { minWidth: 130, responsive: 1 }),
     column("drop", "drop", number((value) => value.toFixed(1)), { width: 78, ...right, responsive: 5 }),
     column("checks", "checks", (cell) => robench.badge(cell.getData().checks), { width: 94, ...ascending, responsive: 4 }),
-    column("trained", "trained", number(robench.number), { width: 104, ...right, responsive: 7 }),
-    column("seconds", "seconds", number((value) => robench.number(Math.round(value))), { width: 98, ...right, responsive: 8 }),
-    column("run", "run", (cell) => h("code", {}, cell.getValue()), { width: 126, responsive: 9, headerSort: false }),
+    column("trained", "trained", number(robench.number), { width: 104, ...right, print: false, responsive: 7 }),
+    column("seconds", "seconds", number((value) => robench.number(Math.round(value))), { width: 98, ...right, print: false, responsive: 8 }),
+    column("run", "run", (cell) => h("code", {}, cell.getValue()), { width: 126, print: false, responsive: 9, headerSort: false }),
   ];
 
   const heading = (at, count, _rows, group) => {
@@ -145,7 +145,7 @@
     tabulator = new Tabulator("#table", {
       data: robench.board.rows, index: "key", columns: columns(), layout: "fitColumns", responsiveLayout: "hide",
       maxHeight: "min(80vh, 60rem)", groupBy: "table", groupToggleElement: false, groupHeader: heading, groupHeaderPrint: (...args) => heading(...args).innerHTML,
-      placeholder: "No row passes the filters.", printAsHtml: true, printRowRange: "active", columnHeaderVertAlign: "bottom",
+      placeholder: "No row passes the filters.", printAsHtml: true, printStyled: false, printRowRange: "active", columnHeaderVertAlign: "bottom",
       rowFormatter: (row) => row.getElement().classList.toggle("band", row.getData().band === 1),
     });
     tabulator.on("rowClick", (event, row) => {
