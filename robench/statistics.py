@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +76,16 @@ class Paired:
 
 def wilson(score: Score) -> Rate:
     """Return the accuracy of `score` with its 95 % interval (Wilson 1927, without continuity correction)."""
+    low, high = _wilson(score.correct, score.n)
+    return Rate(percent=100 * score.accuracy, low=low, high=high, n=score.n)
+
+
+@lru_cache(maxsize=65536)  # a page of thousands of rows asks for the same few counts again and again
+def _wilson(correct: int, n: int) -> tuple[float, float]:
     from scipy.stats import binomtest
 
-    interval = binomtest(score.correct, score.n).proportion_ci(CONFIDENCE, method="wilson")
-    return Rate(percent=100 * score.accuracy, low=100 * interval.low, high=100 * interval.high, n=score.n)
+    interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
+    return 100 * interval.low, 100 * interval.high
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

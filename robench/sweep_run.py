@@ -22,6 +22,7 @@ from robench.registry import Registry, discover
 from robench.runner import run
 from robench.samples import samples_path
 from robench.spec import Request, plan
+from robench.status import status_kept
 from robench.store import Store
 from robench.sweep import Job
 
@@ -111,16 +112,17 @@ def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
     trained = None
     if bench.adapters is not None and planned.spec.train_size is not None:
         trained = bench.adapters / f"{planned.spec.run_id()}.safetensors"
-    return store.completed(planned.spec.run_id()) or run(
-        registry,
-        planned,
-        device=resolve_device(bench.device),
-        cache_dir=bench.cache_dir,
-        save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
-        keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
-        checks=bench.checks,
-        save_adapter=None if trained is None or trained.exists() else trained,
-    )
+    with status_kept(registry.manager, bench.results):
+        return store.completed(planned.spec.run_id()) or run(
+            registry,
+            planned,
+            device=resolve_device(bench.device),
+            cache_dir=bench.cache_dir,
+            save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
+            keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
+            checks=bench.checks,
+            save_adapter=None if trained is None or trained.exists() else trained,
+        )
 
 
 def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from robench.records import RunResult
 from robench.registry import Registry, discover
 from robench.runner import run as real_run
 from robench.spec import Request
+from robench.status import running
 from robench.store import Store
 from robench.sweep import Job, latest_completed, plan_sweep, read_sweep
 from robench.sweep_cost import adversarial_sets, cost_grid, estimate, sweep_cost
@@ -282,8 +284,22 @@ split = "validation"
 """
     registry = discover()
     jobs = planned(registry, write(text))
-    outcomes = run_sweep(jobs, bench, registry=registry, processes=2, report=silent)
+    under_way: set[str] = set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            under_way.update(found.run_id for found in running(bench.results))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        outcomes = run_sweep(jobs, bench, registry=registry, processes=2, report=silent)
+    finally:
+        ended.set()
+        watcher.join()
     assert all(outcome.result for outcome in outcomes), [outcome.error for outcome in outcomes]
+    assert under_way == {job.run_id for job in jobs} and running(bench.results) == []
     assert missing(jobs, bench) == []
     share = max(1, torch.get_num_threads() // 2)
     assert [outcome.result and outcome.result.provenance.threads for outcome in outcomes] == [share] * 2

@@ -149,6 +149,7 @@ def _run(
     from robench.device import resolve_device
     from robench.runner import run as carry_out
     from robench.samples import samples_path
+    from robench.status import status_kept
 
     where = resolve_device(device)
     cache = cache_folder(cache_dir)
@@ -159,7 +160,7 @@ def _run(
 
         bars = ProgressBars(log)
         registry.manager.register(bars)
-    with bars:
+    with bars, status_kept(registry.manager, store.folder):
         result = carry_out(
             registry,
             planned,

@@ -33,15 +33,22 @@ def examples(result: RunResult, samples: Samples) -> Figure:
         axes[row, 0].set_title(f"clean: {readable(names[label])}", fontsize=8)
         _verdict(axes[row, 0], samples.logits[row], label, names)
         for number, attack in enumerate(samples.attacks):
-            change = attack.images[row].astype(np.float64) - samples.clean[row]
-            factor = AMPLIFIED_TO * 255 / max(1.0, float(np.abs(change).max()))
-            show(axes[row, 1 + 2 * number], np.clip(0.5 + factor * change / 255, 0, 1))
+            change, factor, largest = amplified(samples.clean[row], attack.images[row])
+            show(axes[row, 1 + 2 * number], change)
             axes[row, 1 + 2 * number].set_title(f"change x {factor:.3g}", fontsize=8)
-            axes[row, 1 + 2 * number].set_xlabel(f"largest {np.abs(change).max():.0f}/255", fontsize=8)
+            axes[row, 1 + 2 * number].set_xlabel(f"largest {largest:.0f}/255", fontsize=8)
             show(axes[row, 2 + 2 * number], attack.images[row])
             axes[row, 2 + 2 * number].set_title(attack.label, fontsize=8, wrap=True)
             _verdict(axes[row, 2 + 2 * number], attack.logits[row], label, names)
     return figure
+
+
+def amplified(clean: NDArray[np.uint8], attacked: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float, float]:
+    """Return the change of an image around grey in ``[0, 1]``, its amplification, and its largest value in levels."""
+    change = attacked.astype(np.float64) - clean
+    largest = float(np.abs(change).max())
+    factor = AMPLIFIED_TO * 255 / max(1.0, largest)
+    return np.clip(0.5 + factor * change / 255, 0, 1), factor, largest
 
 
 def random_samples(result: RunResult, samples: Samples) -> Figure:
