@@ -7,13 +7,14 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from robench.checks.certificate import Level
+from robench.claims import ClaimedError, claimed
 from robench.device import resolve_device
 from robench.grid import duration
 from robench.logger import listening
@@ -38,6 +39,7 @@ class Bench:
         adapters: Folder for what runs train, one file a run under its id; None if it is not kept.
         checks: How thoroughly runs are checked.
         loggers: What hears them, as typed after ``--log``.
+        wait: For a run that another process is carrying out.
     """
 
     results: Path
@@ -46,16 +48,18 @@ class Bench:
     adapters: Path | None = None
     checks: Level = "off"
     loggers: tuple[str, ...] = ()
+    wait: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one run ended: with a record, or with a line that says why not."""
+    """How one run ended: with a record, with a line that says why not, or ``claimed`` by another process."""
 
     row: str
     seed: int
     result: RunResult | None = None
     error: str = ""
+    claimed: bool = False
 
 
 Work = Callable[[Request, Bench, int], RunResult]
@@ -73,8 +77,9 @@ def run_sweep(
 ) -> list[Outcome]:
     """Carry out `jobs` and return how each ended, in the order they ended.
 
-    A run that fails is reported and the rest goes on. On Ctrl-C nothing new is started, and runs under way in other
-    processes save their record first.
+    A run that fails is reported and the rest goes on. Runs that another process is carrying out come last, by when it
+    has made their record or has died. On Ctrl-C nothing new is started, and runs under way in other processes save
+    their record first.
 
     Args:
         registry: The components of this process; other processes discover their own.
@@ -93,27 +98,40 @@ def run_sweep(
         bench.adapters.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     outcomes: list[Outcome] = []
-    if processes == 1:
-        ended = (_attempt(job, lambda request: _logged(registry, request, bench)) for job in jobs)
-    else:
-        ended = _side_by_side(jobs, bench, processes, work or carry_out_alone)
-    with closing(ended):
-        for outcome in ended:
-            outcomes.append(outcome)
-            remaining = (time.monotonic() - start) / len(outcomes) * (len(jobs) - len(outcomes))
-            report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
+    left = list(jobs)
+    for wait in (False, True):
+        place = replace(bench, wait=wait)
+        if processes == 1:
+            ended = _one_by_one(left, place, registry)
+        else:
+            ended = _side_by_side(left, place, processes, work or carry_out_alone)
+        with closing(ended):
+            for job, outcome in ended:
+                if outcome.claimed:
+                    continue
+                left.remove(job)
+                outcomes.append(outcome)
+                remaining = (time.monotonic() - start) / len(outcomes) * len(left)
+                report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
+        if left:
+            report(f"{len(left)} more are being carried out by other processes")
     return outcomes
 
 
 def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
-    """Carry out one run in this process, or return its record if another sweep has made it meanwhile."""
+    """Carry out one run in this process, or return its record if another sweep has made it meanwhile.
+
+    Raises:
+        ClaimedError: Another process is at it, and `bench` says not to wait.
+    """
     planned = plan(registry, request)
     store = Store(bench.results)
     trained = None
     if bench.adapters is not None and planned.spec.train_size is not None:
         trained = bench.adapters / f"{planned.spec.run_id()}.safetensors"
-    with status_kept(registry.manager, bench.results):
-        return store.completed(planned.spec.run_id()) or run(
+    run_id = planned.spec.run_id()
+    with claimed(bench.results, run_id, wait=bench.wait), status_kept(registry.manager, bench.results):
+        return store.completed(run_id) or run(
             registry,
             planned,
             device=resolve_device(bench.device),
@@ -150,12 +168,19 @@ def describe(outcome: Outcome) -> str:
 def _attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
     try:
         return Outcome(row=job.row, seed=job.seed, result=work(job.request))
+    except ClaimedError:
+        return Outcome(row=job.row, seed=job.seed, claimed=True)
     except Exception as error:  # one failed run, be it a plugin's bug, does not stop the rest
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return Outcome(row=job.row, seed=job.seed, error=message)
 
 
-def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[Outcome]:
+def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Generator[tuple[Job, Outcome]]:
+    for job in tuple(jobs):
+        yield job, _attempt(job, lambda request: _logged(registry, request, bench))
+
+
+def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:
     threads = max(1, torch.get_num_threads() // processes)
 
     def alone(request: Request) -> RunResult:
@@ -167,9 +192,9 @@ def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work)
                 raise RuntimeError("its process died; out of memory? Try fewer --jobs") from None
 
     with ThreadPoolExecutor(processes) as pool:
-        waiting = [pool.submit(_attempt, job, alone) for job in jobs]
+        waiting = {pool.submit(_attempt, job, alone): job for job in jobs}
         try:
             for future in as_completed(waiting):
-                yield future.result()
+                yield waiting[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from robench import sweep_run
+from robench.claims import claimed
 from robench.errors import PluginError, SpecError
 from robench.grid import duration
 from robench.records import RunResult
@@ -361,3 +364,71 @@ def test_a_run_takes_as_long_as_the_median_of_its_like_else_of_its_model() -> No
     )
     assert estimate(stranger, records) is None and estimate(stranger, []) is None
     assert (duration(None), duration(95.4), duration(3600)) == ("unknown", "0:01:35", "1:00:00")
+
+
+WORKERS = """
+import os, signal, sys, time
+from pathlib import Path
+import torch
+from robench.runner import run
+from robench.sweep import plan_sweep, read_sweep
+from robench.sweep_run import Bench, run_sweep
+from tests import toy
+from tests.conftest import entry_point, registry_of
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"))
+jobs = plan_sweep(registry, read_sweep(folder / "sweep.toml"))
+bench = Bench(results=folder / "results", cache_dir=folder / "cache", device="cpu")
+
+def work():
+    outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None)
+    os._exit(0 if len(outcomes) == len(jobs) and all(outcome.result for outcome in outcomes) else 1)
+
+workers = []
+for _ in range(3):
+    workers.append(os.fork())
+    if workers[-1] == 0:
+        work()
+while not list((folder / "results").glob("*.json")):  # all are at work
+    time.sleep(0.001)
+os.kill(workers[0], signal.SIGKILL)
+codes = [os.waitpid(worker, 0)[1] for worker in workers]
+assert codes == [signal.SIGKILL, 0, 0], codes
+"""
+
+
+def test_sweeps_of_one_definition_share_its_runs_and_survive_the_death_of_one(write: Write, tmp_path: Path) -> None:
+    path = write(TOY.replace("[0, 1]", str(list(range(12)))))
+    subprocess.run([sys.executable, "-c", WORKERS, str(tmp_path)], check=True, cwd=Path(__file__).parent.parent)
+    jobs = planned(registry_of(entry_point("toy", toy.__name__, "toy-dist")), path)
+    recorded = sorted(file.stem for file in (tmp_path / "results").glob("*.json"))
+    assert recorded == sorted(job.run_id for job in jobs)  # each once: a repeat would be called -2
+    assert {record.status for record in Store(tmp_path / "results").read(pytest.fail)} == {"completed"}
+
+
+def test_a_run_that_somebody_else_carries_out_comes_last(registry: Registry, write: Write, bench: Bench) -> None:
+    jobs = planned(registry, write(TOY))
+    Store(bench.results).prepare()
+    lines: list[str] = []
+    release = threading.Event()
+
+    def elsewhere() -> None:
+        with claimed(bench.results, jobs[0].run_id, wait=True):
+            held.set()
+            release.wait(30)
+
+    def report(line: str) -> None:
+        lines.append(line)
+        if "other processes" in line:
+            release.set()
+
+    held = threading.Event()
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    held.wait(30)
+    outcomes = run_sweep(jobs, bench, registry=registry, report=report)
+    thread.join()
+    assert [outcome.seed for outcome in outcomes][-1] == jobs[0].seed and outcomes[-1].row == jobs[0].row
+    assert lines[3] == "1 more are being carried out by other processes" and len(lines) == 5
