@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -169,7 +170,13 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
     """Return p-values adjusted for their number, in the order given (Holm 1979)."""
     from statsmodels.stats.multitest import multipletests
 
-    return np.asarray(multipletests(p_values, method="holm")[1]) if len(p_values) else np.empty(0)
+    if not len(p_values):
+        return np.empty(0)
+    gc.freeze()  # it collects garbage at every call, which takes the longer the more records there are
+    try:
+        return np.asarray(multipletests(p_values, method="holm")[1])
+    finally:
+        gc.unfreeze()
 
 
 def ranks(masks: Sequence[Mask]) -> list[int]:
