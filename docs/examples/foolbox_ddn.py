@@ -19,7 +19,10 @@ class DDNParams(AttackParams):
 
 
 class DDN(Attacker):
-    """Finds the nearest misclassified image; one that lies outside the ball is drawn back to its surface."""
+    """Finds the nearest misclassified image, and goes in its direction to the surface of the ball.
+
+    Where the border of a class is crossed by a hair, rounding to 8 bits would undo it.
+    """
 
     Params = DDNParams
     params: DDNParams
@@ -33,8 +36,8 @@ class DDN(Attacker):
         found, _, _ = attack(model, images, labels, epsilons=None)
         change = found - images
         length = change.flatten(1).norm(dim=1).clamp_min(1e-12)
-        factor = (float(self.params.eps) / length).clamp(max=1)
-        return images + change * factor[:, None, None, None]
+        factor = float(self.params.eps) / length
+        return (images + change * factor[:, None, None, None]).clamp(0, 1)
 
 
 @hookimpl

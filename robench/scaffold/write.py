@@ -18,7 +18,7 @@ KINDS: dict[Scaffold, tuple[str, ...]] = {
     "tuner": ("adaptation", "tuner"),
 }
 COMMANDS: dict[Scaffold, str] = {
-    "dataset": "robench run --dataset {name} --model resnet20:epochs=3 --attack pgd --test-size 200",
+    "dataset": "robench run --dataset {name} --attack pgd --test-size 200",
     "model": "robench run --model {name} --tuner supervised --attack pgd --train-size 1000 --test-size 200",
     "attacker": "robench run --attack {name} --test-size 200",
     "tuner": "robench run --tuner {name} --attack pgd-resnet20 --train-size 500 --test-size 200",
