@@ -22,13 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from robench import cli
-from robench.contribution import changes, unfit
 from robench.interchange import FORMATS
 from robench.leaderboard import leaderboard
-from robench.merge import Outcome, Receiver, merge
 from robench.records import Check, Evaluation, RunError, RunResult, RunSpec
 from robench.registry import Registry
 from robench.samples import Samples, samples_path
+from robench.sharing.contribution import changes, unfit
+from robench.sharing.merge import Outcome, Receiver, merge
 from robench.store import Store, read_record
 from robench.verify import verify_records
 

@@ -37,7 +37,7 @@ def verify(aside: bool, since: Path | None, results: Path, cache_dir: Path | Non
     """
     if aside and since is not None:
         raise SpecError("--quarantine moves files, which --since counts as a fault; give one of the two")
-    from robench.contribution import changes, failures
+    from robench.sharing.contribution import changes, failures
     from robench.verify import quarantine, verify_cache, verify_records
 
     for folder in (results, *([since] if since is not None else [])):

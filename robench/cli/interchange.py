@@ -62,7 +62,7 @@ def import_(files: tuple[Path, ...], results: Path, no_color: bool) -> None:
     from robench.cli.sharing import tell
     from robench.interchange import read_foreign
     from robench.interchange.published import Reference
-    from robench.merge import Receiver
+    from robench.sharing.merge import Receiver
 
     receiver = Receiver(results, warn=_say)
     out = console(no_color, stderr=True)  # standard output is for rows

@@ -13,9 +13,9 @@ from robench.errors import DataError, SpecError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from robench.merge import Outcome, Receiver
     from robench.records import RunResult
-    from robench.rivals import Rival
+    from robench.sharing.merge import Outcome, Receiver
+    from robench.sharing.rivals import Rival
 
 FOLDER = click.Path(path_type=Path)
 
@@ -38,8 +38,8 @@ def merge(folders: tuple[Path, ...], dry_run: bool, certificates: bool, results:
     """
     from collections import Counter
 
-    from robench.merge import Receiver
-    from robench.merge import merge as take_in
+    from robench.sharing.merge import Receiver
+    from robench.sharing.merge import merge as take_in
 
     receiver = Receiver(results, dry_run=dry_run, certificates=certificates, warn=_say)
     out = console(no_color)
@@ -69,8 +69,8 @@ def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Pa
     Each must be completed, sound and certified. All are copied or, if one is not fit, none; nothing in DIR changes.
     """
     from robench.cli.chosen import chosen_runs
-    from robench.contribution import local_paths, unfit
-    from robench.merge import Receiver
+    from robench.sharing.contribution import local_paths, unfit
+    from robench.sharing.merge import Receiver
 
     if output.is_dir() and results.is_dir() and output.samefile(results):
         raise SpecError(f"--output {output} is where the runs are; name the results folder of a checkout")

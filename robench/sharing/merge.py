@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from robench.contribution import failures
 from robench.errors import DataError, SpecError
-from robench.incoming import read_incoming, read_incoming_samples
 from robench.records import RunResult
-from robench.rivals import Rival, extends, rival, without_name
 from robench.samples import samples_path
+from robench.sharing.contribution import failures
+from robench.sharing.incoming import read_incoming, read_incoming_samples
+from robench.sharing.rivals import Rival, extends, rival, without_name
 from robench.store import Store
 from robench.verify import record_faults
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import DataError
-from robench.incoming import read_incoming, read_incoming_samples
 from robench.records import RunResult
+from robench.sharing.incoming import read_incoming, read_incoming_samples
 from robench.verify import Fault, record_faults
 
 RECORD = re.compile(r"[0-9a-f]{12}(-[0-9]+)?\.json")
