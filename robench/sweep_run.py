@@ -64,6 +64,8 @@ class Outcome:
 
 Work = Callable[[Request, Bench, int], RunResult]
 """What carries out a run in a process of its own with a number of threads: a function that pickles by name."""
+Engine = Callable[[Sequence[Job], Bench], Generator[tuple[Job, Outcome]]]
+"""What carries out runs wherever it does, and yields each with how it ended."""
 
 
 def run_sweep(
@@ -74,6 +76,7 @@ def run_sweep(
     processes: int = 1,
     report: Callable[[str], None],
     work: Work | None = None,
+    engine: Engine | None = None,
 ) -> list[Outcome]:
     """Carry out `jobs` and return how each ended, in the order they ended.
 
@@ -86,14 +89,16 @@ def run_sweep(
         processes: How many runs at a time, which share the CPU's threads. One run a time stays in this process.
         report: Hears one line a run.
         work: For tests, in place of :func:`carry_out_alone`.
+        engine: In place of processes of this machine.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
         DataError: The folder of results cannot be written.
-        SpecError: No such device on this machine.
+        SpecError: No such device on this machine, without `engine`.
     """
     Store(bench.results).prepare()
-    resolve_device(bench.device)
+    if engine is None:
+        resolve_device(bench.device)
     if bench.adapters is not None:
         bench.adapters.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
@@ -101,7 +106,9 @@ def run_sweep(
     left = list(jobs)
     for wait in (False, True):
         place = replace(bench, wait=wait)
-        if processes == 1:
+        if engine is not None:
+            ended = engine(left, place)
+        elif processes == 1:
             ended = _one_by_one(left, place, registry)
         else:
             ended = _side_by_side(left, place, processes, work or carry_out_alone)
@@ -165,7 +172,8 @@ def describe(outcome: Outcome) -> str:
     return f"{name}: {clean}, adversarial {adversarial}, {result.seconds['total']:.0f} s"
 
 
-def _attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
+def attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
+    """Carry out `job` by `work`, and say how it ended; what it raises is one line."""
     try:
         return Outcome(row=job.row, seed=job.seed, result=work(job.request))
     except ClaimedError:
@@ -177,7 +185,7 @@ def _attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
 
 def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Generator[tuple[Job, Outcome]]:
     for job in tuple(jobs):
-        yield job, _attempt(job, lambda request: _logged(registry, request, bench))
+        yield job, attempt(job, lambda request: _logged(registry, request, bench))
 
 
 def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:
@@ -192,7 +200,7 @@ def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work)
                 raise RuntimeError("its process died; out of memory? Try fewer --jobs") from None
 
     with ThreadPoolExecutor(processes) as pool:
-        waiting = {pool.submit(_attempt, job, alone): job for job in jobs}
+        waiting = {pool.submit(attempt, job, alone): job for job in jobs}
         try:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()

@@ -54,7 +54,7 @@ def commands(shell: str) -> Iterator[list[str]]:
     lines = re.sub(r"\\\n\s*", " ", re.sub(r"\$\{?\w+\}?", "0", shell)).splitlines()
     for line in lines:
         for part in re.split(r"&&|\s\|\s", line):
-            words = shlex.split(part, comments=True)
+            words = shlex.split(part.partition(" > ")[0], comments=True)
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 del words[0]
             if words:

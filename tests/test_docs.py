@@ -40,7 +40,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benc
 CARDS = sorted((ROOT / "plugins").glob("robench_plugins/weights/*/README.md"))
 RUN = [ROOT / "docs" / "start.md", ROOT / "docs" / "certificate.md"]
 """Pages whose commands are run, one after the other, and whose output is compared."""
-FOREIGN = {"cat", "cd", "cp", "eval", "export", "git", "hf", "ls", "mkdir", "pip", "pytest", "python", "uv"}
+FOREIGN = {"cat", "cd", "cp", "eval", "export", "git", "hf", "ls", "mkdir", "pip", "pytest", "python", "sbatch", "uv"}
 
 
 Readers = Callable[[Path], Callable[[], Registry]]

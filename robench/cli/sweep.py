@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Where runs are carried out: processes here, a Ray cluster, or a script for sbatch, printed.",
+)
+@click.option("--cpus", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Of a run, with ray or slurm.")
+@click.option("--gpus", type=click.FloatRange(min=0), default=0.0, help="Of a run, with ray or slurm.")
 @click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
 @click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
 @click.option(
@@ -45,6 +56,9 @@ if TYPE_CHECKING:
 def sweep(
     file: Path,
     jobs: int,
+    engine: str,
+    cpus: float,
+    gpus: float,
     dry_run: bool,
     style: str,
     intervals: bool,
@@ -69,6 +83,11 @@ def sweep(
     registry = discover()
     definition = read_sweep(file)
     planned = plan_sweep(registry, definition)
+    if engine == "slurm":
+        click.echo(_slurm(file, jobs, cpus, gpus, checks, device, adapters, results, cache_dir, loggers), nl=False)
+        return
+    if engine == "ray" and jobs > 1:
+        raise SpecError(f"--jobs {jobs} is for processes here; Ray runs as many at a time as --cpus and --gpus allow")
     store = Store(results)
     completed = latest_completed(store.read(lambda message: _say(f"warning: {message}")) if results.is_dir() else [])
     missing = [job for job in planned if job.run_id not in completed]
@@ -84,7 +103,7 @@ def sweep(
             checks=checks,
             loggers=loggers,
         )
-        failed = _run(registry, missing, bench, jobs, quiet, no_color)
+        failed = _run(registry, missing, bench, jobs, (cpus, gpus) if engine == "ray" else None, quiet, no_color)
         completed = latest_completed(store.read(lambda message: None))
     if dry_run:
         costs = sweep_cost(planned, completed)
@@ -106,21 +125,58 @@ def sweep(
         raise click.exceptions.Exit(1)
 
 
-def _run(registry: Registry, missing: list[Job], bench: Bench, jobs: int, quiet: bool, no_color: bool) -> list[Outcome]:
+def _slurm(
+    file: Path,
+    jobs: int,
+    cpus: float,
+    gpus: float,
+    checks: str,
+    device: str,
+    adapters: Path | None,
+    results: Path,
+    cache_dir: Path | None,
+    loggers: tuple[str, ...],
+) -> str:
+    """Return the script of an array job of `jobs` sweeps."""
+    from robench.slurm import slurm_script
+
+    if cache_dir is None:
+        raise SpecError("--engine slurm needs --cache-dir DIR, a folder that all nodes share")
+    command = ["robench", "sweep", str(file), "--results", str(results), "--cache-dir", str(cache_dir)]
+    command += ["--device", device, "--checks", checks, "--quiet"]
+    command += ["--save-adapters", str(adapters)] if adapters else []
+    command += [word for logger in loggers for word in ("--log", logger)]
+    return slurm_script(command, tasks=jobs, cpus=math.ceil(cpus), gpus=math.ceil(gpus))
+
+
+def _run(
+    registry: Registry,
+    missing: list[Job],
+    bench: Bench,
+    jobs: int,
+    on_ray: tuple[float, float] | None,
+    quiet: bool,
+    no_color: bool,
+) -> list[Outcome]:
     """Run what is missing and return what failed."""
     from robench.sweep_run import run_sweep
 
     log = console(no_color, stderr=True)
     bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-    if jobs == 1 and log.is_terminal and not quiet:
+    engine = None
+    if on_ray is not None:
+        from robench import ray_engine
+
+        cpus, gpus = on_ray
+        engine = functools.partial(ray_engine.on_ray, cpus=cpus, gpus=gpus)
+    elif jobs == 1 and log.is_terminal and not quiet:
         from robench.progress import ProgressBars
 
         bars = ProgressBars(log)
         registry.manager.register(bars)
     with bars:
-        outcomes = run_sweep(
-            missing, bench, registry=registry, processes=jobs, report=(lambda line: None) if quiet else _say
-        )
+        report = (lambda line: None) if quiet else _say
+        outcomes = run_sweep(missing, bench, registry=registry, processes=jobs, report=report, engine=engine)
     return [outcome for outcome in outcomes if outcome.result is None]
 
 

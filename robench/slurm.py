@@ -1,0 +1,31 @@
+"""A sweep as an array job of Slurm: the same command many times, which share its runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+
+def slurm_script(command: Sequence[str], *, tasks: int, cpus: int, gpus: int) -> str:
+    """Return a script for ``sbatch``.
+
+    Args:
+        command: The sweep, in words; folders in it are shared by all nodes.
+        tasks: Processes, each of which takes runs that nobody has recorded or is carrying out.
+        cpus: Processors of a process.
+        gpus: Devices of a process.
+    """
+    lines = [
+        "#!/bin/bash",
+        "#SBATCH --job-name=robench",
+        f"#SBATCH --array=0-{tasks - 1}",
+        f"#SBATCH --cpus-per-task={cpus}",
+        *([f"#SBATCH --gpus-per-task={gpus}"] if gpus else []),
+        "# A task that is stopped is queued again, and its training goes on from its last checkpoint.",
+        "#SBATCH --requeue",
+        "#SBATCH --time=24:00:00",
+        "set -euo pipefail",
+        f"export OMP_NUM_THREADS={cpus}",
+        f"srun {shlex.join(command)}",
+    ]
+    return "\n".join(lines) + "\n"
