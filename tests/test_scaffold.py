@@ -66,7 +66,8 @@ def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Place) -> N
     place("pytest", "-q", "-p", "no:cacheprovider", cwd=place.folder / name)
     words = COMMANDS[kind].format(name=name).split()[1:]  # type: ignore[index]
     results = place.folder / "results" / kind
-    place("robench", *words, "--results", str(results), "--checks", "off", "--quiet")
+    few = ["--train-size", "100", "--test-size", "50"]  # the last of two counts
+    place("robench", *words, *few, "--results", str(results), "--checks", "off", "--quiet")
     (record,) = results.glob("*.json")
     made = json.loads(record.read_text())["provenance"]
     assert f"{name} 0.1.0" in made["plugins"].values() and name.replace("-", "_") in made["code"]
