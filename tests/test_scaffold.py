@@ -67,6 +67,7 @@ def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Place) -> N
     words = COMMANDS[kind].format(name=name).split()[1:]  # type: ignore[index]
     results = place.folder / "results" / kind
     few = ["--train-size", "100", "--test-size", "50"]  # the last of two counts
+    few += ["--model", "resnet20:epochs=1"] if kind == "dataset" else []
     place("robench", *words, *few, "--results", str(results), "--checks", "off", "--quiet")
     (record,) = results.glob("*.json")
     made = json.loads(record.read_text())["provenance"]
