@@ -105,6 +105,8 @@ def run_sweep(
     outcomes: list[Outcome] = []
     left = list(jobs)
     for wait in (False, True):
+        if not left:
+            break
         place = replace(bench, wait=wait)
         if engine is not None:
             ended = engine(left, place)
@@ -120,8 +122,8 @@ def run_sweep(
                 outcomes.append(outcome)
                 remaining = (time.monotonic() - start) / len(outcomes) * len(left)
                 report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
-        if left:
-            report(f"{len(left)} more are being carried out by other processes")
+        if left and not wait:
+            report(f"waiting for other processes, which carry out {len(left)} more")
     return outcomes
 
 

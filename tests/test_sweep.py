@@ -431,4 +431,4 @@ def test_a_run_that_somebody_else_carries_out_comes_last(registry: Registry, wri
     outcomes = run_sweep(jobs, bench, registry=registry, report=report)
     thread.join()
     assert [outcome.seed for outcome in outcomes][-1] == jobs[0].seed and outcomes[-1].row == jobs[0].row
-    assert lines[3] == "1 more are being carried out by other processes" and len(lines) == 5
+    assert lines[3] == "waiting for other processes, which carry out 1 more" and len(lines) == 5
