@@ -78,6 +78,8 @@ def test_a_cached_set_whose_bytes_changed_is_named_and_left(tmp_path: Path) -> N
 def test_the_committed_records_are_sound(root: Path) -> None:
     n, faults = verify_records(root / "results")
     assert n > 50 and not faults
+    uncertified = [record.run_id for record in Store(root / "results").read(pytest.fail) if not record.checks]
+    assert not uncertified
 
 
 def test_the_command_of_every_committed_record_means_its_run(root: Path) -> None:
