@@ -13,12 +13,12 @@ import pluggy
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from robench.claims import FOLDER
 from robench.hookspecs import hookimpl
 from robench.interfaces import Progress
 from robench.provenance import tuner_label
 from robench.records import RunSpec
 
-FOLDER = ".running"
 EVERY = 1.0
 """Seconds between two writes at least."""
 SILENT = 3600.0

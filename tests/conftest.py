@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from robench import cli
 from robench.discovery import load_plugin, plugin_manager
 from robench.registry import Registry
 
@@ -60,6 +61,15 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
         return name
 
     return make
+
+
+def command(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> tuple[str, str]:
+    """Run a command in this process, expect its exit code, and return what it printed and its errors."""
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([str(word) for word in words])
+    captured = capsys.readouterr()
+    assert (exit_.value.code or 0) == code, captured.err
+    return captured.out, captured.err
 
 
 @pytest.fixture(autouse=True)

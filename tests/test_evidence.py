@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from robench import cli
 from robench.cache import AdversarialCache
 from robench.cli.evidence import _plan_again
 from robench.errors import DataError
@@ -19,6 +18,7 @@ from robench.reproduce import agreement, repeats
 from robench.store import Store
 from robench.verify import verify_cache, verify_records
 
+from tests.conftest import command
 from tests.results import bits, result
 
 
@@ -98,14 +98,6 @@ def test_agreement_is_bit_for_bit_or_within_the_interval_or_none() -> None:
     near = repeats(then, now(90, 57))
     assert agreement(near) == "within the interval" and near[1].changed == 7
     assert agreement(repeats(then, now(90, 65))) == "disagrees"
-
-
-def command(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([*words])
-    captured = capsys.readouterr()
-    assert (exit_.value.code or 0) == code, captured.err
-    return captured.out, captured.err
 
 
 def test_verify_says_what_it_checked_and_fails_on_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robench import cli
 from robench.errors import DataError
 from robench.interchange import EXTENSION, FORMATS, export, read_foreign
 from robench.interchange.document import Document
@@ -22,6 +21,7 @@ from robench.store import Store
 from robench.sweep import Published
 from robench.worst_case import worst_cases
 
+from tests.conftest import command
 from tests.results import result
 from tests.test_merge import certified
 
@@ -93,14 +93,6 @@ def written(folder: Path, content: object, name: str = "file.json") -> Path:
     path = folder / name
     path.write_text(json.dumps(content))
     return path
-
-
-def command(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([str(word) for word in words])
-    captured = capsys.readouterr()
-    assert (exit_.value.code or 0) == code, captured.err
-    return captured.out, captured.err
 
 
 # What is written

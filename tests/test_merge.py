@@ -21,7 +21,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from robench import cli
 from robench.interchange import FORMATS
 from robench.leaderboard import leaderboard
 from robench.records import Check, Evaluation, RunError, RunResult, RunSpec
@@ -32,6 +31,7 @@ from robench.sharing.merge import Outcome, Receiver, merge
 from robench.store import Store, read_record
 from robench.verify import verify_records
 
+from tests.conftest import command
 from tests.results import result, samples
 from tests.test_fuzz import leaves
 
@@ -88,14 +88,6 @@ def contents(folder: Path) -> list[str]:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def command(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([str(word) for word in words])
-    captured = capsys.readouterr()
-    assert (exit_.value.code or 0) == code, captured.err
-    return captured.out, captured.err
 
 
 # Merging

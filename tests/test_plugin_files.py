@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from robench import cli
 from robench.registry import FILES
+
+from tests.conftest import command
 
 SALT = '''
 import torch
@@ -35,14 +36,6 @@ def salt(tmp_path: Path) -> Iterator[Path]:
     path.write_text(SALT)
     yield path
     sys.modules.pop("salt_plugin", None)
-
-
-def command(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([str(word) for word in words])
-    captured = capsys.readouterr()
-    assert (exit_.value.code or 0) == code, captured.err
-    return captured.out, captured.err
 
 
 def test_a_file_is_a_plugin_for_one_command(salt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

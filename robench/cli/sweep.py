@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where runs are carried out: processes here, a Ray cluster, or a script for sbatch, printed.",
 )
-@click.option("--cpus", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Of a run, with ray or slurm.")
-@click.option("--gpus", type=click.FloatRange(min=0), default=0.0, help="Of a run, with ray or slurm.")
+@click.option("--cpus", type=click.FloatRange(min=0, min_open=True), help="Of a run, with ray or slurm.  [default: 1]")
+@click.option("--gpus", type=click.FloatRange(min=0), help="Of a run, with ray or slurm.  [default: 0]")
 @click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
 @click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
 @click.option(
@@ -57,8 +57,8 @@ def sweep(
     file: Path,
     jobs: int,
     engine: str,
-    cpus: float,
-    gpus: float,
+    cpus: float | None,
+    gpus: float | None,
     dry_run: bool,
     style: str,
     intervals: bool,
@@ -83,6 +83,9 @@ def sweep(
     registry = discover()
     definition = read_sweep(file)
     planned = plan_sweep(registry, definition)
+    if engine == "local" and (cpus, gpus) != (None, None):
+        raise SpecError("--cpus and --gpus are for --engine ray and slurm; here, runs share the CPU by --jobs")
+    cpus, gpus = cpus or 1.0, gpus or 0.0
     if engine == "slurm":
         click.echo(_slurm(file, jobs, cpus, gpus, checks, device, adapters, results, cache_dir, loggers), nl=False)
         return
