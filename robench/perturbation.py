@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from robench.data import ImageSet, to_pixels
+from robench.compiled import Compiled
+from robench.data import ImageSet, to_device, to_pixels
 from robench.errors import BudgetError, PluginError
 from robench.evaluate import evaluation_mode
+from robench.folding import folded
 from robench.interfaces import Attacker, Progress, Report, silent
+from robench.large import empty_images, let_go, parts_of
 from robench.memory import in_batches
-from robench.types import ThreatModel, format_pixels
+from robench.precision import Float, computing
+from robench.projection import projected
+from robench.types import ThreatModel
+from robench.world import ALONE, World
 
 ATTACK_BATCH = 125
 """Images attacked together. Part of an adversarial set's identity: random starts are drawn a batch at a time."""
+FEW = 8
+"""Images on which a network is seen to stay itself when its batch norms are folded."""
 
 
 @contextlib.contextmanager
@@ -60,55 +67,59 @@ def perturb(
     threat: ThreatModel,
     device: torch.device,
     seed: int,
+    precision: Float = "float32",
 ) -> NDArray[np.uint8]:
     """Attack one batch and return the projected, rounded images ``uint8 (N, 3, H, W)``.
+
+    Args:
+        precision: What the network computes in meanwhile, under whatever autocast this is called.
 
     Raises:
         PluginError: The attacker returned a wrong shape, NaN or infinity.
         BudgetError: epsilon is too small for 8-bit images.
     """
-    with frozen_for_attack(network), seeded(seed, device), torch.enable_grad():
-        perturbed = attacker.perturb(network, to_pixels(images, device), torch.from_numpy(labels).to(device))
-    name = type(attacker).__name__
-    if tuple(perturbed.shape) != images.shape:
-        raise PluginError(f"{name} returned images of shape {tuple(perturbed.shape)}; expected {images.shape}")
-    if not bool(torch.isfinite(perturbed).all()):
-        raise PluginError(f"{name} returned NaN or infinite pixels")
-    return project(images, perturbed.detach().float().cpu().numpy(), threat)
+    found, finite = perturb_there(
+        attacker,
+        network,
+        to_device(images, device),
+        to_device(labels, device),
+        threat=threat,
+        seed=seed,
+        precision=precision,
+    )
+    perturbed: NDArray[np.uint8] = found.cpu().numpy()
+    if not finite.item():  # the copy has waited for the device already
+        raise PluginError(f"{type(attacker).__name__} returned NaN or infinite pixels")
+    return perturbed
 
 
-def project(clean: NDArray[np.uint8], perturbed: NDArray[np.float32], threat: ThreatModel) -> NDArray[np.uint8]:
-    """Return the 8-bit images nearest to `perturbed` within the ball around `clean` and within ``[0, 255]``.
+def perturb_there(
+    attacker: Attacker,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    threat: ThreatModel,
+    seed: int,
+    precision: Float,
+) -> tuple[Tensor, Tensor]:
+    """Attack one batch on its device, without waiting for it.
 
-    Linf: round, then clip to ``floor(255 eps)`` levels either side. L2: scale down to the ball, then round; where
-    rounding would lengthen a perturbation beyond the ball, scale it down a little further before.
+    Args:
+        images: ``uint8 (N, 3, H, W)``.
+        labels: ``int64 (N,)``, on the same device.
 
-    Raises:
-        BudgetError: The ball holds no other 8-bit image than the clean one, though epsilon is above zero.
+    Returns:
+        The projected, rounded images ``uint8 (N, 3, H, W)``, and whether the attacker returned finite pixels alone, a
+        scalar: if not, the images mean nothing.
     """
-    if 0 < threat.eps < Fraction(1, 255):
-        raise BudgetError(f"epsilon {format_pixels(threat.eps)} is below 1/255, the smallest change of an 8-bit image")
-    levels = np.clip(perturbed, 0, 1) * 255 - clean
-    if threat.norm == "Linf":
-        radius = int(threat.eps * 255)
-        change = np.clip(np.rint(levels), -radius, radius)
-    else:
-        change = _round_within(levels, float(threat.eps * 255))
-    projected: NDArray[np.uint8] = np.clip(clean + change, 0, 255).astype(np.uint8)
-    return projected
-
-
-def _round_within(levels: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
-    """Return whole levels near `levels` of an L2 norm of at most `radius` an image."""
-    norms = np.linalg.norm(levels.reshape(len(levels), -1), axis=1).reshape(-1, 1, 1, 1)
-    levels = levels * np.minimum(1, radius / np.maximum(norms, 1e-12))
-    # Rounding towards zero never lengthens, but loses much of a perturbation whose pixels change by a level or two.
-    change = np.trunc(levels)
-    for shrink in (0.8, 0.9, 0.94, 0.96, 0.98, 0.99, 1.0):
-        rounded = np.rint(levels * shrink)
-        fits = (rounded.reshape(len(rounded), -1).astype(np.float64) ** 2).sum(axis=1) <= radius**2
-        change = np.where(fits.reshape(-1, 1, 1, 1), rounded, change)
-    return change
+    device = images.device
+    with frozen_for_attack(network), seeded(seed, device), torch.enable_grad(), computing(precision, device):
+        perturbed = attacker.perturb(network, images.float().div_(255), labels).detach()
+    if perturbed.shape != images.shape:
+        shapes = f"{tuple(perturbed.shape)}; expected {tuple(images.shape)}"
+        raise PluginError(f"{type(attacker).__name__} returned images of shape {shapes}")
+    return projected(images, perturbed.float(), threat), torch.isfinite(perturbed).all()
 
 
 def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: ThreatModel) -> float:
@@ -119,13 +130,17 @@ def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: T
     """
     if clean.shape != perturbed.shape:
         raise BudgetError(f"adversarial images of shape {perturbed.shape} for clean ones of {clean.shape}")
-    change = perturbed.astype(np.int64) - clean
+    largest = 0
+    for before, after in parts_of(clean, perturbed):
+        change = after.astype(np.int64) - before
+        if threat.norm == "Linf":
+            largest = max(largest, int(np.abs(change).max(initial=0)))
+        else:
+            largest = max(largest, int((change.reshape(len(change), -1) ** 2).sum(axis=1).max(initial=0)))
     if threat.norm == "Linf":
-        levels = float(np.abs(change).max(initial=0))
-        allowed = levels <= threat.eps * 255
+        levels, allowed = float(largest), largest <= threat.eps * 255
     else:
-        squared = int((change.reshape(len(change), -1) ** 2).sum(axis=1).max(initial=0))
-        levels, allowed = squared**0.5, squared <= (threat.eps * 255) ** 2
+        levels, allowed = largest**0.5, largest <= (threat.eps * 255) ** 2
     if not allowed:
         raise BudgetError(f"a perturbation of {threat.norm} norm {levels:g}/255 lies outside {threat}")
     return levels / 255
@@ -139,30 +154,42 @@ def perturb_set(
     threat: ThreatModel,
     device: torch.device,
     seed: int,
+    precision: Float = "float32",
     report: Report = silent,
     warn: Callable[[str], None] = lambda message: None,
     stage: str = "attack",
+    world: World = ALONE,
+    compiled: bool = False,
 ) -> tuple[NDArray[np.uint8], int]:
-    """Attack all of `data` batch by batch, each batch with its own seed.
+    """Attack all of `data` batch by batch, each batch with its own seed; the processes of `world` share the batches.
+
+    Args:
+        compiled: Whether to have `network` compiled by torch.
 
     Returns:
         The adversarial images, ``uint8``, and how many were attacked at a time: fewer than usual, with other random
         starts, where memory ran out.
     """
-    result = np.empty_like(data.images)
+    mine = world.share(len(data), ATTACK_BATCH)
+    result = empty_images(data.images[mine].shape)
     report(Progress(stage=stage, done=0, total=len(data)))
 
-    def attack(batch: slice) -> None:
-        result[batch] = perturb(
+    def attack(part: slice) -> None:
+        batch = slice(mine.start + part.start, mine.start + part.stop)
+        result[part] = perturb(
             attacker,
-            network,
+            attacked,
             np.asarray(data.images[batch]),
             data.labels[batch],
             threat=threat,
             device=device,
             seed=seed + batch.start,
+            precision=precision,
         )
-        report(Progress(stage=stage, done=batch.stop, total=len(data)))
+        let_go(data.images, result)
+        report(Progress(stage=stage, done=len(data) * part.stop // len(result), total=len(data)))
 
-    size = in_batches(len(data), ATTACK_BATCH, attack, warn, stage)
-    return result, size
+    attacked = Compiled(network, warn, stage) if compiled else network
+    with folded(network, to_pixels(data.images[:FEW], device)):
+        size = in_batches(len(result), ATTACK_BATCH, attack, warn, stage)
+    return world.concatenate(result), min(world.gather(size))

@@ -142,6 +142,18 @@ def test_logits_are_cosines_times_the_temperature(network: CLIPNetwork) -> None:
     assert network.temperature().item() == pytest.approx(np.exp(2.6592), rel=1e-4)
 
 
+@torch.no_grad()
+def test_under_autocast_the_last_product_stays_in_float32(network: CLIPNetwork) -> None:
+    """Only the tower is in bfloat16; a product in it would add its own error, times the temperature."""
+    images = toy_images()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits, embeddings = network(images), network.embed_images(images)
+    assert logits.dtype == torch.float32
+    exact = network.temperature() * embeddings.float() @ network.class_embeddings().T
+    torch.testing.assert_close(logits, exact, rtol=1e-5, atol=1e-5)
+    assert not torch.equal(logits, network(images)), "autocast changed nothing"
+
+
 def test_a_template_takes_the_place_of_the_datasets_prompts(tiny_clip: Path, network: CLIPNetwork) -> None:
     found = build(tiny_clip, template="a photo of a {}").class_embeddings()
     assert not torch.allclose(found, network.class_embeddings(), atol=1e-3)

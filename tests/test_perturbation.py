@@ -5,66 +5,21 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from robench.data import ImageSet
 from robench.errors import BudgetError, PluginError
 from robench.interfaces import Attacker
-from robench.perturbation import check_ball, frozen_for_attack, perturb, perturb_set, project, seeded
+from robench.perturbation import check_ball, frozen_for_attack, perturb, perturb_set, seeded
 from robench.types import Norm, ThreatModel
 from torch import Tensor, nn
 
 from tests.toy import Liar, LinearNetwork, Sign
 
 CPU = torch.device("cpu")
-IMAGES = hnp.arrays(np.uint8, (3, 3, 2, 2))
-WILD = hnp.arrays(np.float32, (3, 3, 2, 2), elements=st.floats(-2, 3, width=32))
 
 
 def threat(norm: Norm, eps: Fraction) -> ThreatModel:
     return ThreatModel(norm=norm, eps=eps, knowledge="white-box")
-
-
-@given(clean=IMAGES, wild=WILD, norm=st.sampled_from(["Linf", "L2"]), eps=st.fractions(Fraction(1, 255), 1))
-def test_whatever_comes_back_ends_inside_the_ball(
-    clean: NDArray[np.uint8], wild: NDArray[np.float32], norm: Norm, eps: Fraction
-) -> None:
-    projected = project(clean, wild, threat(norm, eps))
-    assert projected.dtype == np.uint8
-    assert check_ball(clean, projected, threat(norm, eps)) <= float(eps) + 1e-12
-
-
-@given(clean=IMAGES, wild=IMAGES, eps=st.integers(1, 255))
-def test_linf_projection_is_the_nearest_point(clean: NDArray[np.uint8], wild: NDArray[np.uint8], eps: int) -> None:
-    projected = project(clean, wild.astype(np.float32) / 255, threat("Linf", Fraction(eps, 255)))
-    low, high = clean.astype(int) - eps, clean.astype(int) + eps
-    np.testing.assert_array_equal(projected, np.clip(wild.astype(int), low, high))
-
-
-@given(clean=IMAGES, level=st.integers(0, 8))
-def test_images_inside_the_ball_are_left_alone(clean: NDArray[np.uint8], level: int) -> None:
-    inside = np.clip(clean.astype(int) + level, 0, 255).astype(np.uint8)
-    kept = project(clean, inside.astype(np.float32) / 255, threat("Linf", Fraction(8, 255)))
-    np.testing.assert_array_equal(kept, inside)
-
-
-def test_pixels_are_rounded_not_truncated() -> None:
-    clean = np.full((1, 3, 1, 1), 100, np.uint8)
-    almost = np.full((1, 3, 1, 1), 103.9 / 255, np.float32)
-    assert (project(clean, almost, threat("Linf", Fraction(8, 255))) == 104).all()
-
-
-def test_an_epsilon_that_8_bits_cannot_express_is_refused() -> None:
-    clean = np.zeros((1, 3, 1, 1), np.uint8)
-    with pytest.raises(BudgetError, match="below 1/255"):
-        project(clean, clean.astype(np.float32), threat("Linf", Fraction(1, 1000)))
-
-
-def test_epsilon_zero_is_the_clean_image() -> None:
-    clean = np.arange(12, dtype=np.uint8).reshape(1, 3, 2, 2)
-    np.testing.assert_array_equal(project(clean, np.ones_like(clean, np.float32), threat("Linf", Fraction(0))), clean)
 
 
 @pytest.mark.parametrize(("norm", "step"), [("Linf", 9), ("L2", 5)])

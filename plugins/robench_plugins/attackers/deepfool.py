@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torchattacks
 from robench import Attacker, Field
 from torch import Tensor, nn
 
@@ -37,5 +36,5 @@ class DeepFool(Attacker):
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the shortest 8-bit images found that fool `network`."""
         settings = {"steps": self.params.steps, "overshoot": self.params.overshoot}
-        found = run(torchattacks.DeepFool, network, images, labels, **settings)
+        found = run("DeepFool", network, images, labels, **settings)
         return shortest_fooling(network, images, labels, found, self.threat(surrogate=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torchattacks
 from robench import Attacker, Field, SpecError
 from torch import Tensor, nn
 
@@ -47,4 +46,4 @@ class DIFGSM(Attacker):
             "diversity_prob": params.probability,
             "resize_rate": params.resize_rate,
         }
-        return run(torchattacks.DIFGSM, network, images, labels, **settings)
+        return run("DIFGSM", network, images, labels, **settings)

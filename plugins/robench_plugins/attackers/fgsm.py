@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torchattacks
 from robench import Attacker, NormParams
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,7 +24,7 @@ class FGSM(Attacker):
         """Return ``x + eps * sign(grad_x CE)``, or ``x + eps * grad_x CE / ||grad_x CE||_2``, within ``[0, 1]``."""
         eps = float(self.threat(surrogate=False).eps)
         if self.params.norm == "Linf":
-            return run(torchattacks.FGSM, network, images, labels, eps=eps)
+            return run("FGSM", network, images, labels, eps=eps)
         start = images.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(F.cross_entropy(network(start), labels, reduction="sum"), start)
         return (images + eps * F.normalize(gradient.flatten(1), eps=1e-20).view_as(images)).clamp(0, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import torchattacks
 from robench import Attacker, Field, Pixels
 from torch import Tensor, nn
 
@@ -43,4 +42,4 @@ class Jitter(Attacker):
             "std": params.noise,
             "random_start": params.random_start,
         }
-        return run(torchattacks.Jitter, network, images, labels, **settings)
+        return run("Jitter", network, images, labels, **settings)

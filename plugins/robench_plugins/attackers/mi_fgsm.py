@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torchattacks
 from robench import Attacker, Field
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ class MIFGSM(Attacker):
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return ``x_T`` of ``g = decay * g + grad / |grad|``, ``x_(t+1) = project(x_t + alpha * sign(g))``."""
         settings = {**self.params.settings(), "decay": self.params.decay}
-        return run(torchattacks.MIFGSM, network, images, labels, **settings)
+        return run("MIFGSM", network, images, labels, **settings)
 
 
 class NIFGSM(Attacker):
@@ -45,4 +44,4 @@ class NIFGSM(Attacker):
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return ``x_T`` of MI-FGSM's steps with gradients at ``x_t + alpha * decay * g``."""
         settings = {**self.params.settings(), "decay": self.params.decay}
-        return run(torchattacks.NIFGSM, network, images, labels, **settings)
+        return run("NIFGSM", network, images, labels, **settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torchattacks
 from robench import Attacker, Field
 from torch import Tensor, nn
 
@@ -40,4 +39,4 @@ class TIFGSM(Attacker):
             # torchattacks mixes in the input diversity of another paper unless told not to.
             "diversity_prob": 0.0,
         }
-        return run(torchattacks.TIFGSM, network, images, labels, **settings)
+        return run("TIFGSM", network, images, labels, **settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torchattacks
 from robench import Attacker, Field
 from torch import Tensor, nn
 
@@ -31,4 +30,4 @@ class VMIFGSM(Attacker):
         """Return ``x_T`` of MI-FGSM's steps along the tuned gradient."""
         params = self.params
         settings = {**params.settings(), "decay": params.decay, "N": params.neighbours, "beta": params.beta}
-        return run(torchattacks.VMIFGSM, network, images, labels, **settings)
+        return run("VMIFGSM", network, images, labels, **settings)

@@ -12,6 +12,7 @@ from robench import DataError, Field, Model, Params, RunContext
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench_plugins.models.class_token_layer import ClassTokenLayer
 from robench_plugins.models.resizing import resize_and_crop
 from robench_plugins.models.shipped import shipped_path
 
@@ -51,7 +52,10 @@ class CLIPNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
-        logits: Tensor = self.head(self.temperature() * self.embed_images(images))
+        embeddings = self.embed_images(images).to(self.head.weight.dtype)
+        # Under autocast the product would be bfloat16, whose error the temperature of 100 makes half a logit.
+        with _no_autocast(images.device.type):
+            logits: Tensor = self.head(self.temperature() * embeddings)
         return logits
 
     def embed_images(self, images: Tensor) -> Tensor:
@@ -125,6 +129,11 @@ class CLIP(Model):
         return tuple((template.replace("{}", name.replace("_", " ")),) for name in context.dataset.class_names)
 
 
+def _no_autocast(kind: str) -> contextlib.AbstractContextManager[Any]:
+    """Return a context without autocast on devices of `kind`, of which ``meta`` has none."""
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+
+
 def _locate(source: str) -> str:
     """Return the folder, or the Hub id, that `source` means."""
     local = Path(source).expanduser()
@@ -175,7 +184,14 @@ def _load(source: str, revision: str | None) -> tuple[Any, Any, Any]:
     if unfit:
         names = ", ".join(sorted(unfit)[:3])
         raise DataError(f"CLIP weights in {where} are incomplete: {names} missing or of the wrong shape")
+    _read_at_class_token(clip.vision_model)
     return clip, tokenizer, processor
+
+
+def _read_at_class_token(tower: Any) -> None:
+    """Spare the last block of a vision tower what nothing reads, unless it draws random numbers for it."""
+    if not tower.config.attention_dropout:
+        tower.encoder.layers[-1] = ClassTokenLayer(tower.encoder.layers[-1])
 
 
 def _load_tokenizer(where: str, revision: str | None) -> Any:

@@ -133,27 +133,18 @@ class CIFARResNet(Model):
 
     def _trained(self, context: RunContext) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
         """Train on the training split, or take what an earlier run trained on the same images."""
-        from filelock import FileLock
         from safetensors.torch import save_file
 
         data = context.dataset.split("train")
         params = self.params
         identity = f"{RECIPE} resnet{params.depth} {params.epochs} {context.seed} {data.fingerprint()}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        folder = context.cache_dir / "surrogates"
-        path = folder / f"resnet{params.depth}-{key}.safetensors"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            if path.exists():
-                try:
-                    return from_state_dict(read_state(path)), *IMAGENET
-                except RobenchError as error:
-                    context.warn(f"damaged surrogate, trained again: {error}")
-            network = self._train(context, data.images, data.labels)
-            temporary = path.with_suffix(".tmp")
-            save_file(network.state_dict(), temporary)
-            temporary.replace(path)
-        return from_state_dict(read_state(path)), *IMAGENET
+        network = context.cached(
+            f"surrogates/resnet{params.depth}-{key}.safetensors",
+            read=lambda path: from_state_dict(read_state(path)),
+            make=lambda path: save_file(self._train(context, data.images, data.labels).state_dict(), path),
+        )
+        return network, *IMAGENET
 
     def _train(self, context: RunContext, images: Any, labels: Any) -> nn.Module:
         stage = f"pretraining resnet{self.params.depth} on {len(images)} training images"

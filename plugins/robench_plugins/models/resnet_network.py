@@ -29,7 +29,8 @@ class PadShortcut(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Halve height and width and pad the channels evenly on both sides."""
         missing = self.channels - x.shape[1]
-        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, missing // 2, missing - missing // 2))
+        # Not x[:, :, ::2, ::2], whose gradient loses the layout of x, and all before it with it.
+        return F.pad(F.avg_pool2d(x, 1, 2), (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
 
 class BasicBlock(nn.Module):
@@ -50,8 +51,11 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(out)) + self.downsample(x))
+        # In place, because what memory carries costs as much here as what is computed.
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = self.bn2(self.conv2(out))
+        out += self.downsample(x)
+        return F.relu(out, inplace=True)
 
 
 class ResNet(nn.Module):
@@ -88,9 +92,10 @@ class ResNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return pooled features, (N, 64), of normalised images (N, 3, H, W)."""
-        x = F.relu(self.bn1(self.conv1(x)))
-        pooled: Tensor = self.layer3(self.layer2(self.layer1(x))).mean((2, 3))
-        return pooled
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = self.layer3(self.layer2(self.layer1(x)))
+        # Not x.mean((2, 3)), whose gradient loses the layout of x.
+        return F.avg_pool2d(x, x.shape[-2:]).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (N, num_classes), of normalised images (N, 3, H, W)."""

@@ -1,0 +1,94 @@
+"""PGD that leaves an image alone as soon as it fools the network, and goes on with the others."""
+
+from __future__ import annotations
+
+import torch
+from robench import ThreatModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robench_plugins.attackers.eight_bit import nearest_in_ball, predicted
+from robench_plugins.attackers.upstream import finite_or_clean
+
+
+def pgd_until_fooled(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    threat: ThreatModel,
+    alpha: float,
+    steps: int,
+    random_start: bool,
+) -> Tensor:
+    """Return for each image the first iterate that fools `network`, as an 8-bit image, or the last iterate.
+
+    Starts, steps and projections are those of torchattacks' PGD and PGDL2, with the same random numbers: an image that
+    is never fooled ends where it ends there, up to rounding.
+
+    The logits that the gradient needs tell which images seem to be fooled. One more forward pass, of those alone and as
+    8-bit images within the ball, decides, because rounding undoes what lies barely beyond the boundary; a margin in the
+    logits could only guess how much is enough. The device is waited for twice a step, to choose these images and those
+    that are left.
+
+    Args:
+        images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
+        labels: ``int64 (N,)``.
+        threat: The ball.
+        alpha: Step size, in ``[0, 1]`` pixel units.
+        steps: Gradient steps of an image that is not fooled.
+        random_start: Start at a random point of the ball.
+
+    Source: PGD-K-tau with tau = 0 in Zhang et al., "Attacks which do not kill training make adversarial learning
+    stronger", ICML 2020 (arXiv:2002.11242), algorithm 1, which looks at the iterate itself instead of its 8-bit image.
+    """
+    found = _random_points(images, threat) if random_start else images.clone()
+    left = torch.arange(len(images), device=images.device)
+    for _ in range(steps):
+        points = found[left].requires_grad_()
+        logits = network(points)
+        going = torch.ones_like(left, dtype=torch.bool)
+        seeming = (logits.argmax(dim=1) != labels[left]).nonzero().flatten()
+        if len(seeming):
+            some = left[seeming]
+            rounded = nearest_in_ball(images[some], found[some], threat)
+            fooled = predicted(network, rounded) != labels[some]
+            found[some] = torch.where(fooled.view(-1, 1, 1, 1), rounded, found[some])
+            going[seeming] = ~fooled
+        kept = going.nonzero().flatten()
+        if not len(kept):
+            break
+        # The mean over all images, as torchattacks takes it, so that gradients have the same last bits.
+        loss = F.cross_entropy(logits, labels[left], reduction="sum") / len(images)
+        (gradient,) = torch.autograd.grad(loss, points)
+        left = left[kept]
+        found[left] = _step(images[left], found[left], gradient[kept], threat, alpha)
+    return finite_or_clean(found, images)
+
+
+def _random_points(images: Tensor, threat: ThreatModel) -> Tensor:
+    eps = float(threat.eps)
+    if threat.norm == "Linf":
+        change = torch.empty_like(images).uniform_(-eps, eps)
+    else:
+        change = torch.empty_like(images).normal_()
+        lengths = _lengths(change)
+        change *= torch.zeros_like(lengths).uniform_(0, 1) / lengths * eps
+    return (images + change).clamp(0, 1)
+
+
+def _step(images: Tensor, points: Tensor, gradient: Tensor, threat: ThreatModel, alpha: float) -> Tensor:
+    """Return `points` a step further along `gradient`, within the ball around `images` and within ``[0, 1]``."""
+    eps = float(threat.eps)
+    if threat.norm == "Linf":
+        change = (points + alpha * gradient.sign() - images).clamp(-eps, eps)
+    else:
+        change = points + alpha * (gradient / (_lengths(gradient) + 1e-20)) - images
+        change = change * (eps / _lengths(change).clamp_min(1e-20)).clamp_max(1)
+    return (images + change).clamp(0, 1)
+
+
+def _lengths(change: Tensor) -> Tensor:
+    """Return the L2 norm of each image, ``(N, 1, 1, 1)``."""
+    lengths: Tensor = torch.linalg.vector_norm(change.flatten(1), dim=1)
+    return lengths.view(-1, 1, 1, 1)

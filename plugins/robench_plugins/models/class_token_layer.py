@@ -1,0 +1,33 @@
+"""The last block of a vision tower that is read at its class token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ClassTokenLayer(nn.Module):
+    """The last block of CLIP's vision tower for the class token alone, as nothing reads what it makes of the others.
+
+    It has the modules, and so the names of weights, of the block that it stands for. Queries are made for all tokens,
+    though one is needed, so that an adapter's dropout draws what it would draw in that block.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.self_attn, self.mlp = layer.self_attn, layer.mlp
+        self.layer_norm1, self.layer_norm2 = layer.layer_norm1, layer.layer_norm2
+        self.training = layer.training
+
+    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Map ``(N, tokens, width)``, the class token first, to its ``(N, 1, width)``."""
+        attention, normed = self.self_attn, self.layer_norm1(hidden)
+        heads = (*normed.shape[:-1], -1, attention.head_dim)
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        query, key, value = (project(normed).view(heads).transpose(1, 2) for project in projections)
+        mixed = F.scaled_dot_product_attention(query[:, :, :1], key, value, scale=attention.scale)
+        token: Tensor = hidden[:, :1] + attention.out_proj(mixed.transpose(1, 2).flatten(2))
+        result: Tensor = token + self.mlp(self.layer_norm2(token))
+        return result
