@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.cache import AdversarialCache, AdversarialSet, hash_images
-from robench.data import ImageSet, to_bytes, to_pixels
-from robench.errors import PluginError
+from robench.compiled import Compiled
+from robench.data import ImageSet, to_device, to_levels, to_pixels
+from robench.errors import PluginError, SpecError
 from robench.evaluate import fingerprint, predict
 from robench.interfaces import RunContext
-from robench.perturbation import ATTACK_BATCH, perturb, perturb_set
+from robench.large import let_go
+from robench.perturbation import ATTACK_BATCH, perturb_set, perturb_there
+from robench.precision import Precision
 from robench.records import SurrogateRecord
 from robench.resolved import ResolvedAttack
 
@@ -34,10 +37,11 @@ class AttackedSet:
 
 
 class Raised(nn.Module):
-    """A score as a two-class network whose cross-entropy of class 0, ``log(1 + exp(s))``, grows with the score.
+    """A score ``s >= 0`` as a network of two classes whose cross-entropy of class 0 grows with it.
 
     Attacks raise cross-entropies; this lets them raise anything. Steps along the gradient's direction, as those of
-    PGD, are the same as on the score itself.
+    PGD, are the same as on the score itself. No score is a misclassification, at which many attacks stop: the logit of
+    class 1, ``-1 / (1 + s)``, stays below that of class 0.
     """
 
     def __init__(self, network: nn.Module, score: Score) -> None:
@@ -46,34 +50,55 @@ class Raised(nn.Module):
         self.score = score
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return ``[0, s]`` for each image, ``(N, 2)``."""
+        """Return ``[0, -1 / (1 + s)]`` for each image, ``(N, 2)``."""
         raised = self.score(images)
-        return torch.stack([torch.zeros_like(raised), raised], dim=1)
+        return torch.stack([torch.zeros_like(raised), -1 / (1 + raised)], dim=1)
 
 
 class _Live:
-    """Attacks batches of training images as they come; ``calls`` gives each call a random stream of its own."""
+    """Attacks batches of training images as they come; ``calls`` gives each call a random stream of its own.
+
+    Nothing waits for the device, but for a first batch that is to raise a score. A batch in which the attacker returned
+    NaN or infinity becomes NaN all over, so that the loss, which training judges at the end of an epoch, is NaN too;
+    ``finite`` then says whose fault it was.
+    """
 
     def __init__(self, attack: ResolvedAttack, target: nn.Module, data: ImageSet, context: RunContext) -> None:
         self.attacker, self.threat, self.target, self.data = attack.build(), attack.threat(), target, data
+        self.label = attack.label
         self.device, self.seed = context.device, context.stream("attack/train")
+        self.precision = context.precision.attacks
+        self.attacked = Compiled(target, context.warn, "training adversary") if context.compiled else target
         self.calls = 0
+        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
 
     def __call__(
         self, indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None
     ) -> Tensor:
-        """Return adversarial versions of the training images at `indices`."""
+        """Return adversarial versions of the training images at `indices`.
+
+        Raises:
+            SpecError: The attack looks for a misclassification, which no score is, and perturbs nothing without.
+        """
         self.calls += 1
-        perturbed = perturb(
+        levels = to_levels(images).to(self.device, non_blocking=True)
+        raised = self.data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64)
+        perturbed, finite = perturb_there(
             self.attacker,
-            self.target if score is None else Raised(self.target, score),
-            to_bytes(images),
-            self.data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64),
+            self.attacked if score is None else Raised(self.target, score),
+            levels,
+            to_device(raised, self.device),
             threat=self.threat,
-            device=self.device,
             seed=self.seed + self.calls,
+            precision=self.precision,
         )
-        return to_pixels(perturbed, self.device)
+        if score is not None and self.calls == 1 and torch.equal(perturbed, levels):
+            raise SpecError(
+                f"adversary {self.label!r} left every image of a batch as it was, because it looks for "
+                "misclassifications and this objective raises a loss of its own; expected 'pgd', 'apgd-ce' or the like"
+            )
+        self.finite = self.finite & finite
+        return perturbed.float().div_(255).masked_fill_(~finite, torch.nan)
 
 
 class Adversaries:
@@ -83,6 +108,11 @@ class Adversaries:
         self.context = context
         self.cache = cache
         self._surrogates: dict[str, tuple[nn.Module, str]] = {}
+
+    @classmethod
+    def of(cls, context: RunContext) -> Adversaries:
+        """Return those of a run, in its cache."""
+        return cls(context, AdversarialCache(context.cache_dir, context.warn, context.shared, context.world))
 
     def attacked(self, attack: ResolvedAttack, target: nn.Module, data: ImageSet, purpose: str) -> AttackedSet:
         """Return adversarial versions of `data`: made on the surrogate if the attack has one, else on `target`.
@@ -97,7 +127,7 @@ class Adversaries:
             return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)
         network, weights = self._surrogate(attack)
         identity = {
-            "format": 1,
+            "format": 2,
             "attack": attack.component.name,
             "params": attack.params.as_dict(),
             "plugin": f"{attack.plugin.distribution} {attack.plugin.version}",
@@ -107,11 +137,16 @@ class Adversaries:
             "data": data.fingerprint(),
             "seed": seed,
         }
+        precision = self.context.precision.attacks
+        if precision != "float32":
+            identity["precision"] = precision
+        # What is known of a set is part of it, and must not depend on what the run's own network is evaluated in.
+        judge = replace(self.context, precision=Precision(evaluation=precision))
 
         def make() -> tuple[NDArray[np.uint8], dict[str, Any]]:
             images, size = self._make(attack, network, data, seed, stage)
             clean, adversarial = (
-                int((predictions(network, pixels, self.context, stage) == data.labels).sum())
+                int((predictions(network, pixels, judge, stage) == data.labels).sum())
                 for pixels in (data.images, images)
             )
             return images, {"clean_correct": clean, "adversarial_correct": adversarial, "batch": size}
@@ -135,7 +170,9 @@ class Adversaries:
             def cached(
                 indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None
             ) -> Tensor:
-                return to_pixels(made[indices], context.device)
+                pixels = to_pixels(made[indices], context.device)
+                let_go(made)
+                return pixels
 
             return cached
         return _Live(attack, target, data, context)
@@ -150,9 +187,12 @@ class Adversaries:
             threat=attack.threat(),
             device=self.context.device,
             seed=seed,
+            precision=self.context.precision.attacks,
             report=self.context.report,
             warn=self.context.warn,
             stage=stage,
+            world=self.context.world,
+            compiled=self.context.compiled,
         )
 
     def _surrogate(self, attack: ResolvedAttack) -> tuple[nn.Module, str]:
@@ -162,6 +202,7 @@ class Adversaries:
             # Its weights must not depend on the run's seed, or no two seeds could share an adversarial set.
             network = attack.surrogate.build().build(replace(self.context, seed=0)).to(self.context.device)
             self._surrogates[label] = (network, fingerprint(network))
+            self.context.world.same(self._surrogates[label][1], f"the weights of surrogate {label}")
         return self._surrogates[label]
 
     def _warn_if_broken(self, surrogate: SurrogateRecord, n: int) -> None:
@@ -181,7 +222,9 @@ def predictions(network: nn.Module, images: NDArray[np.uint8], context: RunConte
         images,
         n_classes=n_classes,
         device=context.device,
+        precision=context.precision.evaluation,
         report=context.report,
         warn=context.warn,
         stage=stage,
+        world=context.world,
     )

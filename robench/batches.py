@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from robench.augmentation import Recipe, augment
 from robench.data import ImageSet
+from robench.large import let_go
+from robench.world import ALONE, Share
 
 MOST_WORKERS = 8
 
@@ -51,13 +53,14 @@ def batches(
     seed: int,
     device: torch.device,
     first: int = 0,
+    share: Share = ALONE.share,
 ) -> Iterator[Drawn]:
-    """Yield the images at `order`, `size` at a time, augmented, from batch number `first` on.
+    """Yield the images at `order`, `size` at a time, augmented, from batch number `first` on; `share` of each batch.
 
     Every image has a seed of its own, so that its pixels do not depend on how many workers prepare them: none beside a
     CPU, which has better to do, and several beside a GPU.
     """
-    epoch = _Epoch(train, order, size, recipe, seed)
+    epoch = _Epoch(train, order, size, recipe, seed, share)
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if device.type == "cuda" and recipe != "none" else 0
     # A generator of its own: a loader draws a seed for its workers, by default from the state that training uses.
     yield from DataLoader(
@@ -77,8 +80,11 @@ def _as_it_is(drawn: Any) -> Any:
 class _Epoch(Dataset[Drawn]):
     """Item i is batch i."""
 
-    def __init__(self, train: ImageSet, order: NDArray[np.int64], size: int, recipe: Recipe, seed: int) -> None:
-        self.train, self.order, self.size, self.recipe, self.seed = train, order, size, recipe, seed
+    def __init__(
+        self, train: ImageSet, order: NDArray[np.int64], size: int, recipe: Recipe, seed: int, share: Share
+    ) -> None:
+        self.train, self.order, self.size = train, order, size
+        self.recipe, self.seed, self.share = recipe, seed, share
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)
@@ -90,4 +96,7 @@ class _Epoch(Dataset[Drawn]):
         # Ascending, because a memory map is read fastest in its own order.
         indices = np.sort(self.order[start : start + self.size])
         seeds = self.seed + start + np.arange(len(indices))
-        return indices, augment(self.train.images[indices], seeds, self.recipe)
+        mine = self.share(len(indices))
+        images = self.train.images[indices[mine]]
+        let_go(self.train.images)
+        return indices[mine], augment(images, seeds[mine], self.recipe)

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robench.errors import RobenchError
+from robench.shared import Shared
+
 SECONDS = 60.0
 """Between two checkpoints of one epoch."""
 
@@ -24,16 +27,30 @@ class Checkpoint:
         identity: What must be the same for a state to be taken up: the run, its weights and images, the software.
         warn: Hears why a state is not taken up or not kept; neither stops a run.
         seconds: Between two states within an epoch.
+        shared: Where machines share caches by a URL, that place, from which another machine can take up the state.
     """
 
     def __init__(
-        self, path: Path, identity: Mapping[str, str], warn: Callable[[str], None], seconds: float = SECONDS
+        self,
+        path: Path,
+        identity: Mapping[str, str],
+        warn: Callable[[str], None],
+        seconds: float = SECONDS,
+        shared: Shared | None = None,
     ) -> None:
         self.path, self.identity, self.warn, self.seconds = path, dict(identity), warn, seconds
+        self.shared, self._name = shared, f"{path.parent.name}/{path.name}"
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """Return the last state kept, its tensors on the CPU; None if there is none that fits."""
+        if self.shared is not None:
+            try:
+                self.shared.download(self._name, self.path)
+            except FileNotFoundError:
+                pass
+            except (OSError, RobenchError) as error:
+                self.warn(f"cannot take up a checkpoint from {self.shared}: {error}")
         if not self.path.is_file():
             return None
         try:
@@ -65,7 +82,9 @@ class Checkpoint:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({**state, "identity": self.identity}, temporary)
             temporary.replace(self.path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            if self.shared is not None:
+                self.shared.upload(self.path, self._name)
+        except (OSError, RuntimeError, RobenchError) as error:  # torch reports a full disk as a RuntimeError
             self.warn(f"cannot keep a checkpoint in {self.path.parent}: {error}; if interrupted, training starts anew")
         finally:
             with contextlib.suppress(OSError):
@@ -75,6 +94,9 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget the state."""
         self.path.unlink(missing_ok=True)
+        if self.shared is not None:
+            with contextlib.suppress(RobenchError):
+                self.shared.remove(self._name)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

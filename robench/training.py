@@ -11,30 +11,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from robench.adapters import adapter_state, load_adapter
+from robench.adapters import adapter_state, changing, load_adapter
 from robench.batches import Drawn, batches, draw
 from robench.checkpoint import random_state, set_random_state
-from robench.data import to_pixels
+from robench.data import to_device, to_pixels
 from robench.errors import PluginError
 from robench.interfaces import Progress
 from robench.memory import halve, out_of_memory
+from robench.optimization import lr_factor, make_optimizer
+from robench.precision import computing
 from robench.training_params import TrainingParams
 from robench.tuning import Adaptation, Objective, TuningTask
 from robench.watch import Watch
 
 CARRIED = ("history", "best", "step", "done", "position", "loss", "lr", "shuffle", "most")
 """What a training remembers from step to step besides weights, optimiser and random streams."""
-FUSED_FROM = 4_000_000
-"""Trainable parameters from which on Adam's step is fused."""
 
 
 class Training:
-    """One fit. On CUDA the loss is computed under bfloat16 autocast where the device has it; attacks never are."""
+    """One fit. Nothing in a step waits for the device; the loss is computed in the precision of the run's tuning.
+
+    The processes that share a run take parts of each batch, and all the same step. Where a batch cannot be cut, because
+    the objective or a batch norm looks at all of it, the main process takes it whole.
+    """
 
     def __init__(self, task: TuningTask, params: TrainingParams, adaptation: Adaptation, objective: Objective) -> None:
         self.task, self.params, self.adaptation, self.objective = task, params, adaptation, objective
-        self.network, self.device = task.network, task.context.device
+        self.network, self.device, self.world = task.network, task.context.device, task.context.world
         self.trainable = [weight for weight in self.network.parameters() if weight.requires_grad]
         self.images_a_step = params.batch_size * params.accumulate
         counts = np.bincount(task.train.labels)
@@ -43,13 +48,14 @@ class Training:
         self.n_steps = params.epochs * math.ceil(self.drawn / self.images_a_step)
         self.watch = Watch(params.monitor)
         self.optimizer = make_optimizer(params, self.trainable)
-        self.autocast = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.shown: Shown | None = None
         self.most = params.batch_size
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None
         self.step = self.done = 0
         self.position, self.loss, self.lr = 0, torch.zeros((), device=self.device), params.lr
         self.shuffle = random_state(self.device)
+        self.uncut = objective.whole_batch or has_batch_norm(self.network)
 
     def run(self) -> list[dict[str, float]]:
         """Train, for all epochs or until they stop getting better, and return the history.
@@ -59,8 +65,8 @@ class Training:
         """
         params = self.params
         self.adaptation.begin(self.network, self.n_steps)
-        checkpoint = self.task.checkpoint
-        state = checkpoint.load() if checkpoint else None
+        checkpoint = self.task.checkpoint if self.world.is_main else None
+        state = self.world.from_main(checkpoint.load() if checkpoint else None)
         if state is not None:
             self._resume(state)
         self._report()
@@ -87,7 +93,9 @@ class Training:
         self._pass(epoch)
         loss = float(self.loss) / self.drawn
         if not math.isfinite(loss):
-            raise PluginError(f"the training loss became {loss} in epoch {epoch}; lower --lr")
+            spoilt = not getattr(self.task.adversary, "finite", True)
+            also = ", unless the adversary, which returned NaN or infinite pixels, is at fault" if spoilt else ""
+            raise PluginError(f"the training loss became {loss} in epoch {epoch}; lower --lr{also}")
         self.network.eval()
         scores = self.task.validate(params.validate_on) if params.validate_on else {}
         self.history.append({"epoch": epoch, "loss": loss, "lr": self.lr, **scores})
@@ -101,31 +109,43 @@ class Training:
 
     def _pass(self, epoch: int) -> None:
         self.network.train()
-        params, train, checkpoint = self.params, self.task.train, self.task.checkpoint
+        params, train = self.params, self.task.train
+        checkpoint = self.task.checkpoint if self.world.is_main else None
         now = random_state(self.device)
         if self.position == 0:
-            self.shuffle, self.lr, self.loss = now, self._rate(), torch.zeros((), device=self.device)
+            self.shuffle, self.lr = self.world.from_main(now), self._rate()
+            self.loss = torch.zeros((), device=self.device)
         set_random_state(self.shuffle, self.device)
         order = draw(train.labels, params.balance)
         if self.position:
             set_random_state(now, self.device)
         seed = self.task.context.stream(f"augmentation, epoch {epoch}")
         first = self.position // params.batch_size
-        drawn = batches(train, order, params.batch_size, params.augment, seed, self.device, first)
+        share = self.world.whole if self.uncut else self.world.share
+        drawn = batches(train, order, params.batch_size, params.augment, seed, self.device, first, share)
         while self.position < self.drawn:
             n = min(self.images_a_step, self.drawn - self.position)
             self.loss += self._step(list(islice(drawn, params.accumulate)), n)
             self.position += n
             if checkpoint and checkpoint.due() and self.position < self.drawn:
                 checkpoint.save(self._state())
+        if self.uncut:  # running statistics of batch norms
+            self.world.copy_main(tensor for _, tensor in changing(self.network))
 
     def _step(self, drawn: list[Drawn], n: int) -> Tensor:
-        """Take one optimiser step on `n` images and return the sum of their losses."""
+        """Take one optimiser step on `n` images, of which `drawn` are this process's, and return their losses' sum."""
+        if not self.world.is_main:
+            self._draw_apart()
+        done = self.done + n
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         total: Tensor | None = None
         while total is None:
             total = self._gradients(drawn, n)
+        self.world.add_up(self.trainable, total)
+        if self.done != done:  # other processes took the rest
+            self.done = done
+            self._report()
         if self.params.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trainable, self.params.clip_norm)
         self.optimizer.step()
@@ -133,6 +153,13 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return total
+
+    def _draw_apart(self) -> None:
+        """Take random streams that are not the main process's; they follow from the step, so that none need be kept."""
+        rank = self.world.rank
+        torch.manual_seed(self.task.context.stream(f"tuning, process {rank}") + self.step)
+        if hasattr(self.task.adversary, "calls"):
+            vars(self.task.adversary)["calls"] = (rank << 40) + self.done
 
     def _gradients(self, drawn: list[Drawn], n: int) -> Tensor | None:
         """Accumulate the gradients of a step and return the sum of its losses; None if memory ran out, with half the
@@ -147,8 +174,9 @@ class Training:
                 (loss * (len(indices) / n)).backward()
                 total += loss.detach() * len(indices)
                 self.done += len(indices)
-                # Reading the loss waits for the device, so only every tenth step shows it.
-                self._report(loss.item() if self.step % 10 == 0 else None)
+                if self.step % 10 == 0:
+                    self.shown = Shown(loss)
+                self._report()
             return total
         except Exception as error:
             if largest == 1 or not out_of_memory(error):
@@ -188,24 +216,41 @@ class Training:
     def _loss(self, indices: NDArray[np.int64], images: NDArray[np.uint8]) -> Tensor:
         task = self.task
         clean = to_pixels(images, self.device)
-        labels = torch.from_numpy(task.train.labels[indices]).to(self.device)
+        labels = to_device(task.train.labels[indices], self.device)
         adversarial = clean
         if task.adversary is not None:
             score = self.objective.score(self.network, clean, labels) if task.white_box else None
             adversarial = task.adversary(indices, clean, labels, score)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+        with computing(task.context.precision.tuning, self.device):
             loss = self.objective.loss(self.network, clean, adversarial, labels)
         loss = loss + self.adaptation.penalty(self.network)
         if not loss.requires_grad:
             raise PluginError("the objective depends on nothing that the adaptation trains, so nothing can be learned")
         return loss
 
-    def _report(self, loss: float | None = None) -> None:
+    def _report(self) -> None:
+        loss = self.shown.read() if self.shown else None
+        if loss is not None:
+            self.shown = None
         values = {} if loss is None else {"loss": loss, "lr": self._rate()}
         detail = "" if loss is None else f"loss {loss:.3f}"
         self.task.context.report(
             Progress(stage="tuning", done=self.done, total=self.total, detail=detail, values=values)
         )
+
+
+class Shown:
+    """A loss on its way from the device, which nobody waits for."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self.loss = loss.detach().to("cpu", non_blocking=True)
+        self.arrived = torch.cuda.Event() if loss.is_cuda else None
+        if self.arrived is not None:
+            self.arrived.record()
+
+    def read(self) -> float | None:
+        """Return the loss, or None if it is still to come."""
+        return None if self.arrived is not None and not self.arrived.query() else self.loss.item()
 
 
 def pieces(drawn: list[Drawn], most: int) -> Iterator[Drawn]:
@@ -215,26 +260,7 @@ def pieces(drawn: list[Drawn], most: int) -> Iterator[Drawn]:
             yield indices[start : start + most], images[start : start + most]
 
 
-def make_optimizer(params: TrainingParams, trainable: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser that `params` asks for."""
-    decay = params.weight_decay if params.weight_decay is not None else 0.01 * (params.optimizer == "adamw")
-    if params.optimizer == "sgd":
-        return torch.optim.SGD(trainable, lr=params.lr, momentum=params.momentum, weight_decay=decay)
-    kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
-    # One pass over millions of weights instead of ten halves the time of a step; an adapter would not notice.
-    fused = sum(weight.numel() for weight in trainable) >= FUSED_FROM
-    return kind(trainable, lr=params.lr, weight_decay=decay, fused=fused or None)
-
-
-def lr_factor(step: int, n_steps: int, *, warmup: float, schedule: str) -> float:
-    """Return what the learning rate is multiplied by in `step`, counted from 0.
-
-    It rises linearly over the first ``warmup * n_steps`` steps; then it stays, or falls along half a cosine that
-    reaches 0 after the last step (Loshchilov and Hutter, SGDR, ICLR 2017, eq. 5, without restarts).
-    """
-    rising = round(warmup * n_steps)
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    if schedule != "cosine":
-        return 1.0
-    return (1 + math.cos(math.pi * (step - rising) / max(1, n_steps - rising))) / 2
+def has_batch_norm(network: nn.Module) -> bool:
+    """Return whether a batch norm of `network` is trained, so that it normalises images by those beside them."""
+    norms = (module for module in network.modules() if isinstance(module, _BatchNorm))
+    return any(weight.requires_grad for norm in norms for weight in norm.parameters())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from robench.augmentation import Recipe
 from robench.params import Later, Params, Pixels
+from robench.types import parse_name
 from robench.watch import Monitor
 
 
@@ -51,6 +52,20 @@ class TrainingParams(Params):
     balance: int = Later(
         0, ge=0, description="images an epoch draws of each class, repeating or leaving out; 0: every image once"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ball_of_the_adversary(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Read ``adversary=pgd:eps=2/255`` as ``adversary=pgd,eps=2/255``, and its steps likewise."""
+        if ":" not in str(values.get("adversary")):
+            return values
+        name = parse_name(values["adversary"])
+        ball = {key: value for key, value in name.params if key in ("eps", "steps")}
+        for key, value in ball.items():
+            if str(values.get(key, value)) != value:
+                raise ValueError(f"{key}={values[key]} and adversary={values['adversary']} differ; expected it once")
+        rest = ",".join(f"{key}={value}" for key, value in name.params if key not in ball)
+        return {**values, **ball, "adversary": f"{name.text}:{rest}" if rest else name.text}
 
     @model_validator(mode="after")
     def _judging_needs_images(self) -> Self:

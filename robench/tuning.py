@@ -129,7 +129,14 @@ class Adaptation(Configured, ABC):
 
 
 class Objective(Configured, ABC):
-    """What is optimised: the other half of a tuner. Instances serve one network."""
+    """What is optimised: the other half of a tuner. Instances serve one network.
+
+    Attributes:
+        whole_batch: Whether the loss of a batch is other than the mean over its images, as where they are compared with
+            each other. Several processes that share a run do not share such batches.
+    """
+
+    whole_batch: ClassVar[bool] = False
 
     def prepare(self, network: nn.Module) -> None:
         """Look at the network before it is adapted.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.adapters import load_adapter, read_adapter, save_adapter
+from robench.adapters import changing, load_adapter, read_adapter, save_adapter
 from robench.adversary import Adversaries
 from robench.checkpoint import Checkpoint
 from robench.data import ImageSet
@@ -51,11 +51,13 @@ def tune(
     """
     tuner: Tuner = plan.tuner.build()
     trained = Path(plan.spec.adapter.path) if plan.spec.adapter else trained
-    start = time.perf_counter()
+    start, world = time.perf_counter(), context.world
     before = fingerprint(network)
+    world.same(before, "the weights of the model")
     with seeded(context.stream("adapt"), context.device):
         tuner.adapt(network, parts)
     network.to(context.device)
+    world.copy_main(tensor for _, tensor in changing(network))
     trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     history: list[dict[str, float]] = []
     if train is not None:
@@ -63,19 +65,23 @@ def tune(
             checkpoint.identity |= {"model": before, "images": train.fingerprint()}
         with seeded(context.stream("tuning"), context.device):
             history = tuner.fit(_task(plan, context, adversaries, network, train, checkpoint))
+        # A tuner with a loop of its own went through it in each process, which may have rounded otherwise.
+        world.copy_main(tensor for _, tensor in changing(network))
     elif trained is not None:
         state, made_with = read_adapter(trained)
         if made_with["model_fingerprint"] != before:
             raise DataError(f"adapter {trained} was trained on other weights of {made_with['model']}")
         load_adapter(network, state)
-    if save_to is not None:
+    if save_to is not None and world.is_main:
         spec = plan.spec
         made_with = {"tuner": tuner_label(spec), "model": spec.model.label, "model_fingerprint": before}
         save_adapter(save_to, network, {**made_with, "run_id": spec.run_id()})
     tuner.settle(network)
+    after = fingerprint(network)
+    world.same(after, "the weights after tuning")
     return TuningRecord(
         model_fingerprint=before,
-        tuned_fingerprint=fingerprint(network),
+        tuned_fingerprint=after,
         parameters=sum(weight.numel() for weight in network.parameters()),
         trainable_parameters=trainable,
         history=tuple(history),
@@ -120,7 +126,7 @@ def _validation(
             shown["validation_adversarial"] = attacked.images
         scores, loss = {}, 0.0
         for name, pixels in shown.items():
-            logits = logits_of(network, pixels, context.device)
+            logits = logits_of(network, pixels, context.device, context.precision.evaluation, context.world)
             scores[name] = float((logits.argmax(axis=1) == data.labels).mean())
             # The last one's stays, which is that of the adversarial images where there are any.
             loss = float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.labels)))

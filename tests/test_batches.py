@@ -13,6 +13,7 @@ from robench import ImageSet
 from robench.augmentation import GREY, HOLES, Recipe, augment, punch
 from robench.batches import _Epoch, batches, draw
 from robench.perturbation import seeded
+from robench.world import ALONE, World
 from torch.utils.data import DataLoader
 
 CPU = torch.device("cpu")
@@ -63,7 +64,10 @@ def test_pixels_depend_on_seed_and_image_and_not_on_batches_or_workers(recipe: R
     whole = augment(train.images, 3 + np.arange(12), recipe)
     in_parts = np.concatenate([images for _, images in batches(train, np.arange(12), 4, recipe, 3, CPU)])
     assert np.array_equal(whole, in_parts)
-    loader: Any = DataLoader(_Epoch(train, np.arange(12), 4, recipe, 3), batch_size=None, num_workers=2)
+    shares = [World(size=3, rank=rank).share for rank in range(3)]
+    dealt = zip(*(batches(train, np.arange(12), 4, recipe, 3, CPU, 0, share) for share in shares), strict=True)
+    assert np.array_equal(whole, np.concatenate([images for parts in dealt for _, images in parts]))
+    loader: Any = DataLoader(_Epoch(train, np.arange(12), 4, recipe, 3, ALONE.share), batch_size=None, num_workers=2)
     assert np.array_equal(np.concatenate([images for _, images in loader]), whole)
     assert not np.array_equal(augment(train.images, 4 + np.arange(12), recipe), whole)
 

@@ -202,6 +202,17 @@ def test_a_small_step_against_the_gradient_lowers_the_loss(
 
 
 @pytest.mark.parametrize("kind", ALL)
+def test_batches_that_processes_may_share_have_the_mean_loss_of_their_parts(
+    kind: type[Objective], network: CLIPNetwork, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    objective = make(kind)
+    objective.prepare(network)
+    parts = [objective.loss(network, *(part[some] for part in batch)) for some in (slice(0, 5), slice(5, 8))]
+    mean = (5 * parts[0] + 3 * parts[1]) / 8
+    assert torch.isclose(mean, objective.loss(network, *batch), rtol=1e-5) != kind.whole_batch
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_the_order_of_the_batch_does_not_matter(
     kind: type[Objective], network: CLIPNetwork, batch: tuple[Tensor, Tensor, Tensor]
 ) -> None:
@@ -649,6 +660,44 @@ def test_a_white_box_adversary_raises_the_score_far_above_a_random_start(
         assert (score(attacked) > 2 * at_start).all()
         assert objective.loss(network, clean, attacked, labels) > objective.loss(network, clean, clean, labels)
     assert (attacked - clean).abs().max() <= EPS + 1e-6
+
+
+def adversarial(attack: str, network: CLIPNetwork, batch: tuple[Tensor, Tensor, Tensor], tmp_path: Path) -> Any:
+    clean, _, labels = batch
+    score = make(TRADES).score(network, clean, labels)
+    assert score is not None
+    adversaries = Adversaries(make_context(tmp_path), AdversarialCache(tmp_path, warn=pytest.fail))
+    resolved = discover().resolve_attack(attack)
+    adversary = adversaries.for_training(resolved, network, ToyDataset().split("train", 8))
+    return score, adversary(np.arange(8), clean, labels, score)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "pgd:early_exit=true",
+        "pgd:norm=L2,eps=0.5",
+        "mi-fgsm",
+        "apgd-ce:steps=10",
+        "autoattack:steps=10,queries=50",
+        "square:queries=200",
+    ],
+)
+def test_attacks_that_stop_at_a_success_do_not_take_a_score_for_one(
+    attack: str, network: CLIPNetwork, batch: tuple[Tensor, Tensor, Tensor], tmp_path: Path
+) -> None:
+    score, attacked = adversarial(attack, network, batch, tmp_path)
+    with frozen_for_attack(network), torch.no_grad():
+        at_start = score((batch[0] + EPS * (2 * torch.rand(batch[0].shape) - 1)).clamp(0, 1))
+        assert (score(attacked) > 1.2 * at_start).all()
+
+
+@pytest.mark.parametrize("attack", ["cw:steps=5,search_steps=2", "fab:steps=5"])
+def test_attacks_that_do_nothing_but_look_for_a_success_are_refused(
+    attack: str, network: CLIPNetwork, batch: tuple[Tensor, Tensor, Tensor], tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match="left every image of a batch as it was, because it looks for misclass"):
+        adversarial(attack, network, batch, tmp_path)
 
 
 @pytest.mark.parametrize("kind", MIXED)

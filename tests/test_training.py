@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from robench import Field, ImageSet, Params, PluginError, Progress, SpecError, TuningTask
+from robench.optimization import lr_factor, make_optimizer
 from robench.perturbation import seeded
 from robench.product import Product, product
 from robench.registry import Registry
 from robench.spec import Request, plan
-from robench.training import lr_factor, make_optimizer
 from robench.training_params import TrainingParams
 
 from tests.plugin_fixtures import make_context
@@ -111,6 +111,14 @@ def test_two_halves_that_call_a_parameter_alike_are_refused() -> None:
 )
 def test_the_adversary_is_written_as_an_attack(params: dict[str, Any], expected: str | None) -> None:
     assert TrainingParams.read(params, "tuner").attack() == expected
+
+
+def test_the_ball_may_be_said_of_the_adversary_itself_but_once() -> None:
+    said = TrainingParams.read({"adversary": "pgd:norm=L2,eps=2/255,steps=3"}, "tuner")
+    assert said == TrainingParams.read({"adversary": "pgd:norm=L2", "eps": "2/255", "steps": "3"}, "tuner")
+    assert said.attack() == "pgd:norm=L2,eps=2/255,steps=3"
+    with pytest.raises(SpecError, match="eps=4/255 and adversary=pgd:eps=2/255 differ; expected it once"):
+        TrainingParams.read({"adversary": "pgd:eps=2/255", "eps": "4/255"}, "tuner")
 
 
 @pytest.mark.parametrize(

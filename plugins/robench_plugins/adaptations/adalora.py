@@ -55,7 +55,7 @@ class AdaLoRA(PEFTAdaptation):
     params: AdaLoRAParams
     method = AdaLoraModel
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration; how long the phases are is set once training begins."""
         params = self.params
         return AdaLoraConfig(
@@ -66,6 +66,7 @@ class AdaLoRA(PEFTAdaptation):
             orth_reg_weight=params.orthogonality,
             target_modules=list(self.targets),
             total_step=1,
+            **params.layers(parts),
         )
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from robench_plugins.adaptations.lora import LoRA
 
@@ -17,8 +20,8 @@ class DoRA(LoRA):
     through the norm (section 4.3). As in peft, a row's length is that of an output's weights.
     """
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration."""
-        config = super().config()
+        config = super().config(parts)
         config.use_dora = True
         return config

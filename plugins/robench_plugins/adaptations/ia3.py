@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from peft import IA3Config, IA3Model
+from torch import nn
 
 from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
@@ -21,6 +23,6 @@ class IA3(PEFTAdaptation):
     method = IA3Model
     targets = ("k_proj", "v_proj", "fc2")
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration."""
         return IA3Config(target_modules=list(self.targets), feedforward_modules=["fc2"])

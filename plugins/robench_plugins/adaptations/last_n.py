@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from robench import Adaptation, Field, Params, PluginError
+from robench import Adaptation, Field, Params
 from torch import nn
 
-from robench_plugins.adaptations.parts import find_part, train_only
+from robench_plugins.adaptations.parts import find_part, first_of_last, train_only
 
 
 class LastNParams(Params):
@@ -34,10 +34,8 @@ class LastN(Adaptation):
             PluginError: The model names no blocks, or has fewer.
         """
         blocks, encoder = find_part(parts, "blocks"), find_part(parts, "encoder")
-        n = self.params.n
-        if n > len(blocks):
-            raise PluginError(f"n={n} asks for more blocks than there are; the most is {len(blocks)}")
-        first = next(weight for block in blocks[-n:] for weight in block.parameters())
+        last = blocks[first_of_last(blocks, self.params.n) :]
+        first = next(weight for block in last for weight in block.parameters())
         declared = list(encoder.parameters())
         start = next(index for index, weight in enumerate(declared) if weight is first)
         train_only(network, declared[start:])

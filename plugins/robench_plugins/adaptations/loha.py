@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from peft import LoHaConfig, LoHaModel
 from robench import Field, Params
+from torch import nn
 
 from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
@@ -30,6 +32,6 @@ class LoHa(PEFTAdaptation):
     params: LoHaParams
     method = LoHaModel
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration."""
         return LoHaConfig(r=self.params.rank, alpha=self.params.alpha, target_modules=list(self.targets))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from peft import LoraConfig, LoraModel
-from robench import Field, Params
+from robench import Field, Later, Params
+from torch import nn
 
+from robench_plugins.adaptations.parts import find_part, first_of_last
 from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
 
@@ -16,12 +19,29 @@ class LoRAParams(Params):
     rank: int = Field(default=8, ge=1, description="rank r of each update")
     alpha: int = Field(default=32, ge=1, description="scale; updates are multiplied by alpha / r")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout before each adapter")
+    n: int | None = Later(
+        None, ge=1, description="number of blocks with adapters, counted from the output; all if not given"
+    )
+
+    def layers(self, parts: Mapping[str, nn.Module]) -> dict[str, Any]:
+        """Return which blocks have adapters, in peft's words.
+
+        Raises:
+            PluginError: The model names no blocks, or has fewer.
+        """
+        if self.n is None:
+            return {}
+        tower, blocks = find_part(parts, "vision"), find_part(parts, "blocks")
+        start = first_of_last(blocks, self.n)
+        name = next(name for name, module in tower.named_modules() if module is blocks[start])
+        return {"layers_to_transform": list(range(start, len(blocks))), "layers_pattern": name.rpartition(".")[0]}
 
 
 class LoRA(PEFTAdaptation):
     """Adds ``(alpha / r) B A`` to the query, key and value projections of the vision tower, and trains A and B.
 
-    B starts at zero, so that the network starts as it was.
+    B starts at zero, so that the network starts as it was. With `n`, blocks before the last n have no adapters and
+    training does not go back through them, which changes no gradient.
 
     Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022, section 4.1.
     """
@@ -30,9 +50,13 @@ class LoRA(PEFTAdaptation):
     params: LoRAParams
     method = LoraModel
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration."""
         params = self.params
         return LoraConfig(
-            r=params.rank, lora_alpha=params.alpha, lora_dropout=params.dropout, target_modules=list(self.targets)
+            r=params.rank,
+            lora_alpha=params.alpha,
+            lora_dropout=params.dropout,
+            target_modules=list(self.targets),
+            **params.layers(parts),
         )

@@ -32,7 +32,7 @@ class OFT(PEFTAdaptation):
     params: OFTParams
     method = OFTModel
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration."""
         return OFTConfig(
             oft_block_size=self.params.block_size, use_cayley_neumann=False, target_modules=list(self.targets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from robench import PluginError
@@ -23,6 +23,17 @@ def find_part(parts: Mapping[str, nn.Module], name: str) -> Any:
             "use a model that has it, such as --model clip-tiny"
         )
     return parts[name]
+
+
+def first_of_last(blocks: Sized, n: int) -> int:
+    """Return the index of the first of the last `n` of `blocks`.
+
+    Raises:
+        PluginError: There are fewer.
+    """
+    if n > len(blocks):
+        raise PluginError(f"n={n} asks for more blocks than there are; the most is {len(blocks)}")
+    return len(blocks) - n
 
 
 def train_only(network: nn.Module, parameters: Iterable[nn.Parameter]) -> None:

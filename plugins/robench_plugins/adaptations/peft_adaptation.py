@@ -26,14 +26,18 @@ class PEFTAdaptation(Adaptation, ABC):
     targets: ClassVar[tuple[str, ...]] = ATTENTION
 
     @abstractmethod
-    def config(self) -> Any:
-        """Return peft's configuration of the adapters."""
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+        """Return peft's configuration of the adapters for a network of `parts`.
+
+        Raises:
+            PluginError: The parameters do not fit it.
+        """
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Freeze the network and put adapters into its vision tower, with weights from torch's global stream.
 
         Raises:
-            PluginError: It has no vision tower, or one without the layers to be adapted.
+            PluginError: It has no vision tower, one without the layers to be adapted, or parameters do not fit it.
         """
         tower = find_part(parts, "vision")
         linear = {name.rpartition(".")[2] for name, module in tower.named_modules() if isinstance(module, nn.Linear)}
@@ -42,9 +46,10 @@ class PEFTAdaptation(Adaptation, ABC):
                 f"this adaptation finds no {', '.join(missing)} in the vision tower; use a model that has them, "
                 "such as --model clip-tiny"
             )
+        config = self.config(parts)
         train_only(network, ())
         # Not inject_adapter_in_model, which does the same but refuses methods with shared weights, such as VeRA.
-        self.injected = self.method(tower, self.config(), ADAPTER)
+        self.injected = self.method(tower, config, ADAPTER)
         # New modules start in training mode, whatever the mode of the tower.
         tower.train(tower.training)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from peft import VeraConfig, VeraModel
 from robench import Field, Params
+from torch import nn
 
 from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
@@ -30,7 +32,7 @@ class VeRA(PEFTAdaptation):
     params: VeRAParams
     method = VeraModel
 
-    def config(self) -> Any:
+    def config(self, parts: Mapping[str, nn.Module]) -> Any:
         """Return peft's configuration."""
         return VeraConfig(
             r=self.params.rank,

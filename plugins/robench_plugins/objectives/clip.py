@@ -21,6 +21,8 @@ class SymmetricContrastive(Contrastive):
     3.2. Deviation: texts are the prompts of the classes, not captions.
     """
 
+    whole_batch = True
+
     def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
         """Return the mean of both directions."""
         logits = temperature * cosines[:, labels]

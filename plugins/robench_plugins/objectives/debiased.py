@@ -37,6 +37,7 @@ class Debiased(Contrastive):
     positive is a prompt, not another view of the image, and negatives are prompts.
     """
 
+    whole_batch = True
     Params = DebiasedParams
     params: DebiasedParams
 

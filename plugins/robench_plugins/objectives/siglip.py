@@ -36,6 +36,7 @@ class PairwiseSigmoid(Contrastive):
     compared, as by the classifier, and never all raised or lowered at once.
     """
 
+    whole_batch = True
     Params = PairwiseSigmoidParams
     params: PairwiseSigmoidParams
 
