@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import DataError
+from robench.large import parts_of
 
 if TYPE_CHECKING:
     import torch
@@ -57,23 +58,34 @@ class ImageSet:
     def fingerprint(self) -> str:
         """Return the SHA-256 (first 16 hex digits) of shape, pixels and labels."""
         digest = hashlib.sha256(str(self.images.shape).encode())
-        for start in range(0, len(self), 4096):
-            digest.update(np.ascontiguousarray(self.images[start : start + 4096]).data)
+        for (part,) in parts_of(self.images):
+            digest.update(np.ascontiguousarray(part).data)
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return digest.hexdigest()[:16]
 
 
-def to_pixels(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Move ``uint8`` images to `device` and scale them to ``float32`` in ``[0, 1]`` there."""
+def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Return a copy of `array` on `device`; the copying does not wait for what a GPU is doing."""
     import torch
 
-    batch = torch.from_numpy(np.array(images))  # a copy: memory maps are read-only
-    if device.type == "cuda":
-        batch = batch.pin_memory()
-    return batch.to(device, non_blocking=True).float().div_(255)
+    # Straight into page-locked memory, of which torch keeps a pool; and memory maps are read-only.
+    there = device.type == "cuda"
+    copy = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), pin_memory=there)
+    np.copyto(copy.numpy(), array)
+    return copy.to(device, non_blocking=True)
+
+
+def to_pixels(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Move ``uint8`` images to `device` and scale them to ``float32`` in ``[0, 1]`` there."""
+    return to_device(images, device).float().div_(255)
+
+
+def to_levels(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the ``uint8`` images that :func:`to_pixels` made `pixels` of, where they are."""
+    return (pixels * 255).round().byte()
 
 
 def to_bytes(pixels: torch.Tensor) -> NDArray[np.uint8]:
-    """Return the ``uint8`` images that :func:`to_pixels` made `pixels` of."""
-    images: NDArray[np.uint8] = (pixels * 255).round().byte().cpu().numpy()
+    """Return the same as an array."""
+    images: NDArray[np.uint8] = to_levels(pixels).cpu().numpy()
     return images

@@ -8,12 +8,17 @@ from robench.data import ImageSet
 from robench.interfaces import Dataset, Progress, RunContext, SplitName
 from robench.packed import pack_labels
 from robench.records import DataRecord
+from robench.shelf import Shelf
 
 
-def load_split(context: RunContext, split: SplitName, size: int) -> ImageSet:
-    """Return the first `size` images of a split of the run's dataset, its labels checked."""
+def load_split(context: RunContext, split: SplitName, size: int, shelf: Shelf | None = None) -> ImageSet:
+    """Return the first `size` images of a split of the run's dataset, its labels checked.
+
+    Args:
+        shelf: Has them already if an earlier run of the process has loaded them.
+    """
     context.report(Progress(stage="data", done=0, total=size))
-    data = context.dataset.split(split, size)
+    data = (shelf or Shelf()).split(context.dataset, split, size)
     data.check_labels(len(context.dataset.class_names))
     context.report(Progress(stage="data", done=size, total=size))
     return data

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from robench.perturbation import perturb, project
+from robench.perturbation import perturb
+from robench.projection import project
 from robench.registry import discover
 from robench.types import ThreatModel
 from torch import nn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,24 +11,27 @@ from PIL import Image
 from robench import DataError
 
 
-def decode(encoded: Iterable[bytes], n: int, what: str) -> NDArray[np.uint8]:
-    """Decode `n` images of one size to ``uint8 (n, 3, H, W)``.
+def decode(encoded: Iterable[bytes], positions: Sequence[int] | NDArray[np.int64], what: str) -> NDArray[np.uint8]:
+    """Decode images of one size to ``uint8 (n, 3, H, W)``.
+
+    Args:
+        positions: By which messages call the images.
 
     Raises:
         DataError: A file is damaged, or its size differs from the first one's; `what` and its position name it.
     """
     result: NDArray[np.uint8] | None = None
-    for position, content in enumerate(encoded):
+    for index, (position, content) in enumerate(zip(positions, encoded, strict=True)):
         try:
             with Image.open(io.BytesIO(content)) as image:
                 pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
         except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included
             raise DataError(f"{what} {position} is damaged: {error}") from error
         if result is None:
-            result = np.empty((n, *pixels.shape), np.uint8)
+            result = np.empty((len(positions), *pixels.shape), np.uint8)
         if pixels.shape != result.shape[1:]:
             raise DataError(f"{what} {position} has shape {pixels.shape}; the first has {result.shape[1:]}")
-        result[position] = pixels
+        result[index] = pixels
     if result is None:
         raise DataError(f"{what}: there are none")
     return result

@@ -46,7 +46,7 @@ class FolderSource:
     def images(self, part: str, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Decode the images at `positions` to ``uint8 (n, 3, H, W)``."""
         files = [self._files[part][position] for position in positions]
-        return decode((path.read_bytes() for path in files), len(files), f"{part} image")
+        return decode((path.read_bytes() for path in files), range(len(files)), f"{part} image")
 
 
 def _images_in(folder: Path) -> list[Path]:
