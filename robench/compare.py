@@ -102,7 +102,8 @@ def _settings(run: RunResult) -> Iterator[tuple[str, Any]]:
     yield from _flat(run.spec.model_dump(mode="json", exclude={"adapter": {"path"}}), "")
     made = run.provenance
     yield from _flat({"version": made.versions, "plugin": made.plugins, "code": made.code}, "")
-    yield from (("device", made.device), ("threads", made.threads), ("platform", made.platform), ("source", made.git))
+    yield from (("device", made.device), ("threads", made.threads), ("compiled", made.compiled))
+    yield from (("platform", made.platform), ("source", made.git))
     if run.data is not None:
         yield "scored images", run.data.test_fingerprint
     if run.tuning is not None:

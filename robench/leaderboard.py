@@ -1,24 +1,41 @@
 """From records to ranked tables: a pure function that puts only comparable rows side by side.
 
 Rows share a table if they share the test images, every attack with its threat model, parameters, surrogate
-weights and n. Other rows stand in other tables, never in one ranking.
+weights and n, and the precision of evaluation and attacks. Other rows stand in other tables, never in one ranking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-from robench.errors import SpecError, nearest
-from robench.measured import Measured, measurements
-from robench.provenance import attack_label
-from robench.records import AttackScore, RunResult, Score
-from robench.statistics import ByClass, Mask, Rate, by_class, ranks, wilson
+from robench.columns import picked
+from robench.rankings import Ranking, rankings, shared
+from robench.statistics import ByClass, Rate, rate
 
-SORTS = ("worst", "clean", "adversarial", "drop", "trainable", "seconds")
-FILTERS = ("dataset", "split", "model", "tuner", "attack", "surrogate", "knowledge", "seed", "run")
+if TYPE_CHECKING:
+    from robench.records import RunResult
+
+OF_A_ROW = (
+    *(
+        "run_id",
+        "started",
+        "model",
+        "tuner",
+        "seed",
+        "trainable_parameters",
+        "seconds",
+        "warnings",
+        "checks",
+        "plugins",
+    ),
+    *("n", "correct", "drops", "macro", "lowest_n", "lowest_correct", "lowest_name", "worst_n", "worst_correct"),
+)
+"""Columns that a row is made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +76,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows that may be compared with each other, best first."""
+    """Rows that may be compared with each other, best first; ``more`` rows were ranked with them and are left out.
+
+    ``precision`` is what images were scored and attacked in; empty where all was float32.
+    """
 
     dataset: str
     split: str
@@ -67,7 +87,9 @@ class Table:
     n_clean: int
     columns: tuple[Column, ...]
     worst_eps: str | None
+    precision: str
     rows: tuple[Row, ...]
+    more: int = 0
 
 
 def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: Sequence[str] = ()) -> list[Table]:
@@ -75,171 +97,78 @@ def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: S
 
     Args:
         records: Any records; those that did not complete are left out.
-        sort: One of ``SORTS``; accuracies descend, ``drop``, ``trainable`` and ``seconds`` ascend.
+        sort: One of :data:`robench.rankings.SORTS`; accuracies descend, ``drop``, ``trainable`` and ``seconds`` ascend.
         filters: ``field=pattern``, with ``*`` for anything; rows must match all of them.
 
     Raises:
         SpecError: An unknown sort or filter.
+        DataError: A record contradicts itself.
     """
-    if sort not in SORTS:
-        raise SpecError(f"cannot sort by {sort!r}{nearest(sort, SORTS)}")
-    conditions = [parse_filter(text) for text in filters]
-    latest: dict[str, RunResult] = {}
-    for record in sorted(records, key=lambda record: record.provenance.started):
-        if record.status == "completed":
-            latest[record.spec.run_id()] = record
-    groups: dict[tuple[Any, ...], list[Measured]] = {}
-    for record in latest.values():
-        for found in measurements(record):
-            if all(_matches(found, *condition) for condition in conditions):
-                groups.setdefault(comparison_key(found), []).append(found)
-    tables = [_table(group, sort) for group in groups.values()]
-    return sorted(
-        tables, key=lambda t: (t.dataset, t.split, -t.n_clean, [c.label for c in t.columns], t.test_fingerprint)
-    )
+    from robench.entries import entries
+
+    return [table_of(ranking) for ranking in rankings(entries(records), sort=sort, filters=filters)]
 
 
-def parse_filter(text: str) -> tuple[str, str]:
-    """Split ``field=pattern``.
-
-    Raises:
-        SpecError: No ``=``, or an unknown field.
-    """
-    field, equals, pattern = text.partition("=")
-    if not equals:
-        raise SpecError(f"filter {text!r} is not FIELD=PATTERN, such as tuner=tecoa*")
-    if field not in FILTERS:
-        raise SpecError(f"cannot filter by {field!r}{nearest(field, FILTERS)}")
-    return field, pattern
-
-
-def _matches(found: Measured, field: str, pattern: str) -> bool:
-    spec = found.record.spec
-    values: dict[str, list[str]] = {
-        "dataset": [found.dataset.label, found.dataset.name],
-        "split": [spec.split],
-        "model": [spec.model.label, spec.model.name],
-        "tuner": [spec.tuner.label, spec.tuner.name],
-        "attack": [attack.label for attack in found.attacks],
-        "surrogate": [attack.surrogate.name for attack in found.attacks if attack.surrogate],
-        "knowledge": [attack.knowledge for attack in found.attacks],
-        "seed": [str(spec.seed)],
-        "run": [found.record.run_id],
-    }
-    return any(fnmatchcase(value, pattern) for value in values[field])
-
-
-def comparison_key(found: Measured) -> tuple[Any, ...]:
-    """Return what two measurements must share to stand in one ranking."""
-    spec = found.record.spec
-    attacks = tuple(
-        sorted(
-            (
-                score.label,
-                str(sorted(attack.params.items())),
-                score.norm,
-                score.eps,
-                score.knowledge,
-                score.n,
-                score.surrogate.fingerprint if score.surrogate else "",
-            )
-            for score, attack in zip(found.attacks, spec.attacks, strict=True)
-        )
-    )
-    return found.dataset.name, spec.split, spec.test_size, found.data.test_fingerprint, attacks
-
-
-def _table(group: list[Measured], sort: str) -> Table:
-    first = group[0]
-    test_size = first.record.spec.test_size
-    columns = tuple(
-        Column(
-            label=attack_label(score.label, score.n, test_size),
-            threat=f"{score.norm} {score.eps} {score.knowledge}",
-            n=score.n,
-        )
-        for score in _by_label(first)
-    )
-    # Among equals, the better average over the attacks stands first, but shares the rank.
-    ordered = sorted(group, key=lambda found: (_sort_key(found, sort), -sum(s.accuracy for s in found.attacks)))
+def table_of(ranking: Ranking, top: int | None = None) -> Table:
+    """Return the `top` best rows of a ranking, or all; ranks are those among all."""
+    kept = len(ranking.order) if top is None else min(top, len(ranking.order))
+    rows = picked(ranking.entries.select(OF_A_ROW), ranking.order[:kept]).to_pylist()
+    common = shared(ranking)
     return Table(
-        dataset=first.dataset.label,
-        split=first.record.spec.split,
-        test_fingerprint=first.data.test_fingerprint,
-        n_clean=test_size,
-        columns=columns,
-        worst_eps=first.worst.eps if first.worst else None,
-        rows=tuple(_row(found, rank) for found, rank in zip(ordered, _ranks(ordered, sort), strict=True)),
+        dataset=common["dataset"],
+        split=common["split"],
+        test_fingerprint=common["images"],
+        n_clean=common["n_clean"],
+        columns=tuple(Column(label=label, threat=threat, n=n) for label, threat, n in common["columns"]),
+        worst_eps=common["worst_eps"],
+        precision=common["precision"],
+        rows=tuple(_row(row, rank) for row, rank in zip(rows, ranking.ranks()[:kept], strict=True)),
+        more=len(ranking.order) - kept,
     )
 
 
-def _ranks(ordered: list[Measured], sort: str) -> list[int]:
-    """Return the rank of each row: those that the images cannot tell apart share one."""
-    if sort in ("worst", "clean", "adversarial"):
-        return ranks([_sorted_by(found, sort) for found in ordered])
-    keys = [_sort_key(found, sort) for found in ordered]
-    return [keys.index(key) + 1 for key in keys]
+def fitting(sizes: Sequence[int], limit: int, fewest: int) -> list[int]:
+    """Return how many rows to show of each table, in order, so that there are about `limit` in all.
+
+    As many of each as fit, but no fewer than `fewest`; where even these do not fit, the first tables are shown.
+    """
+    each = max(sizes, default=0)
+    while each > fewest and sum(min(size, each) for size in sizes) > limit:
+        each -= 1
+    kept = [min(size, each) for size in sizes]
+    return [rows if before < limit else 0 for rows, before in zip(kept, accumulate(kept, initial=0), strict=False)]
 
 
-def _sorted_by(found: Measured, sort: str) -> Mask:
-    """Return which images count as correct for `sort`."""
-    if sort == "clean" or not found.attacks:
-        return found.clean.mask()
-    if sort == "worst" and found.worst:
-        return found.worst.mask()
-    return min(found.attacks, key=lambda score: score.accuracy).mask()
-
-
-def _by_label(found: Measured) -> list[AttackScore]:
-    """Return the attacks in the order of the table: transfer before white-box, then by radius and name."""
-    return sorted(found.attacks, key=lambda score: (score.knowledge, score.label))
-
-
-def drop(clean: Score, attack: Score) -> float:
-    """Return clean minus adversarial accuracy in points, both on the attacked images."""
-    return 100 * (float(clean.mask()[: attack.n].mean()) - attack.accuracy)
-
-
-def _sort_key(found: Measured, sort: str) -> float:
-    tuning = found.record.tuning
-    assert tuning is not None
-    adversarial = min((score.accuracy for score in found.attacks), default=found.clean.accuracy)
-    return {
-        "worst": -(found.worst.accuracy if found.worst else adversarial),
-        "clean": -found.clean.accuracy,
-        "adversarial": -adversarial,
-        "drop": max((drop(found.clean, score) for score in found.attacks), default=0.0),
-        "trainable": float(tuning.trainable_parameters),
-        "seconds": found.record.seconds["total"],
-    }[sort]
-
-
-def _row(found: Measured, rank: int) -> Row:
-    record = found.record
-    assert record.tuning is not None
-    scores = _by_label(found)
+def _row(row: Mapping[str, Any], rank: int) -> Row:
+    clean, *attacks = map(rate, row["correct"], row["n"])
     return Row(
         rank=rank,
-        model=record.spec.model.label,
-        tuner=found.tuner,
-        clean=wilson(found.clean),
-        attacks=tuple(wilson(score) for score in scores),
-        drops=tuple(drop(found.clean, score) for score in scores),
-        worst=wilson(found.worst) if found.worst else None,
-        trainable_parameters=record.tuning.trainable_parameters,
-        seconds=record.seconds["total"],
-        seed=record.spec.seed,
-        started=record.provenance.started,
-        run_id=record.run_id,
-        warnings=record.warnings,
-        checks=record.verdict or "none",
-        plugins=tuple(sorted({p for p in record.provenance.plugins.values() if not p.startswith("robench ")})),
-        classes=_by_class(found, scores),
+        model=row["model"],
+        tuner=row["tuner"],
+        clean=clean,
+        attacks=tuple(attacks),
+        drops=tuple(row["drops"]),
+        worst=None if row["worst_n"] is None else rate(row["worst_correct"], row["worst_n"]),
+        trainable_parameters=row["trainable_parameters"],
+        seconds=row["seconds"],
+        seed=int(row["seed"]),
+        started=row["started"],
+        run_id=row["run_id"],
+        warnings=_texts(row["warnings"]),
+        checks=row["checks"],
+        plugins=_texts(row["plugins"]),
+        classes=None if row["macro"] is None else _classes(row),
     )
 
 
-def _by_class(found: Measured, scores: list[AttackScore]) -> tuple[ByClass, ...] | None:
-    labels = found.data.scored_labels()
-    if labels is None:
-        return None
-    return tuple(by_class(score.mask(), labels, found.data.class_names) for score in (found.clean, *scores))
+def _classes(row: Mapping[str, Any]) -> tuple[ByClass, ...]:
+    lowest = map(rate, row["lowest_correct"], row["lowest_n"])
+    return tuple(
+        ByClass(macro=macro, lowest=found, lowest_name=name)
+        for macro, found, name in zip(row["macro"], lowest, _texts(row["lowest_name"]), strict=True)
+    )
+
+
+@lru_cache(maxsize=65536)  # of many rows, few differ
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

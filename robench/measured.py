@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from robench.precision import judging
 from robench.provenance import tuner_label
 from robench.records import AttackScore, ComponentSpec, DataRecord, RunResult, Score, WorstCase
+
+COMPARED = ("dataset", "split", "n", "test images", "precision", "attacks")
+"""What the parts of a comparison key are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +26,19 @@ class Measured:
 
     @property
     def tuner(self) -> str:
-        """The tuner as typed and, on another dataset, what it was tuned on."""
+        """The tuner as typed and, where it is another, what it was tuned on and in."""
         spec = self.record.spec
         home = self.dataset == spec.dataset or (spec.train_size is None and spec.adapter is None)
-        return tuner_label(spec) + ("" if home else f" (tuned on {spec.dataset.label})")
+        tuned = [] if home else [f"on {spec.dataset.label}"]
+        tuned += ["in float32"] if spec.precision == "float32" and spec.train_size is not None else []
+        return tuner_label(spec) + (f" (tuned {' '.join(tuned)})" if tuned else "")
+
+    @property
+    def precision(self) -> str:
+        """What images were scored and attacked in, to be shown; empty where all was float32."""
+        evaluation, attacks = judging(self.record.spec.precision)
+        stages = (f"scored in {evaluation}", f"attacked in {attacks}")
+        return ", ".join(stages) if (evaluation, attacks) != ("float32", "float32") else ""
 
     @property
     def worst(self) -> WorstCase | None:
@@ -55,3 +69,37 @@ def measurements(record: RunResult) -> list[Measured]:
         for found in record.elsewhere
     ]
     return [home, *away]
+
+
+def comparison_key(found: Measured) -> tuple[Any, ...]:
+    """Return what two measurements must share to stand in one ranking."""
+    spec = found.record.spec
+    return (
+        found.dataset.name,
+        spec.split,
+        spec.test_size,
+        found.data.test_fingerprint,
+        found.precision,
+        tuple(sorted(attack_keys(found))),
+    )
+
+
+def attack_keys(found: Measured) -> list[tuple[Any, ...]]:
+    """Return of each attack what two measurements must share."""
+    return [
+        (
+            score.label,
+            str(sorted(attack.params.items())),
+            score.norm,
+            score.eps,
+            score.knowledge,
+            score.n,
+            score.surrogate.fingerprint if score.surrogate else "",
+        )
+        for score, attack in zip(found.attacks, found.record.spec.attacks, strict=True)
+    ]
+
+
+def drop(clean: Score, attack: Score) -> float:
+    """Return clean minus adversarial accuracy in points, both on the attacked images."""
+    return 100 * (float(clean.mask()[: attack.n].mean()) - attack.accuracy)

@@ -6,16 +6,19 @@ import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.records import Score
+from robench.ranks import EXACT_BELOW
+
+if TYPE_CHECKING:
+    from robench.records import Score
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-EXACT_BELOW = 25
-"""Images on which two models disagree, below which McNemar's test is exact."""
 
 Mask = NDArray[np.bool_]
 
@@ -77,16 +80,14 @@ class Paired:
 
 def wilson(score: Score) -> Rate:
     """Return the accuracy of `score` with its 95 % interval (Wilson 1927, without continuity correction)."""
-    low, high = _wilson(score.correct, score.n)
-    return Rate(percent=100 * score.accuracy, low=low, high=high, n=score.n)
+    return rate(score.correct, score.n)
 
 
-@lru_cache(maxsize=65536)  # a page of thousands of rows asks for the same few counts again and again
-def _wilson(correct: int, n: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
-    return 100 * interval.low, 100 * interval.high
+@lru_cache(maxsize=65536)  # thousands of rows have the same few counts again and again
+def rate(correct: int, n: int) -> Rate:
+    """Return the share `correct` of `n` images with its 95 % interval."""
+    low, high = _wilson(correct / n, n)
+    return Rate(percent=100 * (correct / n), low=100 * low, high=100 * high, n=n)
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -101,10 +102,25 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 
 def wilson_interval(percent: float, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a mean accuracy over runs on the same `n` images, as that of one run of it."""
-    from statsmodels.stats.proportion import proportion_confint
+    low, high = _wilson(percent / 100, n)
+    return 100 * low, 100 * high
 
-    low, high = proportion_confint(percent / 100 * n, n, alpha=1 - CONFIDENCE, method="wilson")
-    return 100 * float(low), 100 * float(high)
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of `n` images.
+
+    Source: Newcombe, "Two-sided confidence intervals for the single proportion", 1998, method 3; as SciPy's
+        ``binomtest`` and as statsmodels, without the half second or more that each takes to import.
+    """
+    from scipy.special import ndtri
+
+    z = float(ndtri(0.5 + 0.5 * CONFIDENCE))
+    denominator = 2 * (n + z**2)
+    center = (2 * n * share + z**2) / denominator
+    half = z / denominator * sqrt(4 * n * share * (1 - share) + z**2)
+    low = 0.0 if share == 0 else center - half
+    high = 1.0 if share == 1 else center + half
+    return low, high
 
 
 def by_class(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> ByClass:
@@ -116,11 +132,15 @@ def by_class(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> By
         names: Of the classes.
     """
     labels = labels[: len(right)]
-    present = np.unique(labels)
-    rates = [wilson(Score.of(right[labels == label])) for label in present]
-    lowest = min(range(len(rates)), key=lambda index: rates[index].percent)
-    macro = float(np.mean([rate.percent for rate in rates]))
-    return ByClass(macro=macro, lowest=rates[lowest], lowest_name=names[present[lowest]])
+    counts, known = np.bincount(labels), np.bincount(labels[right], minlength=int(labels.max()) + 1)
+    present = np.flatnonzero(counts)
+    percent = 100 * (known[present] / counts[present])
+    lowest = present[np.argmin(percent)]
+    return ByClass(
+        macro=float(np.mean(percent)),
+        lowest=rate(int(known[lowest]), int(counts[lowest])),
+        lowest_name=names[lowest],
+    )
 
 
 def success(clean: Score, attacked: Score) -> Rate | None:
@@ -128,7 +148,11 @@ def success(clean: Score, attacked: Score) -> Rate | None:
     right = clean.mask()[: attacked.n]
     if not right.any():
         return None
-    return wilson(Score.of(~attacked.mask()[right]))
+    return _share(~attacked.mask()[right])
+
+
+def _share(found: Mask) -> Rate:
+    return rate(int(found.sum()), len(found))
 
 
 def paired(first: Mask, second: Mask) -> Paired:
@@ -179,23 +203,6 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
         gc.unfreeze()
 
 
-def ranks(masks: Sequence[Mask]) -> list[int]:
-    """Return for each model one more than the number of models that are significantly more accurate.
-
-    All pairs are tested on the same images, McNemar's p-values adjusted for their number by Holm's method at 5 %, so
-    that ties are what the images cannot tell apart.
-    """
-    if len(masks) < 2:
-        return [1] * len(masks)
-    stacked = np.stack(masks).astype(np.float32)  # counts below 2**24 are exact
-    right = stacked.sum(axis=1)
-    first, second = np.tril_indices(len(masks), -1)
-    both = (stacked @ stacked.T)[first, second]
-    differ = holm(_mcnemar_all(right[first] - both, right[second] - both)) < 1 - CONFIDENCE
-    worse = np.where(right[first] < right[second], first, second)[differ]
-    return [1 + int(better) for better in np.bincount(worse, minlength=len(masks))]
-
-
 def _agreement(first: Mask, second: Mask) -> tuple[int, int, int, int]:
     both = int((first & second).sum())
     only_first, only_second = int(first.sum()) - both, int(second.sum()) - both
@@ -208,18 +215,3 @@ def _mcnemar(both: int, only_first: int, only_second: int, neither: int) -> floa
     few = only_first + only_second < EXACT_BELOW
     p = float(mcnemar([[both, only_first], [only_second, neither]], exact=few, correction=True).pvalue)
     return min(1.0, p)
-
-
-def _mcnemar_all(only_first: NDArray[np.float32], only_second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what :func:`_mcnemar` gives for each pair of models, for many pairs at once."""
-    from scipy.stats import binom, chi2
-
-    counts = np.stack([np.minimum(only_first, only_second), only_first + only_second]).astype(np.int64)
-    # Millions of pairs have but thousands of different counts.
-    codes, which = np.unique(counts[0] * (counts[1].max(initial=0) + 1) + counts[1], return_inverse=True)
-    fewer, total = np.divmod(codes, counts[1].max(initial=0) + 1)
-    few = total < EXACT_BELOW
-    p = np.empty(len(codes))
-    p[few] = 2 * binom.cdf(fewer[few], total[few], 0.5)
-    p[~few] = chi2.sf((np.abs(total - 2 * fewer)[~few] - 1) ** 2 / total[~few], 1)
-    return np.minimum(p, 1.0)[which]

@@ -32,6 +32,7 @@ class Column:
         threat: Its ball and what it knows, such as ``("Linf 8/255", "transfer")``; empty for clean accuracy.
         images: Fingerprint of the clean images.
         surrogate: Fingerprint of the surrogate's weights; empty if there is none.
+        precision: What images were scored and attacked in; empty where all was float32.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class Column:
     n: int
     images: str
     surrogate: str
+    precision: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,7 @@ def _columns(measured: Measured) -> list[tuple[Column, Score]]:
         n=measured.clean.n,
         images=measured.data.test_fingerprint,
         surrogate="",
+        precision=measured.precision,
     )
     attacked: list[tuple[Column, Score]] = [
         (
@@ -200,7 +203,9 @@ def _headings(columns: Sequence[Column]) -> list[Heading]:
     """Name each column by what sets it apart: dataset, split, images and surrogate only where these differ."""
     one_dataset = len({(column.dataset, column.split) for column in columns}) == 1
     details = [
-        (*column.threat, f"n={column.n}") + (() if one_dataset else (f"{column.dataset} {column.split}",))
+        (*column.threat, f"n={column.n}")
+        + ((column.precision,) if column.precision else ())
+        + (() if one_dataset else (f"{column.dataset} {column.split}",))
         for column in columns
     ]
     plain = [Heading(label=c.attack or "clean", details=found) for c, found in zip(columns, details, strict=True)]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import csv
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from robench.leaderboard import Row, Table
+from robench.rankings import Ranking, has_any, shared
 from robench.statistics import ByClass, Rate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table as RichTable
 
 FORMATS = ("table", "markdown", "csv", "json")
@@ -19,7 +21,10 @@ FORMATS = ("table", "markdown", "csv", "json")
 
 def caption(table: Table) -> str:
     """Say what the rows of `table` share."""
-    return f"{table.dataset}, {table.n_clean:,} {table.split} images ({table.test_fingerprint[:8]})"
+    precision = f", {table.precision}" if table.precision else ""
+    shown = f", the first {len(table.rows):,} of {len(table.rows) + table.more:,} rows" if table.more else ""
+    shared = f"{table.dataset}, {table.n_clean:,} {table.split} images ({table.test_fingerprint[:8]})"
+    return f"{shared}{precision}{shown}"
 
 
 def to_rich(table: Table, *, classes: bool = False) -> RichTable:
@@ -70,13 +75,6 @@ def to_rich(table: Table, *, classes: bool = False) -> RichTable:
 def _cell(rate: Rate, drop: float | None = None) -> str:
     lines = f"[bold]{rate.percent:.1f}[/bold]\n[dim]{rate.low:.1f}-{rate.high:.1f}[/dim]"
     return lines if drop is None else f"{lines}\n[dim]drop {drop:.1f}[/dim]"
-
-
-def to_frame(table: Table) -> pd.DataFrame:
-    """Return one row a run and one column a figure, percentages as numbers."""
-    import pandas as pd
-
-    return pd.DataFrame([_flat(table, row) for row in table.rows])
 
 
 def _flat(table: Table, row: Row) -> dict[str, Any]:
@@ -182,12 +180,81 @@ def _classes(found: ByClass) -> str:
 
 def to_csv(tables: Sequence[Table]) -> str:
     """Return all rows under one header; figures that a table lacks are empty."""
-    import pandas as pd
-
-    frames = [to_frame(table) for table in tables]
-    return str(pd.concat(frames).to_csv(index=False)) if frames else ""
+    return "".join(csv_pieces(tables, csv_fields(map(figures_of, tables)))) if tables else ""
 
 
-def to_json(tables: Sequence[Table]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Which figures the rows of a table have, besides those of every row."""
+
+    attacks: tuple[str, ...]
+    classes: bool
+    worst: bool
+
+
+def figures_of(table: Table) -> Figures:
+    """Return which figures rows of `table` have."""
+    return Figures(
+        attacks=tuple(column.label for column in table.columns),
+        classes=any(row.classes for row in table.rows),
+        worst=any(row.worst for row in table.rows),
+    )
+
+
+def figures_of_ranking(ranking: Ranking) -> Figures:
+    """Return which figures rows of a table have that is not made yet."""
+    return Figures(
+        attacks=tuple(label for label, _, _ in shared(ranking)["columns"]),
+        classes=has_any(ranking, "macro"),
+        worst=has_any(ranking, "worst_n"),
+    )
+
+
+def csv_fields(kinds: Iterable[Figures]) -> list[str]:
+    """Return the header of tables that have such figures."""
+    fields: dict[str, None] = {}
+    for kind in kinds:
+        labels = ("clean", *kind.attacks)
+        fields |= dict.fromkeys(("rank", "dataset", "split", "images", "model", "tuner", "seed"))
+        fields |= {f"clean_{each}": None for each in ("percent", "low", "high", "n")}
+        rates = ("percent", "low", "high", "n", "drop")
+        fields |= {f"{label}_{each}": None for label in kind.attacks for each in rates}
+        classes = ("macro_percent", "worst_class", "worst_class_percent", "worst_class_n") if kind.classes else ()
+        fields |= {f"{label}_{each}": None for label in labels for each in classes}
+        worst = ("percent", "low", "high", "n", "eps") if kind.worst else ()
+        fields |= {f"worst_{each}": None for each in worst}
+        fields |= dict.fromkeys(("trainable_parameters", "seconds", "checks", "plugins", "run_id"))
+    return list(fields)
+
+
+def csv_pieces(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
+    """Yield the header, and table by table the rows, so that no more than one table need be there at a time."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(fields)
+    places, nothing = {field: place for place, field in enumerate(fields)}, [""] * len(fields)
+    for table in tables:
+        for row in table.rows:
+            line = nothing.copy()  # most of the columns of many tables
+            for field, value in _flat(table, row).items():
+                line[places[field]] = value
+            writer.writerow(line)
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+
+
+def to_json(tables: Iterable[Table]) -> str:
     """Return the tables as JSON, every figure in full."""
-    return json.dumps([dataclasses.asdict(table) for table in tables], indent=1)
+    return "".join(json_pieces(tables))
+
+
+def json_pieces(tables: Iterable[Table]) -> Iterator[str]:
+    """Yield what :func:`to_json` returns table by table, a line a row."""
+    before = "["
+    for table in tables:
+        shared = json.dumps(vars(replace(table, rows=())), default=vars)
+        rows = ",\n".join(json.dumps(row, default=vars) for row in table.rows)
+        yield before + shared.replace('"rows": []', f'"rows": [\n{rows}\n]')
+        before = ",\n"
+    yield "[]" if before == "[" else "]"

@@ -103,6 +103,13 @@ def test_filters_keep_what_matches_all_of_them() -> None:
     assert not leaderboard(runs, filters=["attack=fgsm*"])
 
 
+def test_rows_whose_strongest_attacks_differ_in_n_are_ranked_on_the_images_of_both() -> None:
+    a = result(tuner="a", attacks=[("pgd-resnet20", 50, 100), ("pgd", 0, 50)])
+    b = result(tuner="b", attacks=[("pgd-resnet20", 0, 100), ("pgd", 20, 50)])
+    (table,) = leaderboard([a, b], sort="adversarial")
+    assert [row.rank for row in table.rows] == [1, 1]
+
+
 def test_unknown_sorts_and_filters_are_named() -> None:
     with pytest.raises(SpecError, match="cannot sort by 'clea'; did you mean 'clean'"):
         leaderboard([], sort="clea")

@@ -124,14 +124,14 @@ def test_a_row_opens_by_click_and_shows_all_there_is(page: Page, site: tuple[str
     shown = page.one("#detail").text
     assert "clip-tiny, best on leaf-synth" in shown and "check pass" in shown and "because pass" in shown
     assert "class_2" in shown and "There is no other seed" in shown
-    assert page.js(
-        "return [...document.querySelectorAll('#detail .gallery img')].map((i) => i.complete && i.naturalWidth)"
-    ) == [8] * (4 * 5)
+    images = "[...document.querySelectorAll('#detail .gallery img')]"
+    page.until(f"return {images}.every((image) => image.complete)")
+    assert page.js(f"return {images}.map((image) => image.naturalWidth)") == [8] * (4 * 5)
     link = page.one("#detail a[download]")
     name = link.get_attribute("href").removeprefix("file://")
     assert json.loads(Path(name).read_text())["run_id"] == records[0].run_id
     page.one("#detail .close").click()
-    assert page.js("return [document.querySelector('#detail').open, location.hash]") == [False, ""]
+    page.until("return !document.querySelector('#detail').open && location.hash === ''")
 
 
 def test_a_row_opens_by_keyboard_and_closes_by_escape(page: Page, site: tuple[str, list[RunResult]]) -> None:

@@ -86,6 +86,7 @@ def _document(found: Measured, norm: str, eps: str) -> Document:
     notes = [f"robench run {record.run_id}, seed {spec.seed}: clean on n={found.clean.n} images"]
     notes.append(f"reported is the worst case on n={worst.n} under {', '.join(worst.attacks)}")
     notes += [f"AutoAttack (standard version, 8-bit images) on n={score.n}" for score in standard]
+    notes += [found.precision] if found.precision else []
     notes.append(f"checks: {record.verdict or 'none'}")
     content = {
         "link": "",
@@ -110,7 +111,7 @@ def _document(found: Measured, norm: str, eps: str) -> Document:
 
 
 def _is_standard(found: Measured, attack: AttackSpec, score: AttackScore) -> bool:
-    """Tell whether a score is of AutoAttack's standard version, by robench's own component, on all images scored."""
+    """Tell whether a score is of AutoAttack's standard version, by robench's own, in float32, on all images scored."""
     settings = {key: value for key, value in attack.params.items() if key not in ("norm", "eps")}
     return (
         attack.name == "autoattack"
@@ -119,6 +120,7 @@ def _is_standard(found: Measured, attack: AttackSpec, score: AttackScore) -> boo
         and {**_STANDARD, **settings} == _STANDARD
         and len(found.data.class_names) >= _FEWEST_CLASSES
         and score.n == found.clean.n
+        and not found.precision
     )
 
 

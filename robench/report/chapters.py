@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from robench.figures.balance import counts
 from robench.figures.catalogue import catalogue
 from robench.figures.classes import class_accuracy
-from robench.leaderboard import comparison_key, drop
-from robench.measured import measurements
+from robench.measured import COMPARED, comparison_key, drop, measurements
 from robench.provenance import attack_label, tuner_label
 from robench.records import AttackScore, RunResult
 from robench.report.classification import classification, macro_f1
 from robench.report.parts import Chapter, Picture, Section, Table
 from robench.samples import Samples
+from robench.show import hardware_text, precision_text
 from robench.statistics import Mask, Rate, success, wilson
 
 DESCRIPTIONS = {
@@ -233,7 +233,8 @@ def _made_with(result: RunResult) -> Table:
     made = result.provenance
     rows = [
         ("started", made.started),
-        ("device", f"{made.device}, {made.threads} threads, {made.platform}"),
+        ("device", hardware_text(made)),
+        ("precision", precision_text(made.precision) or "not recorded"),
         ("source", made.git or "installed package"),
         *((f"time, {stage}", f"{seconds:.1f} s") for stage, seconds in result.seconds.items()),
         *made.versions.items(),
@@ -243,11 +244,10 @@ def _made_with(result: RunResult) -> Table:
 
 def _comparable(records: Sequence[RunResult]) -> str:
     """Say whether the rows may be compared, and if not, what of their test differs."""
-    whole = [measurements(result)[0] for result in records if result.status == "completed"]
-    parts = zip(*map(comparison_key, whole), strict=True)
-    named = zip(("dataset", "split", "n", "test images", "attacks"), parts, strict=False)
-    differing = [name for name, values in named if len(set(values)) > 1]
-    differing += ["status"] if len(whole) < len(records) else []
+    completed = [result for result in records if result.status == "completed"]
+    parts = zip(*(comparison_key(measurements(result)[0]) for result in completed), strict=True)
+    differing = [name for name, values in zip(COMPARED, parts, strict=False) if len(set(values)) > 1]
+    differing += ["status"] * (len(completed) < len(records))
     if not differing:
         return "All rows have the same images, attacks and n, so that they may be compared."
     return f"Rows that differ in {', '.join(differing)} are not to be ranked against each other."

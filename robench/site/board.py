@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from robench.leaderboard import Row, Table
+from robench.rankings import TESTED
 from robench.records import RunResult
 from robench.statistics import Rate
 from robench.tables import caption
@@ -22,8 +23,6 @@ RANKED_BY = {
     "seconds": "seconds",
 }
 """What each sort of the leaderboard goes by, in words."""
-TESTED = ("worst", "clean", "adversarial")
-"""Sorts in which a shared rank comes of a test; in the others, of equal figures."""
 
 
 def board(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def _table(table: Table) -> dict[str, Any]:
     attacks = [{"label": column.label, "threat": column.threat, "n": column.n} for column in table.columns]
     shared = (table.split, table.n_clean, table.test_fingerprint, *(column.label for column in table.columns))
     return {
-        "id": " ".join(map(str, shared)),
+        "id": " ".join(map(str, (*shared, table.precision))).strip(),
         "caption": caption(table),
         "dataset": table.dataset,
         "n": table.n_clean,

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from robench.leaderboard import drop
-from robench.measured import Measured, measurements
+from robench.measured import Measured, drop, measurements
 from robench.provenance import tuner_label
 from robench.records import AttackScore, RunResult, Score
+from robench.show import hardware_text
 from robench.site.board import rate
 from robench.statistics import by_class, wilson
 
@@ -33,7 +33,7 @@ def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[s
         ("parameters", f"{record.tuning.parameters:,}, {record.tuning.trainable_parameters:,} of them trained"),
         ("seed", str(spec.seed)),
         ("started", made.started),
-        ("device", f"{made.device}, {made.threads} threads, {made.platform}"),
+        ("device", hardware_text(made)),
         ("source", made.git or "installed package"),
     ]
     return {
