@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from robench.lease import HeldError, held, leased
+from robench.place import Place
+from robench.shared import Shared
 
 FOLDER = ".running"
 
@@ -16,26 +20,45 @@ class ClaimedError(Exception):
 
 
 @contextmanager
-def claimed(results: Path, run_id: str, *, wait: bool) -> Iterator[None]:
-    """Hold the run `run_id` against other processes that use the folder of records `results`.
+def claimed(results: Place, run_id: str) -> Iterator[None]:
+    """Hold the run `run_id` against other processes that use the records at `results`.
 
-    The lock is the operating system's, which releases it when a process dies, in whatever way.
-
-    Args:
-        wait: Until nobody holds it; the record may be there then.
+    In a folder the lock is the operating system's, which releases it when a process dies, in whatever way. A place that
+    machines share by URL has leases, which are lost minutes after that.
 
     Raises:
-        ClaimedError: Somebody holds it, without `wait`.
+        ClaimedError: Somebody holds it.
         OSError: The folder cannot be written to.
+        DataError: The place cannot be reached.
     """
+    with ExitStack() as stack:
+        try:
+            if isinstance(results, Shared):
+                stack.enter_context(leased(results, f"{FOLDER}/{run_id}", wait=False))
+            else:
+                stack.enter_context(_lock(results, run_id).acquire(timeout=0))
+        except (HeldError, Timeout):
+            raise ClaimedError(f"another process is carrying out run {run_id}") from None
+        yield
+
+
+def claimed_among(results: Place, run_ids: Sequence[str]) -> set[str]:
+    """Return which of `run_ids` somebody is carrying out.
+
+    Raises:
+        OSError: The folder cannot be written to.
+        DataError: The place cannot be reached.
+    """
+    if isinstance(results, Shared):
+        return held(results, FOLDER) & set(run_ids)
+    busy = set(run_ids)
+    for run_id in run_ids:
+        with suppress(Timeout), _lock(results, run_id).acquire(timeout=0):
+            busy.remove(run_id)
+    return busy
+
+
+def _lock(results: Path, run_id: str) -> FileLock:
     folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{run_id}.lock")
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout:
-        raise ClaimedError(f"another process is carrying out run {run_id}") from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return FileLock(folder / f"{run_id}.lock")

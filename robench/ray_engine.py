@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import PluginError
+from robench.place import Place
 from robench.registry import FILES
 from robench.sweep import Job
 from robench.sweep_run import Bench, Outcome, Work, attempt, carry_out_alone
@@ -22,8 +23,8 @@ def on_ray(
 ) -> Generator[tuple[Job, Outcome]]:
     """Carry out `jobs` on the cluster at ``RAY_ADDRESS``, or on one started here, and yield how each ended.
 
-    Folders of `bench` are shared by all machines under one path. Workers begin in the current folder, where they have
-    it too, so that relative paths in runs mean the same.
+    Folders of `bench` are shared by all machines under one path; a URL means the same everywhere. Workers begin in the
+    current folder, where they have it too, so that relative paths in runs mean the same.
 
     Args:
         cpus: Processors, and threads, that one run takes.
@@ -46,8 +47,8 @@ def on_ray(
             raise PluginError(f"no Ray cluster at RAY_ADDRESS: {' '.join(str(error).split())}") from None
     place = replace(
         bench,
-        results=bench.results.absolute(),
-        cache_dir=bench.cache_dir.absolute(),
+        results=_anywhere(bench.results),
+        cache_dir=_anywhere(bench.cache_dir),
         adapters=bench.adapters and bench.adapters.absolute(),
     )
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_carry_out)
@@ -64,6 +65,10 @@ def on_ray(
     finally:
         for left in waiting:  # as Ctrl-C in the workers, which save their records first
             ray.cancel(left)
+
+
+def _anywhere(place: Place) -> Place:
+    return place.absolute() if isinstance(place, Path) else place
 
 
 def _carry_out(job: Job, bench: Bench, threads: int, folder: str, work: Work) -> Outcome:

@@ -10,7 +10,7 @@ def slurm_script(command: Sequence[str], *, tasks: int, cpus: int, gpus: int) ->
     """Return a script for ``sbatch``.
 
     Args:
-        command: The sweep, in words; folders in it are shared by all nodes.
+        command: The sweep, in words; folders and URLs in it are shared by all nodes.
         tasks: Processes, each of which takes runs that nobody has recorded or is carrying out.
         cpus: Processors of a process.
         gpus: Devices of a process.

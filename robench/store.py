@@ -7,12 +7,15 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from robench.errors import DataError
 from robench.records import RunResult
+
+if TYPE_CHECKING:
+    from robench.samples import Samples
 
 
 class Store:
@@ -34,8 +37,15 @@ class Store:
         except OSError as error:
             raise DataError(f"cannot write results to {self.folder}: {error.strerror}; pass --results DIR") from None
 
-    def read(self, warn: Callable[[str], None]) -> list[RunResult]:
+    def refresh(self) -> None:
+        """Bring `folder` up to date, where it holds copies."""
+
+    def read(self, warn: Callable[[str], None], wanted: Callable[[str], bool] = lambda name: True) -> list[RunResult]:
         """Return all records, oldest first; a damaged one is named to `warn` and left as it is.
+
+        Args:
+            warn: Is told which files are damaged, and how.
+            wanted: Tells by its name whether a file is to be read; of thousands, few are.
 
         Raises:
             DataError: The folder does not exist.
@@ -43,7 +53,7 @@ class Store:
         if not self.folder.is_dir():
             raise DataError(f"no results at {self.folder}; run `robench run` first or pass --results DIR")
         records = []
-        for path in sorted(self.folder.glob("*.json")):
+        for path in sorted(path for path in self.folder.glob("*.json") if wanted(path.name)):
             try:
                 records.append(read_record(path))
             except DataError as error:
@@ -52,15 +62,16 @@ class Store:
 
     def completed(self, run_id: str) -> RunResult | None:
         """Return the latest completed record of the spec whose hash is `run_id`, if there is one."""
-        completed = []
-        for path in self.folder.glob(f"{run_id}*.json"):
-            with contextlib.suppress(DataError):  # damaged: the run is simply done again, under a new name
-                record = read_record(path)
-                completed += [record] if record.status == "completed" else []
+        found = map(_completed_in, self.folder.glob(f"{run_id}*.json"))
+        completed = [record for record in found if record is not None]
         return max(completed, key=lambda record: record.provenance.started, default=None)
 
-    def write(self, result: RunResult) -> tuple[RunResult, Path]:
+    def write(self, result: RunResult, *, once: bool = False) -> tuple[RunResult, Path]:
         """Write `result` under a name not yet taken and return it, with its final ``run_id``, and its path.
+
+        Args:
+            once: If a completed record of the run is met there, return that one and write nothing. Names are taken in
+                order and each by one process, so that a run is never recorded twice, whoever else carries it out.
 
         Raises:
             DataError: The disk is full or read-only; nothing that was there is touched.
@@ -72,13 +83,32 @@ class Store:
             named = result.model_copy(update={"run_id": run_id})
             path = self.folder / f"{run_id}.json"
             try:
-                write_new(path, named.model_dump_json(indent=1) + "\n")
+                self._create(path, named.model_dump_json(indent=1) + "\n")
             except FileExistsError:
+                if once and (there := _completed_in(path)) is not None:
+                    return there, path
                 attempt += 1
                 continue
             except OSError as error:
                 raise DataError(f"cannot save {path}: {error.strerror}; records already there are unchanged") from None
             return named, path
+
+    def _create(self, path: Path, text: str) -> None:
+        write_new(path, text)
+
+    def keep(self, run_id: str, samples: Samples) -> None:
+        """Save the samples of a run beside its record.
+
+        Raises:
+            DataError: The disk is full or read-only.
+        """
+        samples.save(self.samples(run_id))
+
+    def samples(self, run_id: str) -> Path:
+        """Return where the samples of a run are, if they are kept."""
+        from robench.samples import samples_path
+
+        return samples_path(self.folder, run_id)
 
     def add_certificate(self, result: RunResult) -> Path:
         """Put `result`, a record from this folder with a certificate, in the place of the one without, and return it.
@@ -105,19 +135,29 @@ class Store:
             raise DataError(f"cannot save {path}: {error.strerror}; the record is unchanged") from None
         return path
 
-    def write_or_rescue(self, result: RunResult, rescue: Path) -> RunResult:
+    def write_or_rescue(self, result: RunResult, rescue: Path, *, once: bool = False) -> RunResult:
         """Write `result` and return it with its final ``run_id``; if that fails, save it in the folder `rescue`.
+
+        Args:
+            once: As of :meth:`write`.
 
         Raises:
             DataError: It could not be saved where it belongs; the message says where it is instead.
         """
         try:
-            return self.write(result)[0]
+            return self.write(result, once=once)[0]
         except DataError as error:
             lifeboat = Store(rescue)
             lifeboat.prepare()
             _, path = lifeboat.write(result)
             raise DataError(f"{error}; this run's record is in {path}") from None
+
+
+def _completed_in(path: Path) -> RunResult | None:
+    with contextlib.suppress(DataError):  # damaged: the run is simply done again, under a new name
+        record = read_record(path)
+        return record if record.status == "completed" else None
+    return None
 
 
 def measured(result: RunResult) -> dict[str, Any]:

@@ -7,25 +7,30 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from robench.checks.certificate import Level
-from robench.claims import ClaimedError, claimed
+from robench.claims import ClaimedError, claimed, claimed_among
 from robench.device import resolve_device
 from robench.grid import duration
 from robench.logger import listening
+from robench.place import Place, local
 from robench.records import RunResult
 from robench.registry import Registry, discover
 from robench.runner import run
-from robench.samples import samples_path
+from robench.shared import Shared
+from robench.shared_store import store_at
+from robench.shelf import Shelf
 from robench.spec import Request, plan
 from robench.status import status_kept
-from robench.store import Store
 from robench.sweep import Job
+
+PAUSE = 2.0
+"""Seconds between two looks at the runs of other processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +38,22 @@ class Bench:
     """Where runs take place, all of it text and paths, so that it reaches another process.
 
     Attributes:
-        results: Folder of records.
-        cache_dir: Folder that may be emptied at any time.
+        results: Where the records are.
+        cache_dir: Where the cache is, which may be emptied at any time.
         device: As of ``--device``.
         adapters: Folder for what runs train, one file a run under its id; None if it is not kept.
         checks: How thoroughly runs are checked.
         loggers: What hears them, as typed after ``--log``.
-        wait: For a run that another process is carrying out.
+        compiled: As of ``--compile``.
     """
 
-    results: Path
-    cache_dir: Path
+    results: Place
+    cache_dir: Place
     device: str = "auto"
     adapters: Path | None = None
     checks: Level = "off"
     loggers: tuple[str, ...] = ()
-    wait: bool = False
+    compiled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,27 +98,29 @@ def run_sweep(
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
-        DataError: The folder of results cannot be written.
+        DataError: The folder of results cannot be written, or a place that machines share cannot be reached.
         SpecError: No such device on this machine, without `engine`.
     """
-    Store(bench.results).prepare()
+    store_at(bench.results).prepare()
+    if isinstance(bench.cache_dir, Shared):
+        bench.cache_dir.prepare()
     if engine is None:
         resolve_device(bench.device)
     if bench.adapters is not None:
         bench.adapters.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     outcomes: list[Outcome] = []
-    left = list(jobs)
-    for wait in (False, True):
-        if not left:
-            break
-        place = replace(bench, wait=wait)
+    left, waiting = list(jobs), False
+    while left:
+        busy = claimed_among(bench.results, [job.run_id for job in left]) if waiting else ()
+        ready = [job for job in left if job.run_id not in busy]
+        before = len(left)
         if engine is not None:
-            ended = engine(left, place)
+            ended = engine(ready, bench)
         elif processes == 1:
-            ended = _one_by_one(left, place, registry)
+            ended = _one_by_one(ready, bench, registry)
         else:
-            ended = _side_by_side(left, place, processes, work or carry_out_alone)
+            ended = _side_by_side(ready, bench, processes, work or carry_out_alone)
         with closing(ended):
             for job, outcome in ended:
                 if outcome.claimed:
@@ -122,33 +129,41 @@ def run_sweep(
                 outcomes.append(outcome)
                 remaining = (time.monotonic() - start) / len(outcomes) * len(left)
                 report(f"[{len(outcomes)}/{len(jobs)}] {describe(outcome)}; {duration(remaining)} left")
-        if left and not wait:
+        if left and not waiting:
             report(f"waiting for other processes, which carry out {len(left)} more")
+        elif len(left) == before:
+            time.sleep(PAUSE)
+        waiting = True
     return outcomes
 
 
-def carry_out(registry: Registry, request: Request, bench: Bench) -> RunResult:
+def carry_out(registry: Registry, request: Request, bench: Bench, shelf: Shelf | None = None) -> RunResult:
     """Carry out one run in this process, or return its record if another sweep has made it meanwhile.
 
+    Args:
+        shelf: Images that an earlier run of this process has loaded.
+
     Raises:
-        ClaimedError: Another process is at it, and `bench` says not to wait.
+        ClaimedError: Another process is at it.
     """
     planned = plan(registry, request)
-    store = Store(bench.results)
+    store = store_at(bench.results)
     trained = None
     if bench.adapters is not None and planned.spec.train_size is not None:
         trained = bench.adapters / f"{planned.spec.run_id()}.safetensors"
     run_id = planned.spec.run_id()
-    with claimed(bench.results, run_id, wait=bench.wait), status_kept(registry.manager, bench.results):
+    with claimed(bench.results, run_id), status_kept(registry.manager, bench.results):
         return store.completed(run_id) or run(
             registry,
             planned,
             device=resolve_device(bench.device),
             cache_dir=bench.cache_dir,
-            save=lambda result: store.write_or_rescue(result, bench.cache_dir / "rescued-results"),
-            keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
+            save=lambda result: store.write_or_rescue(result, local(bench.cache_dir) / "rescued-results", once=True),
+            keep=store.keep,
             checks=bench.checks,
             save_adapter=None if trained is None or trained.exists() else trained,
+            shelf=shelf,
+            compiled=bench.compiled,
         )
 
 
@@ -158,9 +173,9 @@ def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:
     return _logged(discover(), request, bench)
 
 
-def _logged(registry: Registry, request: Request, bench: Bench) -> RunResult:
+def _logged(registry: Registry, request: Request, bench: Bench, shelf: Shelf | None = None) -> RunResult:
     with listening(registry, bench.loggers):
-        return carry_out(registry, request, bench)
+        return carry_out(registry, request, bench, shelf)
 
 
 def describe(outcome: Outcome) -> str:
@@ -186,8 +201,9 @@ def attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
 
 
 def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Generator[tuple[Job, Outcome]]:
+    shelf = Shelf()
     for job in tuple(jobs):
-        yield job, attempt(job, lambda request: _logged(registry, request, bench))
+        yield job, attempt(job, lambda request: _logged(registry, request, bench, shelf))
 
 
 def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from robench.interchange import FORMATS
@@ -294,6 +294,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a radius without end": (changed(lambda record: record["attacks"][1].update(eps="1e999999999")), "not a radius"),
     "a norm": (changed(lambda record: record["attacks"][1].update(largest_norm=float("nan"))), "not finite"),
     "a surrogate": (changed(lambda record: record["attacks"][0].update(surrogate=None)), "on another network"),
+    "parameters": (changed(lambda record: record["tuning"].update(parameters=-1)), "greater than or equal to 0"),
     "classes": (changed(lambda record: record["data"].update(test_counts=[1] * 4, labels=None)), "100 are scored"),
 }
 
@@ -323,6 +324,7 @@ RECORD = json.loads(measured().model_dump_json())
         st.none(), st.integers(), st.floats(), st.text(), st.sampled_from(["../../x", [], {}, "1/0", 10**400, -1, True])
     ),
 )
+@example(where=("tuning", "trainable_parameters"), what=2**63)
 def test_a_record_with_any_part_replaced_is_taken_or_refused(where: tuple[str | int, ...], what: object) -> None:
     content = json.loads(json.dumps(RECORD))
     inner = content

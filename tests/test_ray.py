@@ -8,13 +8,18 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from robench import cli, ray_engine
+from robench import cli, lease, ray_engine, sweep_run
+from robench.cache import AdversarialCache
 from robench.errors import PluginError
+from robench.interfaces import Progress
 from robench.ray_engine import on_ray
 from robench.records import RunResult
 from robench.registry import Registry
+from robench.shared import Shared
+from robench.shared_store import SharedStore
 from robench.spec import Request
 from robench.store import Store
 from robench.sweep import plan_sweep, read_sweep
@@ -41,6 +46,10 @@ model = "steep"
 """
 
 
+LOST = 3.0
+"""Seconds after which the lease of a worker that was killed is lost."""
+
+
 @pytest.fixture(scope="module")
 def cluster(root: Path) -> Iterator[None]:
     """Three worker processes on this machine."""
@@ -59,6 +68,7 @@ def cluster(root: Path) -> Iterator[None]:
 def toy_work(request: Request, bench: Bench, threads: int) -> RunResult:
     """What a worker does: toy runs, of which that with seed 1 kills its worker the first time, half-way."""
     registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"))
+    assert isinstance(bench.results, Path)
     marker = bench.results.parent / f"killed-{request.model}-{request.seed}"
     if request.seed == 1 and not marker.exists():
 
@@ -96,7 +106,7 @@ def test_every_run_is_recorded_once_although_workers_are_killed(
     outcomes = run_sweep(jobs, bench, registry=registry, report=lines.append, engine=engine)
     assert len(outcomes) == len(lines) == len(jobs) == 8 and all(outcome.result for outcome in outcomes)
     assert len(list(tmp_path.glob("killed-*"))) == 2
-    recorded = sorted(path.stem for path in bench.results.glob("*.json"))
+    recorded = sorted(path.stem for path in (tmp_path / "results").glob("*.json"))
     assert recorded == sorted(job.run_id for job in jobs)
     # The same figures as in this process.
     here = Bench(results=tmp_path / "here", cache_dir=tmp_path / "cache", device="cpu")
@@ -105,10 +115,61 @@ def test_every_run_is_recorded_once_although_workers_are_killed(
         for outcome in run_sweep(jobs, here, registry=registry, report=lambda line: None)
         if outcome.result
     }
-    for record in Store(bench.results).read(pytest.fail):
+    for record in Store(tmp_path / "results").read(pytest.fail):
         other = alone[record.run_id]
         assert record.clean == other.clean
         assert [score.bits for score in record.attacks] == [score.bits for score in other.attacks]
+
+
+def work_far_apart(request: Request, bench: Bench, threads: int) -> RunResult:
+    """The same on a machine of its own, as far as files go; one with seed 1 dies while it makes images for all."""
+    assert isinstance(bench.results, Shared)
+    folder = Path(bench.results.url.removeprefix("file://")).parent
+    os.environ["XDG_CACHE_HOME"] = str(folder / f"machine-{os.getpid()}")
+    lease.BEAT, lease.LOST, lease.POLL = 0.2, LOST, 0.05
+    write = AdversarialCache._write
+
+    def noted(self: AdversarialCache, path: Path, *arguments: Any) -> str:
+        with (folder / "made").open("a") as file:
+            file.write(f"{path.name}\n")
+        return write(self, path, *arguments)
+
+    def die(progress: Progress) -> None:
+        if request.seed == 1 and progress.stage.startswith("attack sign-linear") and not (folder / "killed").exists():
+            (folder / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AdversarialCache, "_write", noted)
+        registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"))
+        registry.manager.register(type("Killer", (), {"robench_run_progress": hook(die)})())
+        return carry_out(registry, request, bench)
+
+
+def test_machines_that_share_nothing_but_a_url_make_everything_once(
+    cluster: None, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "driver"))
+    monkeypatch.setattr(lease, "LOST", LOST)
+    monkeypatch.setattr(sweep_run, "PAUSE", 0.2)
+    (tmp_path / "sweep.toml").write_text(TOY.replace("[0, 1, 2, 3]", "[0, 1]"))
+    jobs = plan_sweep(registry, read_sweep(tmp_path / "sweep.toml"))
+    results, cache = Shared(f"file://{tmp_path}/there/results"), Shared(f"file://{tmp_path}/there/cache")
+    bench = Bench(results=results, cache_dir=cache, device="cpu")
+    engine = partial(on_ray, cpus=1, gpus=0, work=work_far_apart)
+    outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None, engine=engine)
+    assert len(outcomes) == len(jobs) == 4 and all(outcome.result for outcome in outcomes)
+    there = tmp_path / "there"
+    assert (there / "killed").exists() and len(list(there.glob("machine-*"))) > 1
+    recorded = sorted(path.stem for path in (there / "results").glob("*.json"))
+    assert recorded == sorted(job.run_id for job in jobs)
+    made = (there / "made").read_text().split()
+    assert sorted(made) == sorted(path.name for path in (there / "cache" / "adversarial").iterdir())
+    records = SharedStore(results).read(pytest.fail)
+    assert {record.status for record in records} == {"completed"}
+    # Both rows attack the same images of a seed on the same network.
+    assert all(len({r.attacks[0].images for r in records if r.spec.seed == seed}) == 1 for seed in (0, 1))
+    assert not results.entries(".running") and not cache.entries("making") and not cache.entries("checkpoints")
 
 
 def test_a_run_whose_every_worker_dies_is_an_error_and_the_rest_goes_on(
@@ -152,14 +213,16 @@ def test_slurm_gets_the_same_sweep_many_times(
 ) -> None:
     monkeypatch.delenv("ROBENCH_CACHE")
     file = str(root / "benchmarks" / "leaf-synth.toml")
-    words = ["sweep", file, "--engine", "slurm", "--jobs", "8", "--cpus", "4", "--gpus", "1", "--device", "cuda"]
+    words = ["sweep", file, "--engine", "slurm", "--jobs", "8", "--cpus", "4", "--gpus", "1"]
+    words += ["--device", "cuda", "--compile"]
     with pytest.raises(SystemExit) as exit_:
-        cli.main([*words, "--cache-dir", "shared folder/cache"])
+        cli.main([*words, "--results", "sftp://me:secret@host/results", "--cache-dir", "shared folder/cache"])
     script = capsys.readouterr().out
     assert not exit_.value.code and script.startswith("#!/bin/bash\n")
     for line in ("#SBATCH --array=0-7", "#SBATCH --cpus-per-task=4", "#SBATCH --gpus-per-task=1", "#SBATCH --requeue"):
         assert line in script.splitlines()
-    assert "--cache-dir 'shared folder/cache' --device cuda" in script
+    assert "--results sftp://me:secret@host/results --cache-dir 'shared folder/cache' --device cuda" in script
+    assert " --compile" in script
     with pytest.raises(SystemExit) as exit_:
         cli.main(words)
     assert exit_.value.code == 2 and "needs --cache-dir" in capsys.readouterr().err

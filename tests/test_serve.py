@@ -180,7 +180,9 @@ def test_the_browser_keeps_up(address: tuple[str, int], results: Path, tmp_path:
 
 
 def serve(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from robench.cli import main; main()", "serve", *arguments]
+    # What is started in the background of a script, as these tests may be, ignores Ctrl-C.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from robench.cli import main; main()", "serve", *arguments]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

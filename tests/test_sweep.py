@@ -415,7 +415,7 @@ def test_a_run_that_somebody_else_carries_out_comes_last(registry: Registry, wri
     release = threading.Event()
 
     def elsewhere() -> None:
-        with claimed(bench.results, jobs[0].run_id, wait=True):
+        with claimed(bench.results, jobs[0].run_id):
             held.set()
             release.wait(30)
 

@@ -10,9 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import CACHE, CHECKS, COLOR, DEBUG, LOG, PLUGIN, RESULTS, cache_folder, console
+from robench.cli.options import (
+    CACHE,
+    CHECKS,
+    COLOR,
+    COMPILE,
+    DEBUG,
+    LOG,
+    PATH,
+    PLUGIN,
+    RESULTS,
+    cache_folder,
+    console,
+)
 from robench.errors import SpecError, nearest
+from robench.place import Place
 from robench.registry import Registry, discover
+from robench.shared import Shared
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
@@ -21,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
 @click.option(
     "--engine",
@@ -41,10 +55,11 @@ if TYPE_CHECKING:
 @LOG
 @CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@COMPILE
 @click.option(
     "--save-adapters",
     "adapters",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Save what each run trains as DIR/RUN_ID.safetensors; recorded runs are not repeated for it.",
 )
@@ -65,18 +80,20 @@ def sweep(
     loggers: tuple[str, ...],
     checks: Level,
     device: str,
+    compiled: bool,
     adapters: Path | None,
-    results: Path,
-    cache_dir: Path | None,
+    results: Place,
+    cache_dir: Place | None,
     quiet: bool,
     no_color: bool,
 ) -> None:
     """Run what is missing of a comparison, and show its mean over seeds; see benchmarks/*.toml."""
     from robench.grid import FORMATS
-    from robench.store import Store
+    from robench.shared_store import store_at
     from robench.summary import summarise, summary_grid, summary_json
     from robench.sweep import latest_completed, plan_sweep, read_sweep
     from robench.sweep_cost import cost_grid, cost_json, sweep_cost
+    from robench.sweep_run import Bench, describe
 
     if style not in FORMATS:
         raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
@@ -86,26 +103,27 @@ def sweep(
     if engine == "local" and (cpus, gpus) != (None, None):
         raise SpecError("--cpus and --gpus are for --engine ray and slurm; here, runs share the CPU by --jobs")
     cpus, gpus = cpus or 1.0, gpus or 0.0
+    if engine == "slurm" and cache_dir is None:
+        raise SpecError("--engine slurm needs --cache-dir DIR, a folder or a URL that all nodes share")
+    bench = Bench(
+        results=results,
+        cache_dir=cache_folder(cache_dir),
+        device=device,
+        adapters=adapters,
+        checks=checks,
+        loggers=loggers,
+        compiled=compiled,
+    )
     if engine == "slurm":
-        click.echo(_slurm(file, jobs, cpus, gpus, checks, device, adapters, results, cache_dir, loggers), nl=False)
+        click.echo(_slurm(file, bench, jobs, cpus, gpus), nl=False)
         return
     if engine == "ray" and jobs > 1:
         raise SpecError(f"--jobs {jobs} is for processes here; Ray runs as many at a time as --cpus and --gpus allow")
-    store = Store(results)
+    store = store_at(results)
     completed = latest_completed(store.read(lambda message: _say(f"warning: {message}")) if results.is_dir() else [])
     missing = [job for job in planned if job.run_id not in completed]
     failed: list[Outcome] = []
     if missing and not dry_run:
-        from robench.sweep_run import Bench
-
-        bench = Bench(
-            results=results,
-            cache_dir=cache_folder(cache_dir),
-            device=device,
-            adapters=adapters,
-            checks=checks,
-            loggers=loggers,
-        )
         failed = _run(registry, missing, bench, jobs, (cpus, gpus) if engine == "ray" else None, quiet, no_color)
         completed = latest_completed(store.read(lambda message: None))
     if dry_run:
@@ -121,35 +139,22 @@ def sweep(
     else:
         console(no_color).print(grid.to_rich())
     if failed:
-        from robench.sweep_run import describe
-
         for outcome in failed:
             _say(describe(outcome))
         raise click.exceptions.Exit(1)
 
 
-def _slurm(
-    file: Path,
-    jobs: int,
-    cpus: float,
-    gpus: float,
-    checks: str,
-    device: str,
-    adapters: Path | None,
-    results: Path,
-    cache_dir: Path | None,
-    loggers: tuple[str, ...],
-) -> str:
-    """Return the script of an array job of `jobs` sweeps."""
+def _slurm(file: Path, bench: Bench, tasks: int, cpus: float, gpus: float) -> str:
+    """Return the script of an array job of `tasks` sweeps."""
     from robench.slurm import slurm_script
 
-    if cache_dir is None:
-        raise SpecError("--engine slurm needs --cache-dir DIR, a folder that all nodes share")
-    command = ["robench", "sweep", str(file), "--results", str(results), "--cache-dir", str(cache_dir)]
-    command += ["--device", device, "--checks", checks, "--quiet"]
-    command += ["--save-adapters", str(adapters)] if adapters else []
-    command += [word for logger in loggers for word in ("--log", logger)]
-    return slurm_script(command, tasks=jobs, cpus=math.ceil(cpus), gpus=math.ceil(gpus))
+    results, cache = (each.url if isinstance(each, Shared) else str(each) for each in (bench.results, bench.cache_dir))
+    command = ["robench", "sweep", str(file), "--results", results, "--cache-dir", cache]
+    command += ["--device", bench.device, "--checks", bench.checks, "--quiet"]
+    command += ["--compile"] if bench.compiled else []
+    command += ["--save-adapters", str(bench.adapters)] if bench.adapters else []
+    command += [word for logger in bench.loggers for word in ("--log", logger)]
+    return slurm_script(command, tasks=tasks, cpus=math.ceil(cpus), gpus=math.ceil(gpus))
 
 
 def _run(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from robench.errors import DataError, SpecError
+from robench.place import Place
 from robench.records import RunResult
-from robench.samples import samples_path
+from robench.shared_store import store_at
 from robench.sharing.contribution import failures
 from robench.sharing.incoming import read_incoming, read_incoming_samples
 from robench.sharing.rivals import Rival, extends, rival, without_name
-from robench.store import Store
 from robench.verify import record_faults
 
 
@@ -49,7 +49,7 @@ class Receiver:
     """A folder of records that takes in those of others.
 
     Args:
-        results: The folder; made when the first record comes in.
+        results: The folder, made when the first record comes in, or a place that machines share.
         dry_run: Say what would happen, and write nothing.
         certificates: Add the certificate of an incoming record to the same record without one, where otherwise both
             are kept.
@@ -58,13 +58,13 @@ class Receiver:
 
     def __init__(
         self,
-        results: Path,
+        results: Place,
         *,
         dry_run: bool = False,
         certificates: bool = False,
         warn: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self.store = Store(results)
+        self.store = store_at(results)
         self.dry_run = dry_run
         self.certificates = certificates
         self._runs: dict[str, list[RunResult]] = defaultdict(list)
@@ -134,14 +134,14 @@ class Receiver:
         )
 
     def _samples(self, named: RunResult, record: RunResult, beside: Path) -> Iterator[str]:
-        target = samples_path(self.store.folder, named.run_id)
+        target = self.store.samples(named.run_id)
         if target in self._kept or target.exists():
             return
         samples = read_incoming_samples(beside, record)
         if samples is not None:
             self._kept.add(target)
             if not self.dry_run:
-                samples.save(target)
+                self.store.keep(named.run_id, samples)
             yield "with samples"
 
 
