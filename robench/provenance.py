@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.precision import DEFAULT, precision_on, tf32
+from robench.processor import model_name
 from robench.records import Provenance, RunSpec
 from robench.source import code_hashes
 
@@ -46,16 +48,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def software(device: torch.device) -> dict[str, str]:
+def software(device: torch.device, processes: int = 1) -> dict[str, str]:
     """Return what must be the same for two halves of one training to give the result of a whole one."""
-    return {**versions(), "source": git_state() or "installed package", "device": device_name(device)}
+    found = {**versions(), "source": git_state() or "installed package", "device": device_name(device)}
+    return found | ({"number of processes": str(processes)} if processes > 1 else {})
 
 
 def device_name(device: torch.device) -> str:
     """Return the kind of a device and its name."""
     import torch
 
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else model_name()
     return f"{device.type}: {name}"
 
 
@@ -98,6 +101,7 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     for other in spec.eval_datasets:
         words += ["--eval-dataset", other.label]
     words += ["--adapter", spec.adapter.path] if spec.adapter else []
+    words += [] if spec.precision == DEFAULT else ["--precision", spec.precision]
     return shlex.join(words)
 
 
@@ -120,8 +124,17 @@ def tuner_label(spec: RunSpec) -> str:
     return spec.tuner.label + ("," if ":" in spec.tuner.label else ":") + extra
 
 
-def capture(plan: Plan, device: torch.device, started: datetime) -> Provenance:
-    """Describe the software and hardware of this process."""
+def _used(spec: RunSpec, device: torch.device) -> dict[str, str]:
+    """Return what each stage of a run computed in, and whether TF32 is on."""
+    found = precision_on(spec.precision, device)
+    tuning = {} if spec.train_size is None else {"tuning": found.tuning}
+    return {**tuning, "evaluation": found.evaluation, "attacks": found.attacks, "tf32": "on" if tf32() else "off"}
+
+
+def capture(
+    plan: Plan, device: torch.device, started: datetime, *, processes: int = 1, compiled: bool = False
+) -> Provenance:
+    """Describe the software and hardware of this process, one of so many `processes`."""
     import torch
 
     return Provenance(
@@ -132,6 +145,9 @@ def capture(plan: Plan, device: torch.device, started: datetime) -> Provenance:
         code=code_hashes({"robench", *plan.modules()}),
         device=device_name(device),
         threads=torch.get_num_threads(),
+        processes=processes,
+        compiled=compiled,
+        precision=_used(plan.spec, device),
         platform=f"{platform.system()} {platform.machine()}",
         git=git_state(),
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from robench.packed import unpack_labels
+from robench.precision import DEFAULT, Level
 
 SCHEMA = 1
 Status = Literal["completed", "failed", "interrupted"]
@@ -66,20 +67,17 @@ class RunSpec(Record):
         default=(), description="other datasets the tuned network is scored on, with their own classes"
     )
     adapter: AdapterSpec | None = Field(default=None, description="the adapter loaded in place of training")
+    precision: Level = Field(default=DEFAULT, description="what networks compute in; gpu.md has the levels")
 
     def run_id(self) -> str:
-        """Return the first 12 hex digits of the SHA-256 of the canonical JSON.
-
-        Labels and paths are left out, and so is what the run does not have.
-        """
+        """Return the first 12 hex digits of the SHA-256 of the JSON without labels, paths and what the run lacks."""
         content = self.model_dump(mode="json")
         for part in _components(content):
             del part["label"]
         if content["adapter"]:
             del content["adapter"]["path"]
-        for key in ("eval_datasets", "adapter"):
-            if not content[key]:
-                del content[key]
+        absent: dict[str, Any] = {"eval_datasets": [], "adapter": None, "precision": DEFAULT}
+        content = {key: value for key, value in content.items() if key not in absent or value != absent[key]}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -199,8 +197,8 @@ class TuningRecord(Record):
 
     model_fingerprint: str = Field(description="SHA-256 of the weights before tuning")
     tuned_fingerprint: str = Field(description="SHA-256 of the weights after tuning")
-    parameters: int = Field(description="all parameters, after the tuner has added its own")
-    trainable_parameters: int = Field(description="parameters the tuner may change")
+    parameters: int = Field(ge=0, lt=2**63, description="all parameters, after the tuner has added its own")
+    trainable_parameters: int = Field(ge=0, lt=2**63, description="parameters the tuner may change")
     history: tuple[dict[str, float], ...] = Field(description="one row an epoch")
     seconds: float
     layers: dict[str, int] = Field(default_factory=dict, description="parameters of each layer, in order")
@@ -217,11 +215,13 @@ class Provenance(Record):
     versions: dict[str, str] = Field(description="distributions that decide the numbers, and Python")
     plugins: dict[str, str] = Field(description="which distribution and version each component came from")
     code: dict[str, str] = Field(
-        default={},
-        description="SHA-256 of the Python files of robench and of each component's package, first 16 digits",
+        default={}, description="SHA-256 (16 digits) of the Python files of robench and of each component's package"
     )
-    device: str = Field(description="name of the device")
+    device: str = Field(description="kind of the device, and its name or the processor's")
     threads: int = Field(description="CPU threads of torch")
+    processes: int = Field(default=1, gt=0, description="processes that shared the run; the others are like this one")
+    compiled: bool = Field(default=False, description="whether torch compiled networks while they were attacked")
+    precision: dict[str, str] = Field(default={}, description="what each stage computed in, and whether TF32 was on")
     platform: str
     git: str | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,104 +15,94 @@ from numpy.typing import NDArray
 from torch import nn
 
 from robench.adversary import Adversaries, predictions
-from robench.cache import AdversarialCache
 from robench.checkpoint import Checkpoint
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.judge import Subject
 from robench.data import ImageSet
+from robench.discovery import plugin_manager
 from robench.evaluate import logits_of
+from robench.fast_functions import fast_functions
+from robench.findings import Findings
 from robench.hearing import tell
 from robench.interfaces import Model, Progress, RunContext
+from robench.memory import keep_freed_memory
 from robench.perturbation import check_ball
+from robench.place import Place, local, shared
+from robench.precision import ieee, precision_on
 from robench.provenance import capture, software
 from robench.records import (
     AttackScore,
-    Check,
     ComponentSpec,
-    DataRecord,
     Evaluation,
     RunError,
     RunResult,
     Score,
     Status,
-    TuningRecord,
-    WorstCase,
 )
 from robench.registry import Registry
 from robench.resolved import ResolvedAttack
 from robench.run_data import data_record, load_split
 from robench.samples import AttackSamples, Samples, choose
+from robench.shelf import Shelf
 from robench.shown import take_samples
 from robench.spec import Plan
 from robench.tuning_stage import tune
 from robench.types import format_pixels
+from robench.world import ALONE, World
 from robench.worst_case import worst_cases
 
 
-@dataclass
-class _Findings:
-    """What a run has measured so far, so that a failed or interrupted run keeps it."""
-
-    data: DataRecord | None = None
-    tuning: TuningRecord | None = None
-    clean: Score | None = None
-    attacks: list[AttackScore] = field(default_factory=list)
-    worst_case: tuple[WorstCase, ...] = ()
-    elsewhere: list[Evaluation] = field(default_factory=list)
-    checks: tuple[Check, ...] = ()
-    warnings: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    samples: Samples | None = None
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 2)
-
-    def warn(self, message: str) -> None:
-        if message not in self.warnings:
-            self.warnings.append(message)
-
-
+@ieee()
+@fast_functions()
 def run(
     registry: Registry,
     plan: Plan,
     *,
     device: torch.device,
-    cache_dir: Path,
+    cache_dir: Place,
     save: Callable[[RunResult], RunResult],
     keep: Callable[[str, Samples], None] = lambda run_id, samples: None,
     save_adapter: Path | None = None,
     checks: Level = "off",
+    world: World = ALONE,
+    shelf: Shelf | None = None,
+    compiled: bool = False,
 ) -> RunResult:
     """Carry out `plan` and hand its record to `save`, also when it fails or is interrupted.
 
     Args:
+        cache_dir: For adversarial sets, trained surrogates and unfinished trainings; may be emptied at any time.
+        save: Returns the record as it is saved, or another of the same run that somebody saved before.
         keep: Called with the saved record's name and sample images once the run is complete.
         save_adapter: Where to write what was trained, to be loaded by ``--adapter`` later.
         checks: How thoroughly to look for signs that the figures cannot be believed; no part of the run's identity.
+        world: The processes that share the run. Only the main one tells plugins of it, saves and keeps.
+        shelf: Images that an earlier run of this process has loaded.
+        compiled: Whether networks are compiled for as long as they are attacked; no part of the run's identity.
 
     Raises:
         RobenchError: The run failed for a reason the user or a plugin can mend; a record of it was saved.
         KeyboardInterrupt: Ctrl-C; a record was saved.
     """
-    findings = _Findings()
+    keep_freed_memory()
+    findings = Findings()
     started = datetime.now(UTC)
-    hooks = registry.manager.hook
+    hooks = (registry.manager if world.is_main else plugin_manager()).hook
     run_id = plan.spec.run_id()
     checkpoint = Checkpoint(
-        cache_dir / "checkpoints" / f"{run_id}.pt", {"run": run_id, **software(device)}, findings.warn
+        local(cache_dir) / "checkpoints" / f"{run_id}.pt",
+        {"run": run_id, **software(device, world.size)},
+        findings.warn,
+        shared=shared(cache_dir),
     )
     tell(hooks.robench_run_started, findings.warn, spec=plan.spec, run_id=run_id)
     status: Status = "failed"
     error: RunError | None = None
     try:
-        with findings.timed("total"):
+        with findings.timed("total"), world.together():
             report = lambda progress: tell(hooks.robench_run_progress, findings.warn, progress=progress)  # noqa: E731
-            _measure(plan, findings, device, cache_dir, report, save_adapter, checks, checkpoint)
+            held = shelf or Shelf()
+            _measure(plan, findings, device, cache_dir, report, save_adapter, checks, checkpoint, world, held, compiled)
         status = "completed"
     except KeyboardInterrupt:
         status, error = "interrupted", RunError(type="KeyboardInterrupt", message="interrupted by the user")
@@ -128,61 +116,57 @@ def run(
             status=status,
             error=error,
             spec=plan.spec,
-            provenance=capture(plan, device, started),
-            **_fields(findings),
+            provenance=capture(plan, device, started, processes=world.size, compiled=compiled),
+            **findings.fields(),
         )
-        result = save(result)
-        if status == "completed":
+        saved = save(result) if world.is_main else result
+        ours = saved == result.model_copy(update={"run_id": saved.run_id})
+        result = saved
+        if status == "completed" and world.is_main:
             checkpoint.remove()
         tell(hooks.robench_run_finished, warnings.warn, result=result)
-    if findings.samples is not None:
+    if findings.samples is not None and ours:
         keep(result.run_id, findings.samples)
     return result
 
 
-def _fields(findings: _Findings) -> dict[str, Any]:
-    return {
-        "data": findings.data,
-        "tuning": findings.tuning,
-        "clean": findings.clean,
-        "attacks": tuple(findings.attacks),
-        "worst_case": findings.worst_case,
-        "elsewhere": tuple(findings.elsewhere),
-        "checks": findings.checks,
-        "warnings": tuple(findings.warnings),
-        "seconds": findings.seconds,
-    }
-
-
 def _measure(
     plan: Plan,
-    findings: _Findings,
+    findings: Findings,
     device: torch.device,
-    cache_dir: Path,
+    cache_dir: Place,
     report: Callable[[Progress], None],
     save_adapter: Path | None,
     checks: Level,
     checkpoint: Checkpoint,
+    world: World,
+    shelf: Shelf,
+    compiled: bool,
 ) -> None:
     spec = plan.spec
-    dataset = plan.dataset.build()
+    dataset = shelf.dataset(plan.dataset)
     context = RunContext(
         dataset=dataset,
         dataset_name=spec.dataset.name,
         device=device,
         seed=spec.seed,
-        cache_dir=cache_dir,
+        cache_dir=local(cache_dir),
         report=report,
         warn=findings.warn,
+        world=world,
+        precision=precision_on(spec.precision, device),
+        shared=shared(cache_dir),
+        compiled=compiled,
     )
     with findings.timed("data"):
-        train = load_split(context, "train", spec.train_size) if spec.train_size else None
-        test = load_split(context, spec.split, spec.test_size)
+        train = load_split(context, "train", spec.train_size, shelf) if spec.train_size else None
+        test = load_split(context, spec.split, spec.test_size, shelf)
         findings.data = data_record(context, train, test)
+        world.same(f"{findings.data.train_fingerprint} {findings.data.test_fingerprint}", "the images")
     with findings.timed("model"):
         model = plan.model.build()
         network: nn.Module = model.build(context).to(device)
-    adversaries = Adversaries(context, AdversarialCache(cache_dir, findings.warn))
+    adversaries = Adversaries.of(context)
     with findings.timed("tuning"):
         parts = model.adaptable(network)
         findings.tuning = tune(
@@ -202,12 +186,15 @@ def _measure(
     with findings.timed("checks"):
         subject = Subject(network=network, data=test.first(SAMPLE), context=context)
         tried = list(zip(plan.attacks, findings.attacks, strict=True))
-        findings.checks = certify(subject, tried, predicted, test.labels, checks)
+        findings.checks = certify(subject, tried, predicted, test.labels, checks if world.is_main else "off")
     for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
         with findings.timed(f"dataset {other_spec.label}"):
             there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
             findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there))
-    findings.samples = take_samples(plan, context, network, train, test, shown, predicted, attacked)
+    if world.is_main:
+        findings.samples = take_samples(plan, context, network, train, test, shown, predicted, attacked)
+    for message in (message for heard in world.gather(findings.warnings) for message in heard):
+        findings.warn(message)
 
 
 def _evaluate_elsewhere(
@@ -217,7 +204,7 @@ def _evaluate_elsewhere(
     spec = plan.spec
     test = load_split(context, spec.split, spec.test_size)
     bound = model.rebind(network, context).to(context.device)
-    adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
+    adversaries = Adversaries.of(context)
     clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
     none = np.empty(0, dtype=np.int64)
     attacks = [
@@ -250,7 +237,9 @@ def _attack(
     sample = AttackSamples(
         label=attack.label,
         images=images,
-        logits=logits_of(network, images, context.device) if len(images) else np.empty((0, 0), dtype=np.float32),
+        logits=logits_of(network, images, context.device, context.precision.evaluation)
+        if len(images)
+        else np.empty((0, 0), dtype=np.float32),
         predictions=predicted,
     )
     score = AttackScore.of(
