@@ -1,22 +1,31 @@
 """What each attack costs and breaks: python -m pytest benchmarks/test_attacks.py --benchmark-only
 
-The shipped ResNet-20 on 16 test images of leaf-synth, each attack at its defaults (Linf 8/255 or L2 128/255).
+The shipped ResNet-20 on 16 test images of leaf-synth, each attack at its defaults (Linf 8/255 or L2 128/255); PGD with
+and without early exit on 250, in turns (``-k early_exit``).
 ``--benchmark-json FILE`` keeps the robust accuracy as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
+from robench.bench.timing import in_turns, ratio_of
 from robench.data import ImageSet
 from robench.evaluate import predict
 from robench.interfaces import RunContext
+from robench.memory import keep_freed_memory
 from robench.perturbation import perturb_set
 from robench.registry import discover
 from torch import nn
 
 from robench_plugins.attackers.components import ATTACKERS
+from robench_plugins.datasets.leaf_synth import LeafSynth
 
 CPU = torch.device("cpu")
 N_IMAGES = {"torchattacks-jsma": 1}
@@ -41,3 +50,34 @@ def test_attack(benchmark: BenchmarkFixture, target: tuple[nn.Module, ImageSet],
     )
     right = predict(network, found, n_classes=10, device=CPU) == data.labels
     benchmark.extra_info |= {"threat": str(threat), "n": len(data), "robust_accuracy": float(right.mean())}
+
+
+@pytest.mark.parametrize("eps", ["8/255", "1/255"])
+@pytest.mark.parametrize("steps", [7, 50])
+def test_early_exit(
+    benchmark: BenchmarkFixture,
+    target: tuple[nn.Module, ImageSet],
+    steps: int,
+    eps: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network, data = target[0], LeafSynth().split("test", 250)
+
+    def side(early_exit: bool) -> Callable[[], NDArray[np.uint8]]:
+        attack = discover().resolve_attack(f"pgd:eps={eps},steps={steps},early_exit={early_exit}")
+        attacker, threat = attack.build(), attack.threat()
+        return lambda: perturb_set(attacker, network, data, threat=threat, device=CPU, seed=0)[0]
+
+    sides = {"plain": partial(side, False), "early": partial(side, True)}
+    keep_freed_memory()  # as in a run
+    timed = benchmark.pedantic(lambda: in_turns(sides, 3, CPU, settle=False), rounds=1)
+    times = ratio_of(timed["early"], timed["plain"])
+    robust = [
+        float((predict(network, timed[name].result, n_classes=10, device=CPU) == data.labels).mean()) for name in sides
+    ]
+    benchmark.extra_info |= {"times_faster": times.median, "robust_accuracy": robust}
+    with capsys.disabled():
+        print(
+            f"\nPGD-{steps} at {eps}: {times.median:.2f} times faster ({times.lowest:.2f} to {times.highest:.2f}); "
+            f"robust accuracy {robust[0]:.3f}, with early exit {robust[1]:.3f}"
+        )

@@ -20,40 +20,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from robench.bench.vit_b32 import N_MERGES, build
 from tabulate import tabulate
 
 VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
-N_MERGES = 49152 - 256 - 2
-TEXT = {
-    "hidden_size": 512,
-    "intermediate_size": 2048,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "vocab_size": 49408,
-    "max_position_embeddings": 77,
-    "hidden_act": "quick_gelu",
-    "bos_token_id": 49406,
-    "eos_token_id": 49407,
-}
-VISION = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-}
 TRAIN, TEST, BATCH = 64, 16, 16
 ATTACKED, PGD_STEPS = 8, 2
 TUNERS = ("none", "lora-ce", "tecoa", "vpt")
-
-
-def configuration() -> Any:
-    """Return the configuration of openai/clip-vit-base-patch32."""
-    from transformers import CLIPConfig
-
-    return CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=512)
 
 
 def real_merges() -> list[str]:
@@ -68,38 +41,6 @@ def real_merges() -> list[str]:
 def merges_of(lines: list[str]) -> list[str]:
     """Return the merges that CLIP uses of the lines of its vocabulary file, whose first is a heading."""
     return lines[1 : N_MERGES + 1]
-
-
-def vocabulary_of(merges: list[str]) -> dict[str, int]:
-    """Number the tokens as CLIP does: bytes, bytes that end a word, merges, start and end of text."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    letters = list(bytes_to_unicode().values())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(merge.split()) for merge in merges)]
-    return {token: number for number, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
-
-
-def write_tokenizer(folder: Path, merges: list[str]) -> None:
-    """Write vocabulary, merges and settings as the Hub has them."""
-    (folder / "vocab.json").write_text(json.dumps(vocabulary_of(merges), ensure_ascii=False), encoding="utf-8")
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
-    settings = {**special, "pad_token": "<|endoftext|>", "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-
-
-def build(folder: Path) -> None:
-    """Write the whole folder: configuration, random weights, tokenizer and preprocessing."""
-    import torch
-    from transformers import CLIPImageProcessor, CLIPModel
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(folder, real_merges())
-    torch.manual_seed(0)
-    # Its defaults are CLIP's: 224 pixels, bicubic, the mean and deviation of its training images.
-    CLIPImageProcessor().save_pretrained(folder)
-    # Last, so that a folder with weights is whole.
-    CLIPModel(configuration()).save_pretrained(folder)
 
 
 def measure(folder: Path, tuner: str) -> tuple[dict[str, Any], float]:
@@ -153,7 +94,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the model goes (605 MB)")
     given = parser.parse_args()
     if not (given.folder / "model.safetensors").exists():
-        build(given.folder)
+        build(given.folder, real_merges())
     headers = ["tuner", "parameters", "trained", "peak GiB", f"s a step of {BATCH}", "ms an image", "ms a gradient"]
     rows = [row(given.folder, tuner) for tuner in TUNERS]
     print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=("left", *["right"] * 6)))

@@ -9,28 +9,25 @@ from types import ModuleType
 
 import pytest
 import torch
+from robench.bench.vit_b32 import configuration, vocabulary_of, write_tokenizer
 from transformers import AutoTokenizer, CLIPModel
 
 from robench_plugins.adaptations.lora import LoRA
 from robench_plugins.adaptations.vpt import VPT
 from robench_plugins.models.clip import CLIP, CLIPNetwork
 from tests.plugin_fixtures import trainable
+from tests.scripts import benchmark_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = Path(__file__).parent.parent / "benchmarks" / "vit_b32.py"
-    spec = importlib.util.spec_from_file_location("vit_b32", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("vit_b32")
 
 
 @pytest.fixture
 def clip(script: ModuleType) -> CLIPModel:
     with torch.device("meta"):
-        return CLIPModel(script.configuration())
+        return CLIPModel(configuration())
 
 
 def test_the_configuration_is_that_of_the_published_model(clip: CLIPModel) -> None:
@@ -48,11 +45,11 @@ def test_the_studys_adaptations_train_what_it_says(clip: CLIPModel, adaptation: 
 
 def test_a_vocabulary_has_bytes_ends_of_words_merges_and_two_special_tokens(script: ModuleType, tmp_path: Path) -> None:
     merges = script.merges_of(["heading", "c a", "ca t</w>"])
-    vocabulary = script.vocabulary_of(merges)
+    vocabulary = vocabulary_of(merges)
     assert len(vocabulary) == 256 + 256 + 2 + 2
     assert (vocabulary["!"], vocabulary["!</w>"], vocabulary["ca"], vocabulary["cat</w>"]) == (0, 256, 512, 513)
     assert vocabulary["<|endoftext|>"] == 515
-    script.write_tokenizer(tmp_path, merges)
+    write_tokenizer(tmp_path, merges)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
     tokens = AutoTokenizer.from_pretrained(tmp_path)("a cat").input_ids
     assert tokens == [514, vocabulary["a</w>"], 513, 515]
@@ -62,7 +59,7 @@ def test_a_vocabulary_has_bytes_ends_of_words_merges_and_two_special_tokens(scri
     importlib.util.find_spec("open_clip") is None, reason="CLIP's vocabulary: open_clip_torch is absent"
 )
 def test_the_real_vocabulary_gives_the_tokens_that_clip_was_trained_on(script: ModuleType, tmp_path: Path) -> None:
-    script.write_tokenizer(tmp_path, script.real_merges())
+    write_tokenizer(tmp_path, script.real_merges())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert len(tokenizer) == 49_408

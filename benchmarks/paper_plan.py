@@ -1,0 +1,225 @@
+"""What a table of ImageNet's size costs, and what sharing saves: python benchmarks/paper_plan.py
+
+50 models x 20 tuners x 15 attacks x 10 datasets. Work is counted, not guessed: floating-point operations of the real
+architectures, traced without weights or values, times images, times passes. Hours are these over a sustained rate,
+which is the one assumption; ``--measure`` takes the seconds of this machine's device in its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import timm
+import torch
+from robench.bench.setting import Setting
+from robench.bench.subject import clips
+from robench.bench.timing import OURS, in_turns
+from robench.bench.training import Images, fitting
+from robench.bench.vit_b32 import configuration
+from robench.data import ImageSet
+from robench.device import resolve_device
+from robench.errors import SpecError
+from robench.evaluate import predict
+from robench.interfaces import Model
+from robench.perturbation import perturb_set
+from robench.precision import ieee
+from robench.provenance import device_name
+from robench.registry import discover
+from tabulate import tabulate
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPModel
+
+PIXELS = 224
+BYTES = 3 * PIXELS**2
+"""Of an image as it is cached, 8 bits a value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The sizes of the table."""
+
+    models: int = 50
+    tuners: int = 20
+    datasets: int = 10
+    transfer: int = 9
+    white_box: int = 6
+    train: int = 1_281_167
+    test: int = 50_000
+    attacked: int = 5_000
+    steps: int = 10
+
+    @property
+    def networks(self) -> int:
+        """Tuned networks, each of one model, tuner and dataset."""
+        return self.models * self.tuners * self.datasets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What one image costs, in 1e9 operations or in seconds.
+
+    Attributes:
+        forward: Of a target's evaluation.
+        gradient: Of a step of an attack on a target.
+        tuning: Of a step of training adapters in every block of a target.
+        surrogate: Of a step of an attack on a surrogate.
+    """
+
+    forward: float
+    gradient: float
+    tuning: float
+    surrogate: float
+
+
+class Embedding(nn.Module):
+    """CLIP's image side: the text side is computed once and costs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clip = CLIPModel(configuration())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return image features."""
+        features: Tensor = self.clip.get_image_features(pixel_values=images).pooler_output
+        return features
+
+
+def operations(network: nn.Module) -> tuple[float, float]:
+    """Return the floating-point operations of a forward pass and of an input gradient, an image, in units of 1e9."""
+    network.eval().requires_grad_(False)
+    counts = []
+    for gradient in (False, True):
+        with FlopCounterMode(display=False) as counter:
+            images = torch.rand(1, 3, PIXELS, PIXELS, device="meta").requires_grad_(gradient)
+            output = network(images * 1)
+            if gradient:
+                torch.autograd.grad(output.sum(), images)
+        counts.append(counter.get_total_flops() / 1e9)
+    return counts[0], counts[1]
+
+
+def counted() -> Unit:
+    """Return the operations of each, in units of 1e9.
+
+    A training image and its attacked version are one forward and one backward pass; adapters in every block need the
+    whole way back, as the gradient of an image does.
+    """
+    with torch.device("meta"):
+        forward, gradient = operations(Embedding())
+        surrogate = operations(timm.create_model("resnet50"))[1]
+    return Unit(forward=forward, gradient=gradient, tuning=gradient, surrogate=surrogate)
+
+
+@ieee()
+def measured(device: torch.device, n: int, side: int = PIXELS, typed: str = "", surrogate: str = "resnet50") -> Unit:
+    """Return the seconds of each on `device`, by robench's own loops in float32, for `n` images together.
+
+    Args:
+        side: Of the images that the surrogate is attacked on, in pixels.
+        typed: A model in place of a ViT-B/32 with random weights, built on the spot.
+        surrogate: A model of timm.
+    """
+    random = np.random.default_rng(0)
+    large = random.integers(0, 256, (n, 3, side, side), dtype=np.uint8)
+    attack = discover().resolve_attack("pgd:steps=2")
+
+    def seconds(work: Callable[[], object]) -> float:
+        return median(in_turns({OURS: lambda: work}, 3, device)[OURS].seconds) / n
+
+    def step(network: nn.Module, data: ImageSet) -> float:
+        given = attack.build(), network, data
+        return seconds(lambda: perturb_set(*given, threat=attack.threat(), device=device, seed=0)) / 2
+
+    with tempfile.TemporaryDirectory() as folder:
+        setting = Setting(registry=discover(), device=device, folder=Path(folder))
+        model: Model = setting.registry.resolve("model", typed or clips(setting)["ViT-B/32"]).build()
+        network = model.build(setting.context).to(device).eval()
+        data = setting.context.dataset.split("train", n)
+        images = Images(clean=data, adversarial=data.images, batch=n)
+        forward = seconds(lambda: predict(network, data.images, n_classes=10, device=device))
+        gradient = step(network, data)
+        tuning = seconds(fitting(setting, "tecoa", model, network, images))
+    attacked = timm.create_model(surrogate, num_classes=10).to(device).to(memory_format=torch.channels_last)
+    made = step(attacked, ImageSet(images=large, labels=random.integers(0, 10, n)))
+    return Unit(forward=forward, gradient=gradient, tuning=tuning, surrogate=made)
+
+
+def costs(plan: Plan, unit: Unit) -> list[tuple[str, float, float]]:
+    """Return what each part of the work takes in units of `unit`: shared, as robench does it, and not shared."""
+    networks, attacks = plan.networks, plan.transfer + plan.white_box
+    made = plan.steps * unit.surrogate
+    tuning = networks * plan.train * unit.tuning
+    train_sets = plan.datasets * plan.train * made
+    test_sets = plan.datasets * plan.transfer * plan.attacked * made
+    per_dataset = plan.models * plan.tuners
+    return [
+        ("tuning, one epoch", tuning, tuning),
+        ("training images on the surrogate", train_sets, train_sets * per_dataset),
+        ("test images on surrogates", test_sets, test_sets * per_dataset),
+        ("white-box attacks", *2 * (networks * plan.white_box * plan.attacked * plan.steps * unit.gradient,)),
+        ("evaluation", *2 * (networks * (plan.test + attacks * plan.attacked) * unit.forward,)),
+    ]
+
+
+def sustained(unit: Unit, operations: Unit) -> str:
+    """Say what each of `unit`, in seconds, takes, and how many operations a second that is."""
+    names = {
+        "forward": "ViT-B/32 evaluated",
+        "gradient": "ViT-B/32 attacked, a step",
+        "tuning": "ViT-B/32 with LoRA trained",
+        "surrogate": "ResNet-50 attacked, a step",
+    }
+    rows = [
+        (text, f"{1e3 * getattr(unit, name):,.1f}", f"{getattr(operations, name) / getattr(unit, name) / 1e3:,.2f}")
+        for name, text in names.items()
+    ]
+    headings = ("", "ms an image", "TFLOP/s")
+    return tabulate(rows, headings, "github", colalign=("left", "right", "right"), disable_numparse=True)
+
+
+def main() -> None:
+    """Print the plan."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tflops", type=float, default=10, help="1e12 operations a second that a GPU sustains")
+    parser.add_argument("--train-size", type=int, default=Plan.train, help="training images a network")
+    parser.add_argument("--measure", action="store_true", help="take the seconds that --device needs")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--batch", type=int, default=32, help="images measured together")
+    given = parser.parse_args()
+    plan, unit = Plan(train=given.train_size), counted()
+    size = f"{plan.networks:,} tuned networks, {plan.train:,} training images each"
+    if given.measure:
+        try:
+            device = resolve_device(given.device)
+        except SpecError as error:
+            parser.error(str(error))
+        print(f"{size}; {device_name(device)}, {torch.get_num_threads()} threads.\n")
+        taken = measured(device, given.batch)
+        print(sustained(taken, unit), end="\n\n")
+        unit, rate = taken, 3600.0
+    else:
+        print(f"{size}, {given.tflops:g} TFLOP/s sustained.")
+        print(
+            f"ViT-B/32: {unit.forward:.1f} GFLOP forward, {unit.gradient:.1f} a gradient; ResNet-50: "
+            f"{unit.surrogate:.1f} a gradient.\n"
+        )
+        rate = given.tflops * 3.6e6
+    hours = [(name, shared / rate, apart / rate) for name, shared, apart in costs(plan, unit)]
+    hours.append(("all", *(sum(column) for column in list(zip(*hours, strict=True))[1:])))
+    rows = [(name, f"{shared:,.0f}", f"{apart:,.0f}") for name, shared, apart in hours]
+    headings = ("hours" if given.measure else "GPU hours", "shared", "nothing shared")
+    print(tabulate(rows, headings, "github", colalign=("left", "right", "right")))
+    test = plan.datasets * plan.transfer * plan.attacked * BYTES
+    train = plan.datasets * plan.train * BYTES
+    print(f"\nCache: {test / 1e9:,.0f} GB of test images, {train / 1e12:,.2f} TB of training images.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""What `robench bench` found: rows, and what they were measured with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, ValidationError
+
+from robench.errors import DataError
+from robench.grid import NOTHING, Grid, Heading
+from robench.processor import model_name
+from robench.provenance import git_state, versions
+from robench.records import Record
+
+if TYPE_CHECKING:
+    import torch
+
+    from robench.bench.timing import Timed
+
+RIVALS = ("foolbox", "open_clip_torch")
+"""Distributions that are measured against, besides those that robench itself uses."""
+
+
+class Row(Record):
+    """One comparison."""
+
+    item: str
+    case: str = Field(description="what was measured")
+    unit: str = Field(description="of both figures")
+    robench: float
+    rival: str | None = Field(default=None, description="whom robench is compared with; null for none")
+    rival_figure: float | None = None
+    ratio: float | None = Field(
+        default=None, description="how many times better robench is: the median over pairs measured in turns"
+    )
+    lowest: float | None = Field(default=None, description="the lowest ratio of a pair")
+    highest: float | None = None
+    target: str = Field(default="", description="what is aimed for")
+    met: bool | None = Field(default=None, description="whether it is reached; null without a target")
+    check: str = Field(default="", description="how it was seen that both sides did the same work")
+    same: bool | None = Field(default=None, description="whether they did; null where there is nothing to compare")
+    note: str = ""
+
+
+class Machine(Record):
+    """What figures depend on besides the code."""
+
+    processor: str
+    cores: int = Field(description="logical ones that this process may use")
+    threads: int = Field(description="that torch uses")
+    memory_gib: float
+    device: str = Field(description="where networks ran")
+    tf32: bool = Field(description="whether float32 products may be computed in TensorFloat-32")
+    platform: str
+    versions: dict[str, str]
+    git: str | None
+
+
+class Report(Record):
+    """All rows of one call."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    command: str
+    started: str = Field(description="UTC")
+    seconds: float
+    quick: bool = Field(description="a smoke run, whose figures mean nothing")
+    machine: Machine
+    rows: tuple[Row, ...]
+
+    def grid(self) -> Grid:
+        """Return the rows as a table."""
+        machine = self.machine
+        notes = [
+            f"`{self.command}`, {self.started[:10]}",
+            f"{machine.processor}, {machine.cores} cores, {machine.threads} threads, {machine.memory_gib:.0f} GiB; "
+            f"{machine.device}; torch {machine.versions['torch']}",
+        ]
+        if self.quick:
+            notes.append("A smoke run: these figures mean nothing.")
+        headings = ("what", "robench", "rival", "its figure", "times better", "target", "same work?")
+        return Grid(
+            title="robench bench",
+            notes=tuple(notes),
+            headings=tuple(Heading(label=label) for label in headings),
+            rows=tuple(_cells(row) for row in self.rows),
+        )
+
+
+def rate(
+    ours: Timed,
+    theirs: Timed,
+    *,
+    amount: float,
+    least: float | None,
+    item: str,
+    case: str,
+    unit: str,
+    rival: str,
+    check: str,
+    same: bool,
+    note: str = "",
+) -> Row:
+    """Return a row of two rates, `amount` a turn.
+
+    Args:
+        least: The ratio that is aimed for.
+    """
+    from robench.bench.timing import ratio_of
+
+    ratio = ratio_of(ours, theirs)
+    return Row(
+        item=item,
+        case=case,
+        unit=unit,
+        robench=amount / median(ours.seconds),
+        rival=rival,
+        rival_figure=amount / median(theirs.seconds),
+        ratio=ratio.median,
+        lowest=ratio.lowest,
+        highest=ratio.highest,
+        target="" if least is None else f"{least:g}x",
+        met=None if least is None else ratio.median >= least,
+        check=check,
+        same=same,
+        note=note,
+    )
+
+
+def machine(device: torch.device) -> Machine:
+    """Describe this machine and the software on it."""
+    import psutil
+    import torch
+
+    found = versions()
+    for name in RIVALS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    cuda = device.type == "cuda"
+    return Machine(
+        processor=model_name(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        device=torch.cuda.get_device_name(device) if cuda else device.type,
+        tf32=cuda and torch.get_float32_matmul_precision() != "highest",
+        platform=f"{platform.system()} {platform.machine()}",
+        versions=found,
+        git=git_state(),
+    )
+
+
+def read_report(path: Path) -> Report:
+    """Read what ``--output`` wrote.
+
+    Raises:
+        DataError: It is missing, or is something else.
+    """
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path} is no report of robench bench: {where or 'file'}: {first['msg']}") from None
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    ratio = NOTHING
+    if row.ratio is not None:
+        spread = "" if row.lowest == row.highest else f" ({row.lowest:.2f} to {row.highest:.2f})"
+        ratio = f"{row.ratio:.2f}{spread}"
+    verdict = {None: "", True: ", reached", False: ", not reached"}[row.met]
+    same = {None: "", True: "yes: ", False: "NO: "}[row.same]
+    return (
+        f"{row.item}: {row.case}",
+        f"{_number(row.robench)} {row.unit}",
+        row.rival or NOTHING,
+        NOTHING if row.rival_figure is None else f"{_number(row.rival_figure)} {row.unit}",
+        ratio,
+        f"{row.target}{verdict}" if row.target else NOTHING,
+        "; ".join(part for part in (same + row.check, row.note) if part) or NOTHING,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,33 @@
+"""From bytes to CLIP's logits, as one writes it with transformers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from robench.bench.subject import Clip
+
+
+def pixels_of(images: Tensor, clip: Clip) -> Tensor:
+    """Bring ``(N, 3, H, W)``, ``uint8`` or in ``[0, 1]``, to what the model sees: on its device, a batch at a time."""
+    pixels = images.to(clip.mean.device, non_blocking=True)
+    pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+    size = (clip.image_size, clip.image_size)
+    if tuple(pixels.shape[-2:]) != size:
+        pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return (pixels - clip.mean) / clip.std
+
+
+def logits_of(model: Any, clip: Clip, pixels: Tensor) -> Tensor:
+    """Return ``exp(logit_scale) * cos(image, text)``, ``(N, n_classes)``.
+
+    Args:
+        model: That of `clip`, or an adapted one.
+    """
+    features = model.get_image_features(pixel_values=pixels).pooler_output
+    logits: Tensor = model.logit_scale.exp() * F.normalize(features, dim=-1) @ clip.text.T
+    return logits

@@ -1,0 +1,58 @@
+"""How items are measured: on which device, how often, on how many images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.interfaces import RunContext
+from robench.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+DATASET = "leaf-synth"
+"""Drawn on the spot, so that anybody can measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What the user asked for.
+
+    Attributes:
+        device: Where networks run.
+        folder: For what is built on the way; removed afterwards.
+        repeats: How often each side is measured, in turns, after a warm-up.
+        quick: Only see that everything works: few images, small networks, figures that mean nothing.
+        train_size: Training images of the study.
+        test_size: Test images of the study.
+        whole: Run the slowest script of the study to its end, in place of a part.
+    """
+
+    registry: Registry
+    device: torch.device
+    folder: Path
+    repeats: int = 5
+    quick: bool = False
+    train_size: int = 2000
+    test_size: int = 1000
+    whole: bool = False
+
+    @cached_property
+    def context(self) -> RunContext:
+        """The run that all components serve."""
+        return RunContext(
+            dataset=self.registry.resolve("dataset", DATASET).build(),
+            dataset_name=DATASET,
+            device=self.device,
+            seed=0,
+            cache_dir=self.folder,
+        )
+
+    def network(self, name: str) -> nn.Module:
+        """Return the network of a model, on the device, in evaluation mode."""
+        network: nn.Module = self.registry.resolve("model", name).build().build(self.context)
+        return network.to(self.device).eval()

@@ -1,0 +1,62 @@
+"""A CLIP as robench builds it and, of the same weights, as rivals have it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from robench.bench.setting import Setting
+from robench.bench.vit_b32 import build, stand_in_merges
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """What a script has after loading a CLIP and encoding the prompts.
+
+    Attributes:
+        model: transformers' ``CLIPModel``, on its device.
+        text: Unit embeddings of the classes, ``(n_classes, D)``.
+        mean: Of its training images, ``(1, 3, 1, 1)``.
+        std: Likewise.
+    """
+
+    model: Any
+    text: Tensor
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def image_size(self) -> int:
+        """The pixels in a side of what it sees."""
+        return int(self.model.config.vision_config.image_size)
+
+
+def as_rivals_have_it(network: nn.Module) -> Clip:
+    """Return the parts of a CLIP that robench built, with copies of its weights, as transformers makes them."""
+    built: Any = network
+    model = copy.deepcopy(built.clip)
+    layers = model.vision_model.encoder.layers
+    layers[-1] = _as_it_comes(layers[-1], model.config.vision_config)
+    return Clip(model=model, text=built.class_embeddings().detach(), mean=built.mean, std=built.std)
+
+
+def _as_it_comes(layer: nn.Module, config: Any) -> nn.Module:
+    """Return transformers' own block with the weights of `layer`, which in robench is cut short."""
+    from transformers.models.clip.modeling_clip import CLIPEncoderLayer
+
+    whole: nn.Module = CLIPEncoderLayer(config)
+    whole.load_state_dict(layer.state_dict())
+    return whole.to(next(layer.parameters()).device).train(layer.training)
+
+
+def clips(setting: Setting) -> dict[str, str]:
+    """Return the models that are measured, by what they are called; ViT-B/32 has random weights."""
+    if setting.quick:
+        return {"clip-tiny": "clip-tiny"}
+    folder = setting.folder / "vit-b32"
+    if not (folder / "model.safetensors").exists():
+        build(folder, stand_in_merges())
+    return {"clip-tiny": "clip-tiny", "ViT-B/32": f"clip:path={folder}"}

@@ -1,0 +1,87 @@
+"""Time two or more ways of doing the same, in turns, and compare them pair by pair."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from robench.fast_functions import fast_functions
+from robench.memory import keep_freed_memory, keep_memory_as_usual
+
+OURS = "robench"
+"""What the side is called that has memory and products as a run of robench has them; others have them as torch does."""
+Prepare = Callable[[], Callable[[], Any]]
+"""Makes ready what is not timed and returns what is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """One side's seconds, one a turn, and what it returned when it warmed up."""
+
+    seconds: tuple[float, ...]
+    result: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """How many times faster one side is than another: the median over pairs of neighbours in time, and the extremes."""
+
+    median: float
+    lowest: float
+    highest: float
+
+
+def in_turns(
+    sides: Mapping[str, Prepare], repeats: int, device: torch.device, *, settle: bool = True
+) -> dict[str, Timed]:
+    """Time all sides A, B, A, B, ... so that whatever slows the machine down for a while slows all of them.
+
+    Each side warms up once, untimed.
+
+    Args:
+        settle: Let memory be for robench as in a run of its own, and for others as glibc comes to have it at best.
+    """
+    results = {}
+    for name, prepare in sides.items():
+        with _conditions(name, settle):
+            results[name] = prepare()()
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, prepare in sides.items():
+            with _conditions(name, settle):
+                work = prepare()
+                gc.collect()
+                _wait(device)
+                start = time.perf_counter()
+                work()
+                _wait(device)
+                seconds[name].append(time.perf_counter() - start)
+    return {name: Timed(seconds=tuple(seconds[name]), result=results[name]) for name in sides}
+
+
+def ratio_of(ours: Timed, theirs: Timed) -> Ratio:
+    """Compare the seconds of two sides pair by pair; above 1, ours is the faster."""
+    pairs = [their / our for our, their in zip(ours.seconds, theirs.seconds, strict=True)]
+    return Ratio(median=median(pairs), lowest=min(pairs), highest=max(pairs))
+
+
+@contextlib.contextmanager
+def _conditions(name: str, settle: bool) -> Iterator[None]:
+    if settle and name == OURS:
+        keep_freed_memory()
+    elif settle:
+        keep_memory_as_usual()
+    with fast_functions() if name == OURS else contextlib.nullcontext():
+        yield
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
