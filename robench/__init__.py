@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         Progress,
         RunContext,
     )
+    from robench.large import gather_images
     from robench.logger import Logger
-    from robench.params import AttackParams, NormParams, Params, Pixels, Radius
+    from robench.params import AttackParams, Later, NormParams, Params, Pixels, Radius
     from robench.records import RunResult, RunSpec
     from robench.tuning import Adaptation, Objective, Tuner, TuningTask
     from robench.types import ThreatModel
@@ -47,8 +48,9 @@ _HOMES = {
         "Progress",
         "RunContext",
     ),
+    "robench.large": ("gather_images",),
     "robench.logger": ("Logger",),
-    "robench.params": ("AttackParams", "NormParams", "Params", "Pixels", "Radius"),
+    "robench.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius"),
     "robench.records": ("RunResult", "RunSpec"),
     "robench.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
     "robench.types": ("ThreatModel",),
@@ -67,6 +69,7 @@ __all__ = [
     "Field",
     "ImageSet",
     "ImageTextNetwork",
+    "Later",
     "Logger",
     "Model",
     "NormParams",
@@ -85,6 +88,7 @@ __all__ = [
     "Tuner",
     "TuningTask",
     "augment",
+    "gather_images",
     "hookimpl",
     "to_pixels",
 ]

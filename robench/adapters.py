@@ -18,7 +18,7 @@ def adapter_state(network: nn.Module) -> dict[str, Tensor]:
     These are the trainable parameters, and the buffers of modules that have some, such as the running statistics of a
     batch norm. A module whose own parameters are all frozen must not change its buffers.
     """
-    return {name: tensor.detach().clone() for name, tensor in _changing(network)}
+    return {name: tensor.detach().clone() for name, tensor in changing(network)}
 
 
 def save_adapter(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
@@ -66,7 +66,7 @@ def load_adapter(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         DataError: A tensor is missing, unexpected or of another shape or type; the first such is named.
     """
-    own = dict(_changing(network))
+    own = dict(changing(network))
     for name, tensor in own.items():
         if name not in state:
             raise DataError(f"the adapter has no {name!r}; was it trained by another tuner, or with other parameters?")
@@ -84,7 +84,7 @@ def load_adapter(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-def _changing(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def changing(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the live tensors of `network` that training changes, with their names."""
     kept = network.state_dict().keys()
     for prefix, module in network.named_modules():

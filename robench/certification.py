@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 
 from robench.adversary import Adversaries, predictions
-from robench.cache import AdversarialCache
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.judge import Subject
 from robench.errors import DataError
+from robench.fast_functions import fast_functions
 from robench.interfaces import Report, RunContext, silent
 from robench.packed import pack_labels
+from robench.place import Place, local, shared
+from robench.precision import ieee, precision_on
 from robench.provenance import capture
 from robench.records import DataRecord, RunResult
 from robench.run_data import load_split
@@ -23,12 +25,14 @@ from robench.spec import Plan
 from robench.tuning_stage import tune
 
 
+@ieee()
+@fast_functions()
 def certified(
     plan: Plan,
     record: RunResult,
     *,
     device: torch.device,
-    cache_dir: Path,
+    cache_dir: Place,
     level: Level,
     trained: Path | None = None,
     report: Report = silent,
@@ -50,9 +54,12 @@ def certified(
         dataset_name=spec.dataset.name,
         device=device,
         seed=spec.seed,
-        cache_dir=cache_dir,
+        cache_dir=local(cache_dir),
         report=report,
         warn=warn,
+        precision=precision_on(spec.precision, device),
+        shared=shared(cache_dir),
+        compiled=record.provenance.compiled,
     )
     test = load_split(context, spec.split, spec.test_size)
     _expect(record, "scored images", record.data.test_fingerprint, test.fingerprint())
@@ -62,7 +69,7 @@ def certified(
         _expect(record, "training images", record.data.train_fingerprint, train.fingerprint())
     model = plan.model.build()
     network = model.build(context).to(device)
-    adversaries = Adversaries(context, AdversarialCache(cache_dir, warn))
+    adversaries = Adversaries.of(context)
     tuned = tune(plan, context, adversaries, network, model.adaptable(network), train, trained=trained)
     _expect(record, "weights after tuning", record.tuning.tuned_fingerprint, tuned.tuned_fingerprint)
     predicted = predictions(network, test.images, context, "evaluation, clean")
@@ -71,7 +78,7 @@ def certified(
     subject = Subject(network=network, data=test.first(SAMPLE), context=context)
     tried = list(zip(plan.attacks, record.attacks, strict=True))
     checks = certify(subject, tried, predicted, test.labels, level)
-    made = capture(plan, device, started)
+    made = capture(plan, device, started, compiled=context.compiled)
     return record.model_copy(
         update={
             "checks": checks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import sys
 import threading
@@ -113,6 +114,22 @@ def plugin_manager() -> pluggy.PluginManager:
     return manager
 
 
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Do not look for garbage within the block: in what an import defines there is none, and looking takes seconds."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():
+            # All that is there counts as old now, and is looked at when all is; else it would be at once.
+            gc.freeze()
+            gc.unfreeze()
+        if wanted:
+            gc.enable()
+
+
 def load_class(component: Component) -> type[Configured]:
     """Import the class a component declares.
 
@@ -121,7 +138,8 @@ def load_class(component: Component) -> type[Configured]:
     """
     module_name, _, attribute = component.target.partition(":")
     try:
-        loaded = getattr(importlib.import_module(module_name), attribute)
+        with _nothing_collected():
+            loaded = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
         raise PluginError(
             f"{component.kind} {component.name!r} cannot be loaded from {component.target}: "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from robench.place import Place, local
 from robench.provenance import versions
 from robench.registry import Registry
+from robench.shared import Shared
 from robench.types import KINDS
 
 
-def examine(registry: Registry, cache_dir: Path) -> dict[str, dict[str, str]]:
+def examine(registry: Registry, cache_dir: Place) -> dict[str, dict[str, str]]:
     """Return the sections of the report. Nothing is fetched and no host is contacted."""
     import torch
 
@@ -25,7 +27,11 @@ def examine(registry: Registry, cache_dir: Path) -> dict[str, dict[str, str]]:
             "name": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
             "threads": str(torch.get_num_threads()),
         },
-        "cache": {"folder": str(cache_dir), "size": _size(cache_dir)},
+        "cache": {
+            **({"shared at": str(cache_dir)} if isinstance(cache_dir, Shared) else {}),
+            "folder": str(local(cache_dir)),
+            "size": _size(local(cache_dir)),
+        },
         "plugins": {plugin.name: "FAILED" if plugin.name in failed else "ok" for plugin in registry.plugins},
         "network": {name: os.environ.get(name, "not set") for name in ("HF_HUB_OFFLINE", "HF_HOME", "TORCH_HOME")},
         "downloads": {

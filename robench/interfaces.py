@@ -11,17 +11,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from robench import params as parameters
 from robench.data import ImageSet
 from robench.errors import PluginError
 from robench.params import AttackParams
+from robench.precision import Precision
 from robench.types import Knowledge, Norm, ThreatModel
+from robench.world import ALONE, World
 
 if TYPE_CHECKING:
     from torch import Tensor, device, nn
 
+    from robench.shared import Shared
+
+T = TypeVar("T")
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -99,9 +104,13 @@ class RunContext:
         dataset_name: The name it is registered by.
         device: Where networks live.
         seed: The run's seed; draw from :meth:`stream`, never from it directly.
-        cache_dir: A folder that may be emptied at any time.
+        cache_dir: A folder that may be emptied at any time; see :meth:`cached` for files that are made once.
         report: Call it with :class:`Progress`.
         warn: Call it with one line that the user and the record should see.
+        world: The processes that share the run. Each builds the same components; only the core deals out work.
+        precision: What networks compute in, stage by stage.
+        shared: The place of which `cache_dir` holds copies, if machines share a cache by its URL.
+        compiled: Whether networks are compiled by torch for as long as they are attacked.
     """
 
     dataset: Dataset
@@ -111,6 +120,27 @@ class RunContext:
     cache_dir: Path
     report: Report = silent
     warn: Callable[[str], None] = field(default=lambda message: None)
+    world: World = ALONE
+    precision: Precision = field(default_factory=Precision)
+    shared: Shared | None = None
+    compiled: bool = False
+
+    def cached(self, name: str, *, read: Callable[[Path], T], make: Callable[[Path], None]) -> T:
+        """Return what `read` makes of the file `name` in the cache; `make` writes it if there is none.
+
+        One process makes it while others wait for it; if machines share the cache, one process of all of them.
+
+        Args:
+            name: With slashes, as ``surrogates/NAME-HASH.safetensors``; all that decides the content is in the hash.
+            read: Raises a RobenchError for a damaged file, which is made again.
+            make: Writes to the path given.
+
+        Raises:
+            DataError: The cache cannot be written to, or not be reached.
+        """
+        from robench.cached_file import cached_file
+
+        return cached_file(self.cache_dir, self.shared, name, read=read, make=make, warn=self.warn)
 
     def stream(self, name: str) -> int:
         """Return the seed of an independent random stream for the purpose called `name`."""

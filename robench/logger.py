@@ -44,6 +44,7 @@ class Logger(Configured):
             "test_size": spec.test_size,
             "split": spec.split,
             "seed": spec.seed,
+            "precision": spec.precision,
         }
 
     @staticmethod

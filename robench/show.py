@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from robench.errors import DataError, nearest
-from robench.leaderboard import drop
-from robench.measured import Measured, measurements
-from robench.records import AttackSpec, Check, ComponentSpec, RunResult, Score
+from robench.measured import Measured, drop, measurements
+from robench.records import AttackSpec, Check, ComponentSpec, Provenance, RunResult, Score
 from robench.statistics import Rate, by_class, success, wilson
 
 
@@ -51,9 +50,21 @@ def describe_run(result: RunResult) -> str:
     lines += [f"{spec.dataset.name}: {note}" for note in (result.data.notes if result.data else ())]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines += ["", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())]
-    lines.append(f"{made.device}, {made.threads} threads, {made.platform}, source {made.git or 'installed package'}")
+    lines.append(f"{hardware_text(made)}, source {made.git or 'installed package'}")
+    lines += [precision_text(made.precision)] if made.precision else []
     lines.append(", ".join(f"{name} {version}" for name, version in made.versions.items()))
     return "\n".join(lines)
+
+
+def hardware_text(made: Provenance) -> str:
+    """Return the device, the threads and the platform of a run, and whether it compiled."""
+    return f"{made.device}, {made.threads} threads, {made.platform}{', compiled attacks' if made.compiled else ''}"
+
+
+def precision_text(used: Mapping[str, str]) -> str:
+    """Return what each stage computed in, as ``evaluation in float32, ..., TF32 off``; empty if nothing was kept."""
+    stages = [f"TF32 {value}" if stage == "tf32" else f"{stage} in {value}" for stage, value in used.items()]
+    return ", ".join(stages)
 
 
 def _check(found: Check) -> str:

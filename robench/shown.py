@@ -39,7 +39,7 @@ def take_samples(
         labels=test.labels,
         indices=shown,
         clean=test.images[shown],
-        logits=logits_of(network, test.images[shown], context.device),
+        logits=logits_of(network, test.images[shown], context.device, context.precision.evaluation),
         predictions=predictions,
         attacks=tuple(attacks),
         temperature=float(network.temperature()) if isinstance(network, ImageTextNetwork) else None,

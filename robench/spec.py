@@ -9,6 +9,7 @@ from typing import Literal
 
 from robench.discovery import Plugin
 from robench.errors import SpecError, nearest
+from robench.precision import DEFAULT, LEVELS
 from robench.provenance import attack_label, command_of
 from robench.records import AdapterSpec, AttackSpec, ComponentSpec, RunSpec
 from robench.registry import Registry, halves_of
@@ -32,7 +33,7 @@ class Request:
 
     ``epochs``, ``lr`` and ``batch_size`` are shorthands for the tuner's parameters of those names, ``protocol`` for the
     dataset's. ``adapter`` is a file that an earlier run saved; it is loaded in place of training, and names the tuner
-    if nothing else does. A size of ``all`` is that of the split.
+    if nothing else does. A size of ``all`` is that of the split. ``precision`` is one of ``robench.precision.LEVELS``.
     """
 
     dataset: str = DEFAULT_DATASET
@@ -50,6 +51,7 @@ class Request:
     eval_datasets: tuple[str, ...] = ()
     adapter: str | None = None
     protocol: str | None = None
+    precision: str = DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ class Plan:
             label = attack_label(attack.label, attack.n, spec.test_size)
             rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
         rows += [("also on", dataset.label) for dataset in spec.eval_datasets]
+        rows += [] if spec.precision == DEFAULT else [("precision", spec.precision)]
         return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec, self.files()))]
 
     def plugins(self) -> dict[str, str]:
@@ -111,6 +114,8 @@ def plan(registry: Registry, request: Request) -> Plan:
     """
     if request.split not in SPLITS:
         raise SpecError(f"cannot score split {request.split!r}{nearest(request.split, SPLITS)}")
+    if (precision := next((level for level in LEVELS if level == request.precision), None)) is None:
+        raise SpecError(f"cannot compute in precision {request.precision!r}{nearest(request.precision, LEVELS)}")
     if request.seed < 0:
         raise SpecError(f"--seed must not be negative (got {request.seed})")
     dataset = registry.resolve("dataset", _with_protocol(request))
@@ -139,6 +144,7 @@ def plan(registry: Registry, request: Request) -> Plan:
         seed=request.seed,
         eval_datasets=tuple(_spec(other) for other in others),
         adapter=adapter,
+        precision=precision,
     )
     _refuse_repeats("attack", [attack.label for attack in spec.attacks])
     _refuse_repeats("dataset", [part.label for part in (spec.dataset, *spec.eval_datasets)])

@@ -14,13 +14,17 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench.claims import FOLDER
+from robench.errors import RobenchError
 from robench.hookspecs import hookimpl
 from robench.interfaces import Progress
+from robench.place import Place, local, shared
 from robench.provenance import tuner_label
 from robench.records import RunSpec
 
 EVERY = 1.0
 """Seconds between two writes at least."""
+EVERY_SHARED = 20.0
+"""Seconds between two writes to a place that machines share by a URL, which is farther away."""
 SILENT = 3600.0
 """Seconds after which a run on another machine, whose processes cannot be asked, counts as ended."""
 
@@ -50,8 +54,10 @@ class StatusFile:
     Nobody needs the file, so that no failure to write it is worth a run.
     """
 
-    def __init__(self, results: Path) -> None:
-        self._folder = results / FOLDER
+    def __init__(self, results: Place) -> None:
+        self._folder = local(results) / FOLDER
+        self._shared = shared(results)
+        self._every = EVERY if self._shared is None else EVERY_SHARED
         self._state: Running | None = None
         self._written = 0.0
         self._stage_began = (0.0, 0)
@@ -91,7 +97,7 @@ class StatusFile:
                 "updated": time.time(),
             }
         )
-        if now - self._written >= EVERY:
+        if now - self._written >= self._every:
             self._write()
 
     @hookimpl
@@ -102,8 +108,11 @@ class StatusFile:
     def remove(self) -> None:
         """Take the file away, and the folder with the last one."""
         if self._state is not None:
-            with suppress(OSError):
-                self._path(self._state).unlink(missing_ok=True)
+            with suppress(OSError, RobenchError):
+                path = self._path(self._state)
+                if self._shared is not None:
+                    self._shared.remove(f"{FOLDER}/{path.name}")
+                path.unlink(missing_ok=True)
                 self._folder.rmdir()
         self._state = None
 
@@ -116,15 +125,17 @@ class StatusFile:
         self._written = time.monotonic()
         path = self._path(self._state)
         temporary = path.with_name(f".{path.name}.tmp")
-        with suppress(OSError):
+        with suppress(OSError, RobenchError):
             self._folder.mkdir(parents=True, exist_ok=True)
             temporary.write_text(self._state.model_dump_json(indent=1) + "\n", encoding="utf-8")
             temporary.replace(path)
+            if self._shared is not None:
+                self._shared.upload(path, f"{FOLDER}/{path.name}")
 
 
 @contextmanager
-def status_kept(manager: pluggy.PluginManager, results: Path) -> Iterator[None]:
-    """Keep a status file in the folder of records for every run that reports to `manager` meanwhile."""
+def status_kept(manager: pluggy.PluginManager, results: Place) -> Iterator[None]:
+    """Keep a status file beside the records for every run that reports to `manager` meanwhile."""
     file = StatusFile(results)
     manager.register(file)
     try:

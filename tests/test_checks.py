@@ -299,6 +299,13 @@ def test_a_surrogate_that_does_not_know_the_classes_is_noticed() -> None:
     assert next(check for check in found if check.name == "white-box").verdict == "warn"
 
 
+@pytest.mark.parametrize(("attack", "warned"), [("pgd-resnet20", True), ("pgd", False)])
+def test_images_that_stop_at_the_boundary_of_a_surrogate_are_noticed(attack: str, warned: bool) -> None:
+    found = checked(trained(), *attacks_of(f"{attack}:eps=24/255,early_exit=true"))
+    (verdicts,) = [[each.verdict for name, each in found.items() if name.startswith("early exit")]]
+    assert verdicts == (["warn"] if warned else [])
+
+
 def test_a_model_that_knows_nothing_is_told_from_one_with_shifted_labels() -> None:
     data = ToyDataset().split("test", 60)
     subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))

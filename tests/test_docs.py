@@ -41,7 +41,8 @@ CARDS = sorted((ROOT / "plugins").glob("robench_plugins/weights/*/README.md"))
 RUN = [ROOT / "docs" / "start.md", ROOT / "docs" / "certificate.md"]
 """Pages whose commands are run, one after the other, and whose output is compared."""
 FOREIGN = {"cat", "cd", "cp", "eval", "export", "git", "hf", "ls", "mkdir", "pip", "pytest", "python", "sbatch", "uv"}
-
+LAUNCHERS = {"accelerate", "torchrun"}
+"""What starts ``python -m`` several times."""
 
 Readers = Callable[[Path], Callable[[], Registry]]
 
@@ -184,6 +185,8 @@ def test_every_command_of_a_page_is_valid(page: Path, folder: Path, readers: Rea
     registry = readers(page)
     found = [words for block in blocks(page, "sh") if not block.not_run for words in commands(block.text)]
     for words in (*found, *inline_commands(page)):
+        if words[0] in LAUNCHERS:
+            words = words[words.index("-m") + 1 :]
         if words[:2] == ["robench", "import"]:
             continue  # it wants files that are there
         if words[0] == "robench":

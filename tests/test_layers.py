@@ -44,7 +44,17 @@ def test_the_nouns_need_the_standard_library_alone(root: Path, name: str) -> Non
         "discovery",
         "spec",
         "store",
+        "shared_store",
+        "shared",
+        "lease",
         "leaderboard",
+        "rankings",
+        "ranks",
+        "columns",
+        "entries",
+        "index",
+        "index_read",
+        "listing",
         "provenance",
         "records",
         "interfaces",
@@ -131,3 +141,19 @@ def test_the_leaderboard_command_does_not_load_torch(tmp_path: Path) -> None:
     )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not set(output.stdout.split()) & HEAVY
+
+
+def test_a_plan_loads_nothing_that_only_an_attack_or_a_test_of_significance_needs() -> None:
+    program = (
+        "import sys, contextlib, io, gc, atexit\n"
+        "from robench.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main(['run', '--tuner', 'tecoa', '--attack', 'pgd-resnet20', '--dry-run'])\n"
+        "print(*{'torch', 'peft', 'torchattacks', 'statsmodels', 'scipy.stats'} & set(sys.modules))\n"
+        "atexit._run_exitfuncs()\n"
+        "print(gc.get_freeze_count() > 0)"
+    )
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    modules, frozen = output.stdout.splitlines()
+    assert set(modules.split()) == {"torch", "peft"}
+    assert frozen == "True"  # so that its end takes no second

@@ -71,9 +71,11 @@ def leveldb_log(content: bytes) -> Iterator[bytes]:
 
 
 def test_weights_and_biases_keeps_an_offline_run(tmp_path: Path) -> None:
+    import wandb
     from wandb.proto import wandb_internal_pb2
 
     result = logged(f"wandb:dir={tmp_path}", tmp_path)
+    wandb.teardown()  # the run's end does not wait for the file to be written; the end of wandb's service does
     (path,) = tmp_path.rglob("run-*.wandb")
     summary: dict[str, Any] = {}
     config: dict[str, Any] = {}

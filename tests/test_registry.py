@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from robench import Component, Field, Params, discovery, hookimpl
+from robench.discovery import load_class
 from robench.errors import PluginError, SpecError
 from robench.interfaces import Dataset, Model
 from robench.registry import Registry, discover
@@ -200,3 +203,35 @@ def test_a_later_parameter_at_its_default_changes_no_record_and_no_label(registr
     impatient = discover().resolve("tuner", "supervised:patience=0")
     assert "patience" not in impatient.values() and impatient.label == "supervised:patience=0"
     assert discover().resolve("tuner", "supervised").values()["patience"] == 10
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_importing_a_class_looks_for_no_garbage_and_leaves_the_collector_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collecting: bool
+) -> None:
+    source = "import gc\nfrom robench import Dataset\nCOLLECTING = gc.isenabled()\nclass Own(Dataset): ...\n"
+    (tmp_path / f"own_dataset_{collecting}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = Component(kind="dataset", name="own", target=f"own_dataset_{collecting}:Own", summary="own")
+    before = gc.isenabled()
+    if not collecting:
+        gc.disable()
+    try:
+        load_class(own)
+        assert gc.isenabled() == collecting
+    finally:
+        if before:
+            gc.enable()
+    assert gc.get_freeze_count() == 0
+    assert not sys.modules[f"own_dataset_{collecting}"].COLLECTING
+
+
+def test_what_somebody_froze_stays_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "frozen_dataset.py").write_text("from robench import Dataset\nclass Own(Dataset): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    gc.freeze()
+    try:
+        load_class(Component(kind="dataset", name="own", target="frozen_dataset:Own", summary="own"))
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()

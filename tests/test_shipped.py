@@ -11,8 +11,8 @@ from typing import NoReturn
 import pytest
 import torch
 from robench import Dataset
+from robench.data import to_pixels
 from robench.evaluate import fingerprint
-from robench.perturbation import to_pixels
 from robench.registry import discover
 from robench.types import Component
 

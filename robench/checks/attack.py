@@ -13,8 +13,9 @@ from torch import Tensor
 
 from robench.checks import probes
 from robench.checks.judge import Subject, check, graded, no_weaker, weaker
-from robench.data import to_bytes
-from robench.perturbation import perturb_set, project
+from robench.data import to_bytes, to_device
+from robench.perturbation import perturb_set
+from robench.projection import projected
 from robench.records import AttackScore, Check
 from robench.resolved import ResolvedAttack
 from robench.statistics import Mask
@@ -34,10 +35,10 @@ def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *
     """Yield the checks of one attack with what it found; controls have none.
 
     ``ball``: the largest change is allowed. ``noise``: it beats random noise of the same length. ``surrogate``: the
-    network that images are made on knows the classes, and is fooled. ``resampling``: it beats a control that attacks
-    nothing. White-box attacks also: ``single step``, they
-    beat one full step along the gradient; ``epsilon``, no accuracy is regained as the radius doubles; ``huge epsilon``,
-    nothing is left where every pixel may turn grey.
+    network that images are made on knows the classes, and is fooled. ``early exit``: images stop at its boundary.
+    ``resampling``: it beats a control that attacks nothing. White-box attacks also: ``single step``, they beat one full
+    step along the gradient; ``epsilon``, no accuracy is regained as the radius doubles; ``huge epsilon``, nothing is
+    left where every pixel may turn grey.
 
     Args:
         full: Also ``steps`` and ``restarts``, what more effort breaks, and attacks that take long.
@@ -64,6 +65,9 @@ def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *
     )
     if score.surrogate is not None:
         yield _surrogate(score)
+        if getattr(attack.params, "early_exit", False):
+            reason = "images stop as soon as they fool the surrogate; more transfer without early_exit"
+            yield check("early exit", "warn", reason, label)
     if threat.knowledge != "white-box":
         return
     if "steps" in type(attack.params).model_fields:
@@ -146,9 +150,12 @@ def _again(sample: Subject, attack: ResolvedAttack, *, seed: int = 0, **changes:
         threat=altered.threat(),
         device=sample.context.device,
         seed=sample.context.stream(f"checks/{seed}"),
+        precision=sample.context.precision.attacks,
     )
     return sample.right(images)
 
 
 def _within(sample: Subject, perturbed: Tensor, threat: ThreatModel) -> NDArray[np.uint8]:
-    return project(sample.data.images, perturbed.detach().float().cpu().numpy(), threat)
+    clean = to_device(sample.data.images, perturbed.device)
+    images: NDArray[np.uint8] = projected(clean, perturbed.detach(), threat).cpu().numpy()
+    return images

@@ -29,8 +29,13 @@ class Subject:
 
     def right(self, images: NDArray[np.uint8]) -> Mask:
         """Return which of `images`, versions of the sample, are classified correctly."""
-        n_classes = len(self.context.dataset.class_names)
-        found = predict(self.network, images, n_classes=n_classes, device=self.context.device)
+        found = predict(
+            self.network,
+            images,
+            n_classes=len(self.context.dataset.class_names),
+            device=self.context.device,
+            precision=self.context.precision.evaluation,
+        )
         right: Mask = found == self.data.labels[: len(images)]
         return right
 

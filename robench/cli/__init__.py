@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
+import time
 from typing import Any
 
 import click
 
 from robench.cli import (
+    bench,
     compare,
     components,
     environment,
@@ -23,12 +27,17 @@ from robench.cli import (
     sweep,
 )
 from robench.errors import RobenchError, nearest
+from robench.launch import launched, speaks
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+PATIENCE = 10.0
+"""Seconds within which processes of one run fail with the same error."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a bug of ours, 2 bad input or a failed run, 130 interrupted."""
+    # Otherwise Python looks for garbage among all that was imported before it ends, for a second.
+    atexit.register(gc.freeze)
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(cli(arguments, prog_name="robench", standalone_mode=False))
@@ -54,7 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"robench: {' '.join(message.split())}", err=True)
+    if speaks():
+        click.echo(f"robench: {' '.join(message.split())}", err=True)
+    else:  # a launcher ends all as soon as one has failed, and the one that speaks should come first
+        time.sleep(1.0 if code == EXIT_INTERRUPTED else PATIENCE)
     sys.exit(code)
 
 
@@ -71,13 +83,20 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="robench")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
     """Benchmark robust fine-tuning of vision models, clean and under attack.
 
     \b
     robench run --tuner tecoa --attack pgd-resnet20
     robench leaderboard
     """
+    name = context.invoked_subcommand
+    if launched() > 1 and name != "run":
+        cure = "; to carry out several runs at a time it has --jobs and --engine" if name == "sweep" else ""
+        raise click.UsageError(
+            f"{launched()} processes can share `robench run`, not `robench {name}`; start it without a launcher{cure}"
+        )
 
 
 for command in (
@@ -100,6 +119,7 @@ for command in (
     components.check,
     components.plugins,
     plugin.plugin,
+    bench.bench,
     environment.doctor,
     environment.completion,
 ):

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from robench.errors import DataError
+from robench.place import Place
 from robench.records import RunResult
-from robench.samples import Samples, samples_path
+from robench.samples import Samples
+from robench.shared_store import store_at
 from robench.show import find
 from robench.store import Store
 
 
-def chosen_runs(results: Path, run_ids: Sequence[str]) -> list[tuple[RunResult, Samples | None]]:
+def chosen_runs(results: Place, run_ids: Sequence[str]) -> list[tuple[RunResult, Samples | None]]:
     """Return the records that `run_ids`, or beginnings of them, name, each once, with what samples are kept.
 
     Raises:
         DataError: One names no run, or several.
     """
-    records = Store(results).read(_warn)
+    store, beginnings = store_at(results), tuple(run_ids)
+    records = store.read(_warn, lambda name: name.startswith(beginnings))
+    if not all(any(record.run_id.startswith(each) for record in records) for each in beginnings):
+        records = store.read(lambda message: None)  # to say which run may have been meant
     found = {record.run_id: record for record in (find(records, run_id) for run_id in run_ids)}
-    return [(record, _samples(results, run_id)) for run_id, record in found.items()]
+    return [(record, _samples(store, run_id)) for run_id, record in found.items()]
 
 
-def _samples(results: Path, run_id: str) -> Samples | None:
-    path = samples_path(results, run_id)
+def _samples(store: Store, run_id: str) -> Samples | None:
+    path = store.samples(run_id)
     if not path.exists():
         return None
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, RESULTS, console
 from robench.errors import SpecError
+from robench.place import Place
 
 
 @click.command()
@@ -19,7 +19,7 @@ from robench.errors import SpecError
 @JSON
 @COLOR
 @DEBUG
-def compare(first: str, second: str, results: Path, as_json: bool, no_color: bool) -> None:
+def compare(first: str, second: str, results: Place, as_json: bool, no_color: bool) -> None:
     """Compare two runs: which settings differ, and whether their accuracies do.
 
     Accuracies are compared image by image with McNemar's test, adjusted for their number (Holm), and the difference has

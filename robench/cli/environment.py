@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 from robench.cli.options import CACHE, DEBUG, JSON, cache_folder
+from robench.place import Place
 from robench.registry import discover
 
 
@@ -15,7 +15,7 @@ from robench.registry import discover
 @CACHE
 @JSON
 @DEBUG
-def doctor(cache_dir: Path | None, as_json: bool) -> None:
+def doctor(cache_dir: Place | None, as_json: bool) -> None:
     """Show versions, device, cache, offline state and what would have to be downloaded."""
     from robench.doctor import examine
 

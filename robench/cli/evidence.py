@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import CACHE, COLOR, DEBUG, PLUGIN, RESULTS, cache_folder, console
+from robench.cli.options import CACHE, COLOR, DEBUG, PATH, PLUGIN, RESULTS, LocalPath, cache_folder, console
 from robench.errors import SpecError
+from robench.place import Place, local
 from robench.registry import discover
+from robench.shared import Shared
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
@@ -22,31 +24,40 @@ if TYPE_CHECKING:
 @click.option("--quarantine", "aside", is_flag=True, help="Move what is faulty into folders damaged-* beside it.")
 @click.option(
     "--since",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="An earlier copy of RESULTS, to which certified records may have been added and nothing else been done.",
 )
 @RESULTS
 @CACHE
 @DEBUG
-def verify(aside: bool, since: Path | None, results: Path, cache_dir: Path | None) -> None:
+def verify(aside: bool, since: Path | None, results: Place, cache_dir: Place | None) -> None:
     """Check every record and every cached adversarial set: schema, identity, counts, norms, hashes.
 
     Exits with 1 if anything is wrong. Nothing is changed without --quarantine; a damaged set is made again when it is
-    needed, and a damaged record when its run is asked for.
+    needed, and a damaged record when its run is asked for. Of a cache at a URL, the copies here are checked; each was
+    when it was fetched.
     """
     if aside and since is not None:
         raise SpecError("--quarantine moves files, which --since counts as a fault; give one of the two")
+    if aside and isinstance(results, Shared):
+        raise SpecError(f"--quarantine moves files of a folder; those at {results} stay where they are")
+    from robench.shared_store import SharedStore, store_at
     from robench.sharing.contribution import changes, failures
     from robench.verify import quarantine, verify_cache, verify_records
 
     for folder in (results, *([since] if since is not None else [])):
         if not folder.is_dir():
             raise SpecError(f"no results at {folder}; pass --{'since' if folder is since else 'results'} DIR")
-    cache = cache_folder(cache_dir)
-    n_records, faults = verify_records(results)
+    cache = local(cache_folder(cache_dir))
+    store = store_at(results)
+    if isinstance(store, SharedStore):
+        store.fetch(anew=True)
+        if since is not None:
+            store.fetch_samples()
+    n_records, faults = verify_records(store.folder)
     if since is not None:
-        found = changes(results, since)
+        found = changes(store.folder, since)
         named = {fault.path for fault in found.faults}
         faults = [*found.faults, *(fault for fault in faults if fault.path not in named)]
         for record in found.added:
@@ -69,7 +80,7 @@ def verify(aside: bool, since: Path | None, results: Path, cache_dir: Path | Non
 @RESULTS
 @COLOR
 @DEBUG
-def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
+def reproduce(run_id: str, device: str, results: Place, no_color: bool) -> None:
     """Run a record again and say whether it agrees.
 
     Bit for bit on the same software and device, within the 95 % interval elsewhere. The cache is not used, so that
@@ -90,7 +101,14 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
     planned = _plan_again(registry, record)
     where = resolve_device(device)
     with tempfile.TemporaryDirectory() as folder:
-        again = carry_out(registry, planned, device=where, cache_dir=Path(folder), save=lambda result: result)
+        again = carry_out(
+            registry,
+            planned,
+            device=where,
+            cache_dir=Path(folder),
+            save=lambda result: result,
+            compiled=record.provenance.compiled,
+        )
     found = repeats(record, again)
     out = console(no_color)
     out.print(repeats_grid(found, f"run {record.run_id}: {agreement(found)}").to_rich())
@@ -106,7 +124,7 @@ def reproduce(run_id: str, device: str, results: Path, no_color: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every completed run that was not checked.")
 @click.option(
     "--adapters",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=LocalPath(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
     help="Folder of files by --save-adapters; a run that has one there is not trained again.",
 )
@@ -122,8 +140,8 @@ def certify(
     adapters: Path | None,
     checks: Level,
     device: str,
-    results: Path,
-    cache_dir: Path | None,
+    results: Place,
+    cache_dir: Place | None,
 ) -> None:
     """Check runs that were made with --checks off, and add the certificate to their records.
 
@@ -134,11 +152,11 @@ def certify(
     from robench.cli.chosen import chosen_runs
     from robench.device import resolve_device
     from robench.errors import RobenchError
-    from robench.store import Store
+    from robench.shared_store import store_at
 
     if bool(run_ids) == everything:
         raise SpecError("robench certify takes either names of runs or --all")
-    store = Store(results)
+    store = store_at(results)
     if everything:
         records = [record for record in store.read(_say) if record.status == "completed" and not record.checks]
     else:

@@ -6,20 +6,19 @@ from pathlib import Path
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, RESULTS, console
+from robench.cli.options import COLOR, DEBUG, PATH, RESULTS, LocalPath, console
 from robench.errors import DataError, SpecError, nearest
+from robench.place import Place, local
 from robench.registry import discover
 
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
 @click.option("--format", "style", required=True, help="robustbench or clip-benchmark.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Where to write the files."
-)
+@click.option("--output", type=PATH, metavar="DIR", required=True, help="Where to write the files.")
 @RESULTS
 @DEBUG
-def export(run_ids: tuple[str, ...], style: str, output: Path, results: Path) -> None:
+def export(run_ids: tuple[str, ...], style: str, output: Path, results: Place) -> None:
     """Write runs as files of another harness.
 
     What maps is filled in; the whole record travels in the key `robench`, from which `robench import` takes it again.
@@ -47,12 +46,12 @@ def export(run_ids: tuple[str, ...], style: str, output: Path, results: Path) ->
 
 @click.command("import")
 @click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+    "files", metavar="FILE...", nargs=-1, required=True, type=LocalPath(path_type=Path, exists=True, dir_okay=False)
 )
 @RESULTS
 @COLOR
 @DEBUG
-def import_(files: tuple[Path, ...], results: Path, no_color: bool) -> None:
+def import_(files: tuple[Path, ...], results: Place, no_color: bool) -> None:
     """Read files of RobustBench and CLIP_benchmark.
 
     A record that `robench export` put into one is taken into RESULTS, as by `robench merge`. A file without is no
@@ -79,7 +78,7 @@ def import_(files: tuple[Path, ...], results: Path, no_color: bool) -> None:
             continue
         outcome = receiver.receive(found, None)
         attention |= outcome.needs_attention
-        tell(out, path, outcome, results, there=True)
+        tell(out, path, outcome, local(results), there=True)
     if attention:
         raise click.exceptions.Exit(1)
 

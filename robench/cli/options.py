@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from robench.place import Place, place
 from robench.registry import FILES, discover
 from robench.types import Kind
 
@@ -19,18 +20,39 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH = 160
 
+
+class LocalPath(click.Path):
+    """A file or folder of this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if "://" in str(value):
+            self.fail(f"{value} is a URL; expected a path: only results and caches can be at a URL", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class PlaceType(click.Path):
+    """A folder of this machine, or a place that several share by its URL."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the place."""
+        return place(value) if isinstance(value, str) else value
+
+
+PATH = LocalPath(path_type=Path)
 RESULTS = click.option(
     "--results",
-    type=click.Path(path_type=Path),
+    type=PlaceType(),
     default=Path("results"),
     show_default=True,
-    help="Folder of records.",
+    help="Folder of records, or a URL such as s3://bucket/results.",
 )
 CACHE = click.option(
     "--cache-dir",
-    type=click.Path(path_type=Path),
+    type=PlaceType(),
     envvar="ROBENCH_CACHE",
-    help="Folder of adversarial sets and trained surrogates; may be deleted at any time.  [env: ROBENCH_CACHE]",
+    help="Folder of adversarial sets, trained surrogates, indexes, or a URL; may be deleted at any time.  "
+    "[env: ROBENCH_CACHE]",
 )
 CHECKS = click.option(
     "--checks",
@@ -38,6 +60,10 @@ CHECKS = click.option(
     default="fast",
     show_default=True,
     help="Look for signs that the figures cannot be believed.",
+)
+
+COMPILE = click.option(
+    "--compile", "compiled", is_flag=True, help="Have torch compile networks for as long as they are attacked."
 )
 
 
@@ -113,8 +139,8 @@ def console(no_color: bool, *, stderr: bool = False) -> Console:
     return made
 
 
-def cache_folder(given: Path | None) -> Path:
-    """Return the cache folder, `given` or the user's own."""
+def cache_folder(given: Place | None) -> Place:
+    """Return the cache, `given` or the folder of the user."""
     from platformdirs import user_cache_path
 
     return given if given is not None else user_cache_path("robench")

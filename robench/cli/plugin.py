@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import DEBUG
+from robench.cli.options import DEBUG, PATH
 from robench.errors import SpecError
 from robench.registry import discover
 
@@ -23,7 +23,7 @@ def plugin() -> None:
 @plugin.command()
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(["dataset", "model", "attacker", "tuner"]), help="What it is.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Where; default: a folder of its name.")
+@click.option("--output", type=PATH, metavar="DIR", help="Where; default: a folder of its name.")
 @DEBUG
 def new(name: str, kind: Scaffold, output: Path | None) -> None:
     """Write a package with one component, its contract's test and a README.

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from robench.cli.options import DEBUG, RESULTS
+from robench.cli.options import DEBUG, PATH, RESULTS
 from robench.errors import SpecError, nearest
+from robench.place import Place
 
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     default=Path("report"),
     show_default=True,
@@ -23,7 +24,7 @@ from robench.errors import SpecError, nearest
 @click.option("--format", "style", default="both", help="html, markdown or both.  [default: both]")
 @RESULTS
 @DEBUG
-def report(run_ids: tuple[str, ...], output: Path, style: str, results: Path) -> None:
+def report(run_ids: tuple[str, ...], output: Path, style: str, results: Place) -> None:
     """Write a report of runs: each class, confusion matrices, curves, samples, parameters.
 
     A beginning of the id is enough. Several runs are compared first.

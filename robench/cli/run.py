@@ -12,9 +12,11 @@ from robench.cli.options import (
     CACHE,
     CHECKS,
     COLOR,
+    COMPILE,
     DEBUG,
     JSON,
     LOG,
+    PATH,
     PLUGIN,
     RESULTS,
     Size,
@@ -23,7 +25,9 @@ from robench.cli.options import (
     console,
 )
 from robench.errors import SpecError
+from robench.place import Place, local
 from robench.registry import Registry, discover
+from robench.shared import Shared
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from robench.checks.certificate import Level
     from robench.records import RunResult
     from robench.spec import Plan
+    from robench.store import Store
+    from robench.world import World
 
 
 @click.command()
@@ -67,13 +73,20 @@ if TYPE_CHECKING:
     shell_complete=completer("dataset"),
     help="Score the tuned model on this dataset too, with its classes; repeatable.",
 )
-@click.option("--save-adapter", type=click.Path(path_type=Path), metavar="FILE", help="Save what was trained.")
+@click.option("--save-adapter", type=PATH, metavar="FILE", help="Save what was trained.")
 @click.option("--adapter", metavar="FILE", help="Load a saved adapter in place of training; it names the tuner.")
+@click.option(
+    "--precision",
+    default="mixed",
+    show_default=True,
+    help="What networks compute in: mixed, float32, bfloat16 or bfloat16-attacks (docs/gpu.md).",
+)
 @click.option("--white-box/--no-white-box", default=True, help="Add the white-box twin of a lone transfer attack.")
 @PLUGIN
 @LOG
 @CHECKS
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@COMPILE
 @RESULTS
 @CACHE
 @JSON
@@ -86,8 +99,9 @@ def run(
     loggers: tuple[str, ...],
     checks: Level,
     device: str,
-    results: Path,
-    cache_dir: Path | None,
+    compiled: bool,
+    results: Place,
+    cache_dir: Place | None,
     as_json: bool,
     dry_run: bool,
     force: bool,
@@ -101,9 +115,10 @@ def run(
     Names take parameters: NAME:key=value,... such as tecoa:lr=5e-4 or pgd:eps=2/255,n=500. `robench describe NAME`
     lists them.
     """
+    from robench.launch import joined, speaks
     from robench.logger import listening
+    from robench.shared_store import store_at
     from robench.spec import Request, plan
-    from robench.store import Store
 
     registry = discover()
     planned = plan(registry, Request(**request))
@@ -113,20 +128,28 @@ def run(
         raise SpecError(f"--save-adapter {save_adapter}: there is no folder {save_adapter.parent}")
     if save_adapter is not None and save_adapter.exists():
         raise SpecError(f"--save-adapter {save_adapter}: the file exists and is not overwritten")
-    store = Store(results)
+    store = store_at(results)
     done = store.completed(planned.spec.run_id())
     out, log = console(no_color), console(no_color, stderr=True)
     if dry_run:
-        _show_plan(planned, done, as_json, out)
+        if speaks():
+            _show_plan(planned, done, as_json, out)
         return
-    if done is None or force or save_adapter is not None:
-        with listening(registry, loggers):
-            result = _run(registry, planned, store, device, cache_dir, save_adapter, checks, log, quiet or as_json)
-    else:
-        result = done
-        if not (quiet or as_json):
-            made = f"{done.provenance.started[:10]}, robench {done.provenance.versions.get('robench', 'unknown')}"
-            log.print(f"already recorded as {done.run_id} ({made}); --force runs it again", highlight=False)
+    with joined(device) as (world, own):
+        done = world.from_main(done)
+        if done is None or force or save_adapter is not None:
+            cache, silent = cache_folder(cache_dir), quiet or as_json or not world.is_main
+            with listening(registry, loggers if world.is_main else ()):
+                result = _run(
+                    registry, planned, results, store, own, compiled, cache, save_adapter, checks, log, silent, world
+                )
+        else:
+            result = done
+    if not world.is_main:
+        return
+    if result is done and not (quiet or as_json):
+        made = f"{done.provenance.started[:10]}, robench {done.provenance.versions.get('robench', 'unknown')}"
+        log.print(f"already recorded as {done.run_id} ({made}); --force runs it again", highlight=False)
     if as_json:
         click.echo(result.model_dump_json(indent=1))
     elif not quiet:
@@ -136,31 +159,35 @@ def run(
 def _run(
     registry: Registry,
     planned: Plan,
-    store: Any,
+    results: Place,
+    store: Store,
     device: str,
-    cache_dir: Path | None,
+    compiled: bool,
+    cache: Place,
     save_adapter: Path | None,
     checks: Level,
     log: Console,
     silent: bool,
+    world: World,
 ) -> RunResult:
     import contextlib
 
     from robench.device import resolve_device
     from robench.runner import run as carry_out
-    from robench.samples import samples_path
     from robench.status import status_kept
 
     where = resolve_device(device)
-    cache = cache_folder(cache_dir)
-    store.prepare()
+    if world.is_main:
+        store.prepare()
+        if isinstance(cache, Shared):
+            cache.prepare()
     bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if log.is_terminal and not silent:
         from robench.progress import ProgressBars
 
         bars = ProgressBars(log)
         registry.manager.register(bars)
-    with bars, status_kept(registry.manager, store.folder):
+    with bars, status_kept(registry.manager, results) if world.is_main else contextlib.nullcontext():
         result = carry_out(
             registry,
             planned,
@@ -168,9 +195,13 @@ def _run(
             cache_dir=cache,
             save_adapter=save_adapter,
             checks=checks,
-            keep=lambda run_id, samples: samples.save(samples_path(store.folder, run_id)),
-            save=lambda result: store.write_or_rescue(result, cache / "rescued-results"),
+            keep=store.keep,
+            save=lambda result: store.write_or_rescue(result, local(cache) / "rescued-results"),
+            world=world,
+            compiled=compiled,
         )
+    if not world.is_main:
+        return result
     for note in result.data.notes if result.data else ():
         click.echo(f"robench: {result.spec.dataset.name}: {note}", err=True)
     for check in result.checks:
@@ -193,10 +224,10 @@ def _show_plan(planned: Plan, done: RunResult | None, as_json: bool, out: Consol
     out.print(f"{'run':9} {spec.run_id()}{', already recorded' if done else ''}", highlight=False)
 
 
-def _show_result(result: RunResult, results: Path, out: Console) -> None:
+def _show_result(result: RunResult, results: Place, out: Console) -> None:
     from robench.leaderboard import leaderboard
     from robench.tables import to_rich
 
     for table in leaderboard([result]):
         out.print(to_rich(table))
-    out.print(f"record: {results / result.run_id}.json", highlight=False, soft_wrap=True)
+    out.print(f"record: {results}/{result.run_id}.json", highlight=False, soft_wrap=True)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, RESULTS, console
+from robench.cli.options import COLOR, DEBUG, PATH, RESULTS, PlaceType, console
 from robench.errors import DataError, SpecError
+from robench.place import Place, local
+from robench.shared import Shared
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,11 +19,9 @@ if TYPE_CHECKING:
     from robench.sharing.merge import Outcome, Receiver
     from robench.sharing.rivals import Rival
 
-FOLDER = click.Path(path_type=Path)
-
 
 @click.command()
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=FOLDER)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=PlaceType())
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
 @click.option(
     "--certificates", is_flag=True, help="Add certificates to the same records without one, where both would be kept."
@@ -29,7 +29,7 @@ FOLDER = click.Path(path_type=Path)
 @RESULTS
 @COLOR
 @DEBUG
-def merge(folders: tuple[Path, ...], dry_run: bool, certificates: bool, results: Path, no_color: bool) -> None:
+def merge(folders: tuple[Place, ...], dry_run: bool, certificates: bool, results: Place, no_color: bool) -> None:
     """Take the records of other folders, with their samples, into RESULTS.
 
     What is there already is skipped, and never changed; another record of the same run is kept beside it, and how far
@@ -45,10 +45,10 @@ def merge(folders: tuple[Path, ...], dry_run: bool, certificates: bool, results:
     out = console(no_color)
     counts: Counter[str] = Counter()
     attention = False
-    for path, outcome in take_in(receiver, folders):
+    for path, outcome in take_in(receiver, [_copied(folder) for folder in folders]):
         counts[outcome.what] += 1
         attention |= outcome.needs_attention
-        tell(out, path, outcome, results)
+        tell(out, path, outcome, local(results))
     names = {"taken": "taken", "certified": "certified", "there": "there already", "refused": "refused"}
     parts = [f"{counts[what]} {name}" for what, name in names.items() if counts[what]]
     click.echo(f"{counts.total()} records for {results}: {', '.join(parts)}" + (" (dry run)" if dry_run else ""))
@@ -58,12 +58,12 @@ def merge(folders: tuple[Path, ...], dry_run: bool, certificates: bool, results:
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
-@click.option("--output", type=FOLDER, metavar="DIR", required=True, help="The results folder of a checkout, or any.")
+@click.option("--output", type=PATH, metavar="DIR", required=True, help="The results folder of a checkout, or any.")
 @click.option("--allow-fail", is_flag=True, help="Also runs whose certificate says fail.")
 @RESULTS
 @COLOR
 @DEBUG
-def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Path, no_color: bool) -> None:
+def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Place, no_color: bool) -> None:
     """Copy runs, with their samples, to where a pull request is made of them.
 
     Each must be completed, sound and certified. All are copied or, if one is not fit, none; nothing in DIR changes.
@@ -72,7 +72,7 @@ def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Pa
     from robench.sharing.contribution import local_paths, unfit
     from robench.sharing.merge import Receiver
 
-    if output.is_dir() and results.is_dir() and output.samefile(results):
+    if output.is_dir() and isinstance(results, Path) and results.is_dir() and output.samefile(results):
         raise SpecError(f"--output {output} is where the runs are; name the results folder of a checkout")
     records = [record for record, _ in chosen_runs(results, run_ids)]
     reasons = [(record, reason) for record in records for reason in unfit(record, allow_fail=allow_fail)]
@@ -86,9 +86,21 @@ def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Pa
             _say(f"warning: {record.run_id} names {path}, a path of your machine; others cannot repeat its command")
     receiver = Receiver(output, warn=_say)
     out = console(no_color)
-    added = _copy(out, receiver, records, results)
+    added = _copy(out, receiver, records, local(results))
     if added:
         click.echo(_next_steps(output, added))
+
+
+def _copied(folder: Place) -> Path:
+    """Return `folder`, or one with copies of what is at a URL."""
+    from robench.shared_store import SharedStore
+
+    if not isinstance(folder, Shared):
+        return folder
+    store = SharedStore(folder)
+    store.fetch()
+    store.fetch_samples()
+    return store.folder
 
 
 def _copy(out: Console, receiver: Receiver, records: list[RunResult], results: Path) -> list[Path]:

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, JSON, RESULTS, console
+from robench.cli.options import COLOR, DEBUG, JSON, PATH, RESULTS, console
 from robench.errors import SpecError, nearest
+from robench.place import Place
 
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
-@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Draw figures into this folder.")
+@click.option("--output", type=PATH, metavar="DIR", help="Draw figures into this folder.")
 @click.option("--format", "style", default="png", help="Format of figures: png, svg or pdf.  [default: png]")
 @RESULTS
 @JSON
 @COLOR
 @DEBUG
 def show(
-    run_ids: tuple[str, ...], output: Path | None, style: str, results: Path, as_json: bool, no_color: bool
+    run_ids: tuple[str, ...], output: Path | None, style: str, results: Place, as_json: bool, no_color: bool
 ) -> None:
     """Show all that a record says, and draw its figures.
 

@@ -17,6 +17,7 @@ from robench.conformance.loggers import check_logger
 from robench.conformance.models import check_model
 from robench.conformance.tuners import check_tuner
 from robench.interfaces import RunContext
+from robench.precision import ieee
 from robench.registry import Registry
 from robench.spec import DEFAULT_DATASET, DEFAULT_MODEL, Request
 from robench.types import Kind
@@ -71,7 +72,7 @@ def examine(
 @contextmanager
 def _context(registry: Registry, dataset: str, device: torch.device | None) -> Iterator[RunContext]:
     resolved = registry.resolve("dataset", dataset)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ieee():
         yield RunContext(
             dataset=resolved.build(),
             dataset_name=resolved.name,

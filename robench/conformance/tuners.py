@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from robench.adversary import Adversaries, predictions
-from robench.cache import AdversarialCache
 from robench.checkpoint import Checkpoint
 from robench.conformance.finding import Finding, rule
 from robench.errors import PluginError
@@ -97,7 +96,7 @@ def _tuned(
     network = model.build(context).to(context.device)
     train = context.dataset.split("train", spec.train_size) if spec.train_size else None
     test = context.dataset.split("test", spec.test_size)
-    adversaries = Adversaries(context, AdversarialCache(context.cache_dir, context.warn))
+    adversaries = Adversaries.of(context)
     parts = model.adaptable(network)
     record = tune(planned, context, adversaries, network, parts, train, save_to, checkpoint=checkpoint)
     predictions(network, test.images, context, "evaluation")  # for its complaints of shapes and NaN
