@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from robench.data import ImageSet, to_pixels
-from robench.evaluate import predict
-from robench.folding import folded
-from robench.interfaces import RunContext
-from robench.optimization import FUSED_FROM
-from robench.perturbation import frozen_for_attack, perturb
-from robench.precision import Float, Precision, computing
-from robench.registry import Registry, discover
-from robench.tuning import TuningTask
+from robench.attack.perturbation import frozen_for_attack, perturb
+from robench.compute.precision import Float, Precision, computing
+from robench.contracts.context import RunContext
+from robench.contracts.tuning import TuningTask
+from robench.images.image_set import ImageSet, to_pixels
+from robench.networks.evaluate import predict
+from robench.networks.folding import folded
+from robench.registry.registry import Registry, discover
+from robench.train.optimizer import FUSED_FROM
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -17,20 +17,20 @@ from statistics import median
 import numpy as np
 import timm
 import torch
+from robench.attack.perturbation import perturb_set
 from robench.bench.setting import Setting
 from robench.bench.subject import clips
 from robench.bench.timing import OURS, in_turns
 from robench.bench.training import Images, fitting
 from robench.bench.vit_b32 import configuration
-from robench.data import ImageSet
-from robench.device import resolve_device
+from robench.compute.device import resolve_device
+from robench.compute.precision import ieee
+from robench.compute.software import device_name
+from robench.contracts.model import Model
 from robench.errors import SpecError
-from robench.evaluate import predict
-from robench.interfaces import Model
-from robench.perturbation import perturb_set
-from robench.precision import ieee
-from robench.provenance import device_name
-from robench.registry import discover
+from robench.images.image_set import ImageSet
+from robench.networks.evaluate import predict
+from robench.registry.registry import discover
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode

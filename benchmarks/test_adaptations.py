@@ -8,11 +8,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from robench import Component
-from robench.data import to_pixels
-from robench.discovery import load_class
-from robench.interfaces import Model, RunContext
-from robench.registry import discover
-from robench.tuning import Adaptation
+from robench.contracts.context import RunContext
+from robench.contracts.model import Model
+from robench.contracts.tuning import Adaptation
+from robench.images.image_set import to_pixels
+from robench.registry.discovery import load_class
+from robench.registry.registry import discover
 from torch.nn import functional as F
 
 from robench_plugins.adaptations.components import ADAPTATIONS

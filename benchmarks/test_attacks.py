@@ -15,13 +15,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
+from robench.attack.perturbation import perturb_set
 from robench.bench.timing import in_turns, ratio_of
-from robench.data import ImageSet
-from robench.evaluate import predict
-from robench.interfaces import RunContext
-from robench.memory import keep_freed_memory
-from robench.perturbation import perturb_set
-from robench.registry import discover
+from robench.contracts.context import RunContext
+from robench.images.image_set import ImageSet
+from robench.networks.evaluate import predict
+from robench.networks.memory import keep_freed_memory
+from robench.registry.registry import discover
 from torch import nn
 
 from robench_plugins.attackers.components import ATTACKERS

@@ -10,11 +10,12 @@ from functools import partial
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from robench import evaluate, perturbation
-from robench.fast_functions import fast_functions
-from robench.interfaces import RunContext
-from robench.memory import keep_freed_memory
-from robench.registry import discover
+from robench.attack import perturbation
+from robench.compute.fast_functions import fast_functions
+from robench.contracts.context import RunContext
+from robench.networks import evaluate
+from robench.networks.memory import keep_freed_memory
+from robench.registry.registry import discover
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
-from robench.verify import verify_cache, verify_records
-from tests.test_kills import found, runs
+from robench.evidence.verify import verify_cache, verify_records
+from tests.run.test_kills import found, runs
 
 KILLS = 200
 

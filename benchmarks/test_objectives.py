@@ -9,9 +9,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from robench import Component, to_pixels
-from robench.discovery import load_class
-from robench.interfaces import RunContext
-from robench.registry import discover
+from robench.contracts.context import RunContext
+from robench.registry.discovery import load_class
+from robench.registry.registry import discover
 
 from robench_plugins.objectives.components import OBJECTIVES
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from robench.leaderboard import leaderboard
-from robench.records import RunResult
-from robench.site.pages import pages
-from robench.site.write import write_pages
-from tests.results import result
-from tests.site_fixtures import Page, add, chromium
+from robench.leaderboard.build import leaderboard
+from robench.leaderboard.site.pages import pages
+from robench.leaderboard.site.write import write_pages
+from robench.records.record import RunResult
+from tests.helpers.results import result
+from tests.helpers.site_fixtures import Page, add, chromium
 
 ROWS = 5000
 # A click and what it changes, until the browser has drawn it.

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from robench.data import ImageSet
-from robench.evaluate import predict
-from robench.interfaces import RunContext
-from robench.leaderboard import leaderboard
-from robench.perturbation import perturb_set
-from robench.registry import discover
-from robench.types import ThreatModel
-from tests.results import result
+from robench.attack.perturbation import perturb_set
+from robench.contracts.context import RunContext
+from robench.contracts.types import ThreatModel
+from robench.images.image_set import ImageSet
+from robench.leaderboard.build import leaderboard
+from robench.networks.evaluate import predict
+from robench.registry.registry import discover
+from tests.helpers.results import result
 
 CPU = torch.device("cpu")
 

@@ -32,9 +32,12 @@ nitpicky = True
 # Only our own names have pages here; those of torch, numpy and pydantic are elsewhere, and nothing is fetched.
 nitpick_ignore_regex = [(r"py:.*", r"(?!robench\.).*")]
 # An argument for tests of robench itself, and what robench alone hands on; plugins leave both out.
-nitpick_ignore = [("py:class", "robench.registry.Registry"), ("py:class", "robench.shared.Shared")]
+nitpick_ignore = [
+    ("py:class", "robench.registry.registry.Registry"),
+    ("py:class", "robench.storage.shared_folder.SharedFolder"),
+]
 # A type that is whatever the caller makes it.
-nitpick_ignore += [("py:class", "robench.interfaces.T")]
+nitpick_ignore += [("py:class", "robench.contracts.context.T")]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

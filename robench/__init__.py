@@ -9,51 +9,43 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from robench.hookspecs import hookimpl
-from robench.types import Component
+from robench.contracts.hookspecs import hookimpl
+from robench.contracts.types import Component
 
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from robench.augmentation import augment
-    from robench.checkpoint import Checkpoint
-    from robench.data import ImageSet, to_pixels
+    from robench.contracts.attacker import Attacker
+    from robench.contracts.context import Progress, RunContext
+    from robench.contracts.dataset import Dataset
+    from robench.contracts.logger import Logger
+    from robench.contracts.model import ImageTextNetwork, Model
+    from robench.contracts.params import AttackParams, Later, NormParams, Params, Pixels, Radius
+    from robench.contracts.tuning import Adaptation, Objective, Tuner, TuningTask
+    from robench.contracts.types import ThreatModel
     from robench.errors import BudgetError, DataError, PluginError, RobenchError, SpecError
-    from robench.interfaces import (
-        Attacker,
-        Dataset,
-        ImageTextNetwork,
-        Model,
-        Progress,
-        RunContext,
-    )
-    from robench.large import gather_images
-    from robench.logger import Logger
-    from robench.params import AttackParams, Later, NormParams, Params, Pixels, Radius
-    from robench.records import RunResult, RunSpec
-    from robench.tuning import Adaptation, Objective, Tuner, TuningTask
-    from robench.types import ThreatModel
+    from robench.images.augmentation import augment
+    from robench.images.image_set import ImageSet, to_pixels
+    from robench.images.memory_mapped import gather_images
+    from robench.records.record import RunResult, RunSpec
+    from robench.storage.checkpoint import Checkpoint
 
 _HOMES = {
     "pydantic": ("Field",),
-    "robench.augmentation": ("augment",),
-    "robench.checkpoint": ("Checkpoint",),
-    "robench.data": ("ImageSet", "to_pixels"),
+    "robench.contracts.attacker": ("Attacker",),
+    "robench.contracts.context": ("Progress", "RunContext"),
+    "robench.contracts.dataset": ("Dataset",),
+    "robench.contracts.logger": ("Logger",),
+    "robench.contracts.model": ("ImageTextNetwork", "Model"),
+    "robench.contracts.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius"),
+    "robench.contracts.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
+    "robench.contracts.types": ("ThreatModel",),
     "robench.errors": ("BudgetError", "DataError", "PluginError", "RobenchError", "SpecError"),
-    "robench.interfaces": (
-        "Attacker",
-        "Dataset",
-        "ImageTextNetwork",
-        "Model",
-        "Progress",
-        "RunContext",
-    ),
-    "robench.large": ("gather_images",),
-    "robench.logger": ("Logger",),
-    "robench.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius"),
-    "robench.records": ("RunResult", "RunSpec"),
-    "robench.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
-    "robench.types": ("ThreatModel",),
+    "robench.images.augmentation": ("augment",),
+    "robench.images.image_set": ("ImageSet", "to_pixels"),
+    "robench.images.memory_mapped": ("gather_images",),
+    "robench.records.record": ("RunResult", "RunSpec"),
+    "robench.storage.checkpoint": ("Checkpoint",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -11,9 +11,9 @@
 from __future__ import annotations
 
 from robench.conformance.examine import examine
-from robench.registry import Registry, discover
-from robench.spec import DEFAULT_DATASET
-from robench.types import Kind
+from robench.contracts.types import Kind
+from robench.registry.registry import Registry, discover
+from robench.run.plan import DEFAULT_DATASET
 
 
 def assert_conforms(

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 from robench import cli
-from robench.discovery import load_plugin, plugin_manager
-from robench.registry import Registry
+from robench.registry.discovery import load_plugin, plugin_manager
+from robench.registry.registry import Registry
 
-from tests import toy
+from tests.helpers import toy
 
 
 class Distribution:

@@ -23,17 +23,17 @@ import robench
 from PIL import Image
 from robench import cli
 from robench.cli.components import PLURALS
-from robench.describe import describe
-from robench.discovery import GROUP
-from robench.registry import Registry, discover
-from robench.spec import Request, plan
-from robench.sweep import plan_sweep, read_sweep
-from robench.types import KINDS
+from robench.contracts.types import KINDS
+from robench.registry.describe import describe
+from robench.registry.discovery import GROUP
+from robench.registry.registry import Registry, discover
+from robench.run.plan import Request, plan
+from robench.sweep.plan import plan_sweep, read_sweep
 from safetensors.numpy import save_file
 from sphinx.util.inventory import InventoryFile
 
 from tests.conftest import entry_point
-from tests.documentation import blocks, commands, inline_commands
+from tests.helpers.documentation import blocks, commands, inline_commands
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]

@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 import torch
 from robench import ImageSet, Progress, RunContext, TuningTask
-from robench.adversary import Adversaries
-from robench.cache import AdversarialCache
-from robench.compiled import Compiled
-from robench.data import to_device, to_levels, to_pixels
-from robench.evaluate import predict
-from robench.perturbation import check_ball, perturb, perturb_set
-from robench.precision import Precision, ieee
-from robench.projection import project, projected
-from robench.records import RunResult
-from robench.registry import Registry, discover
-from robench.runner import run
-from robench.spec import Request, plan
-from robench.types import Norm, ThreatModel
+from robench.attack.adversary import Adversaries
+from robench.attack.perturbation import check_ball, perturb, perturb_set
+from robench.attack.projection import project, projected
+from robench.compute.precision import Precision, ieee
+from robench.contracts.types import Norm, ThreatModel
+from robench.images.image_set import to_device, to_levels, to_pixels
+from robench.networks.compiled import Compiled
+from robench.networks.evaluate import predict
+from robench.records.record import RunResult
+from robench.registry.registry import Registry, discover
+from robench.run.plan import Request, plan
+from robench.run.runner import run
+from robench.storage.adversarial_cache import AdversarialCache
 from torch import Tensor, nn
 
-from tests.plugin_fixtures import make_context
-from tests.test_training import make
-from tests.toy import Dots, Liar, LinearNetwork, Sign
+from tests.helpers.plugin_fixtures import make_context
+from tests.helpers.toy import Dots, Liar, LinearNetwork, Sign
+from tests.train.test_training import make
 
 pytestmark = [
     pytest.mark.gpu,

@@ -32,43 +32,105 @@ def roots(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in top_level_imports(path)}
 
 
-@pytest.mark.parametrize("name", ["types", "errors"])
+FLOORS = (
+    ("errors",),
+    ("compute", "images", "scaffold"),
+    ("storage",),
+    ("records",),
+    ("contracts",),
+    ("networks", "statistics"),
+    ("present", "train"),
+    ("registry",),
+    ("attack",),
+    ("bench", "checks"),
+    ("run",),
+    ("conformance", "evidence", "leaderboard", "sweep"),
+    ("exchange", "testing"),
+    ("cli",),
+    ("__main__",),
+)
+"""The rooms of robench, lowest first: a room imports only rooms below its floor, also within functions."""
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+LIGHT_ROOMS = ("records", "contracts", "statistics", "present", "registry", "leaderboard", "exchange", "scaffold")
+"""Rooms whose modules never import torch at their top, so that commands which only read stay fast."""
+
+
+def every_import(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield all modules that a file imports, also in functions and for type checking, each with its line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def upward_imports(package: Path) -> list[str]:
+    """Return each import of a room on the same floor or above it, as ``file:line: room``."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for name, line in every_import(path):
+            parts = name.split(".")
+            if parts[0] != package.name or len(parts) == 1 or parts[1] not in FLOOR_OF or parts[1] == room:
+                continue
+            if FLOOR_OF[parts[1]] >= FLOOR_OF[room]:
+                found.append(f"{path.relative_to(package)}:{line}: {parts[1]}")
+    return sorted(set(found))
+
+
+def test_every_room_has_its_floor(root: Path) -> None:
+    rooms = {path.name for path in (root / "robench").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    rooms |= {path.stem for path in (root / "robench").glob("*.py") if path.name != "__init__.py"}
+    assert rooms == FLOOR_OF.keys()
+
+
+def test_no_room_imports_one_above_it(root: Path) -> None:
+    assert upward_imports(root / "robench") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from robench.run.runner import run",
+        "import robench.run.runner",
+        "from robench import run",
+        "def late() -> None:\n    from robench.run.plan import SPLITS",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from robench.run.plan import Plan",
+    ],
+)
+def test_an_upward_import_is_found(tmp_path: Path, statement: str) -> None:
+    package = tmp_path / "robench"
+    (package / "storage").mkdir(parents=True)
+    (package / "run").mkdir()
+    (package / "storage" / "cache.py").write_text(f"from robench.errors import DataError\n{statement}\n")
+    (package / "run" / "runner.py").write_text("from robench.storage.cache import DataError\n")
+    assert [found.partition(":")[0] for found in upward_imports(package)] == ["storage/cache.py"]
+
+
+def test_the_root_shows_rooms_and_few_files(root: Path) -> None:
+    files = {path.name for path in (root / "robench").iterdir() if path.is_file()}
+    assert files == {"__init__.py", "__main__.py", "errors.py", "py.typed", "testing.py"}
+
+
+def test_every_room_says_what_it_is_for(root: Path) -> None:
+    for folder in (path.parent for path in (root / "robench").rglob("__init__.py")):
+        if folder.name != "robench":
+            assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
+@pytest.mark.parametrize("name", ["contracts/types", "errors"])
 def test_the_nouns_need_the_standard_library_alone(root: Path, name: str) -> None:
     assert roots(root / "robench" / f"{name}.py") <= sys.stdlib_module_names | {"robench"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "registry",
-        "discovery",
-        "spec",
-        "store",
-        "shared_store",
-        "shared",
-        "lease",
-        "leaderboard",
-        "rankings",
-        "ranks",
-        "columns",
-        "entries",
-        "index",
-        "index_read",
-        "listing",
-        "provenance",
-        "records",
-        "interfaces",
-        "tuning",
-        "sweep",
-        "sweep_cost",
-        "summary",
-        "grid",
-        "tables",
-        "doctor",
-    ],
-)
-def test_light_modules_do_not_import_torch(root: Path, name: str) -> None:
-    assert not roots(root / "robench" / f"{name}.py") & HEAVY
+@pytest.mark.parametrize("room", LIGHT_ROOMS)
+def test_light_rooms_do_not_import_torch(root: Path, room: str) -> None:
+    heavy = [path for path in modules(root, f"robench/{room}") if roots(path) & HEAVY]
+    assert not heavy
 
 
 def test_the_command_line_imports_nothing_heavy_at_the_top(root: Path) -> None:

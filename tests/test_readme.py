@@ -12,15 +12,15 @@ from types import ModuleType
 
 import pytest
 import torch
-from robench.discovery import GROUP
-from robench.registry import Registry, discover
+from robench.records.store import Store
+from robench.registry.discovery import GROUP
+from robench.registry.registry import Registry, discover
 from robench.scaffold.write import write_package
-from robench.store import Store
-from robench.summary import summarise, summary_grid
-from robench.sweep import latest_completed, plan_sweep, read_sweep
+from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
+from robench.sweep.summary import summarise, summary_grid
 
 from tests.conftest import entry_point, registry_of
-from tests.test_scaffold import NAMES
+from tests.scaffold.test_scaffold import NAMES
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from robench.cli.components import PLURALS
-from robench.describe import Description, describe
-from robench.discovery import GROUP
-from robench.registry import Registry, discover
-from robench.types import Component, Kind
+from robench.contracts.types import Component, Kind
+from robench.registry.describe import Description, describe
+from robench.registry.discovery import GROUP
+from robench.registry.registry import Registry, discover
 from sphinx.application import Sphinx
 
 FOLDER = "generated"

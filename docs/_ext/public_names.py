@@ -17,7 +17,7 @@ DEFAULT = re.compile(r"``(?:\w+Path\()?'(.*)'\)?``")
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element) -> reference | None:
-    """Lead a reference to ``robench.data.ImageSet``, or to ``ImageSet``, to ``robench.ImageSet``."""
+    """Lead a reference to ``robench.images.image_set.ImageSet``, or to ``ImageSet``, to ``robench.ImageSet``."""
     head, _, tail = node.get("reftarget", "").rpartition(".")
     owner = head.rpartition(".")[2]
     name = f"{owner}.{tail}" if owner in robench.__all__ else tail

@@ -43,8 +43,8 @@ def apart(make: Make, device: str, folder: Path, n: int) -> Iterator[Callable[[]
 
 
 def _serve(parent: Connection, make: Make, device: str, folder: Path, n: int) -> None:
-    from robench.fast_functions import fast_functions
-    from robench.memory import keep_freed_memory
+    from robench.compute.fast_functions import fast_functions
+    from robench.networks.memory import keep_freed_memory
 
     keep_freed_memory()
     with fast_functions():

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.attack.perturbation import ATTACK_BATCH, perturb_set
 from robench.bench.apart import apart
 from robench.bench.limit import convolution_flops, gradient_flops, peak_flops
 from robench.bench.report import Row, rate
@@ -25,9 +26,8 @@ from robench.bench.rivals import foolbox_pgd, torchattacks_pgd
 from robench.bench.rivals.plain import plain_network
 from robench.bench.setting import Setting
 from robench.bench.timing import Prepare, Timed, in_turns
-from robench.data import ImageSet, to_pixels
-from robench.perturbation import ATTACK_BATCH, perturb_set
-from robench.registry import discover
+from robench.images.image_set import ImageSet, to_pixels
+from robench.registry.registry import discover
 
 IMAGES = 512
 BATCHES = (32, 125, 250, 512)

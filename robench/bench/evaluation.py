@@ -18,7 +18,7 @@ from robench.bench.rivals import clip_benchmark_evaluation, transformers_evaluat
 from robench.bench.setting import Setting
 from robench.bench.subject import as_rivals_have_it, clips
 from robench.bench.timing import Prepare, in_turns
-from robench.evaluate import predict
+from robench.networks.evaluate import predict
 
 LEAST = 0.97
 BATCHES = (32, 64, 250)

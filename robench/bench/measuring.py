@@ -12,8 +12,8 @@ from pathlib import Path
 from robench.bench import Item
 from robench.bench.report import Report, Row, machine
 from robench.bench.setting import Setting
-from robench.device import resolve_device
-from robench.registry import Registry
+from robench.compute.device import resolve_device
+from robench.registry.registry import Registry
 
 QUICK_SIZES = (16, 8)
 """Training and test images of a study that only shows that it works."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 
+from robench.compute.processor import model_name
+from robench.compute.software import git_state, versions
 from robench.errors import DataError
-from robench.grid import NOTHING, Grid, Heading
-from robench.processor import model_name
-from robench.provenance import git_state, versions
-from robench.records import Record
+from robench.present.grid import NOTHING, Grid, Heading
+from robench.records.record import Record
 
 if TYPE_CHECKING:
     import torch

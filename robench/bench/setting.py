@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.interfaces import RunContext
-from robench.registry import Registry
+from robench.contracts.context import RunContext
+from robench.registry.registry import Registry
 
 if TYPE_CHECKING:
     import torch

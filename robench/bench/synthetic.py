@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import DataError
-from robench.packed import pack_labels
-from robench.provenance import command_of
-from robench.records import (
+from robench.records.labels import command_of
+from robench.records.packed import pack_labels
+from robench.records.record import (
     AttackScore,
     AttackSpec,
     Check,
@@ -30,7 +30,7 @@ from robench.records import (
     SurrogateRecord,
     TuningRecord,
 )
-from robench.worst_case import worst_cases
+from robench.statistics.worst_case import worst_cases
 
 CLASS_NAMES = tuple(f"class {number}" for number in range(10))
 TUNERS = 20

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from robench.fast_functions import fast_functions
-from robench.memory import keep_freed_memory, keep_memory_as_usual
+from robench.compute.fast_functions import fast_functions
+from robench.networks.memory import keep_freed_memory, keep_memory_as_usual
 
 OURS = "robench"
 """What the side is called that has memory and products as a run of robench has them; others have them as torch does."""

@@ -16,18 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from robench.attack.perturbation import seeded
 from robench.bench.report import Row, rate
 from robench.bench.rivals import adapters, training_loop
 from robench.bench.setting import Setting
 from robench.bench.subject import as_rivals_have_it, clips
 from robench.bench.timing import Prepare, in_turns
-from robench.data import ImageSet, to_pixels
-from robench.interfaces import Model
-from robench.perturbation import seeded
-from robench.tuning import Tuner, TuningTask
+from robench.contracts.model import Model
+from robench.contracts.tuning import Tuner, TuningTask
+from robench.images.image_set import ImageSet, to_pixels
 
 if TYPE_CHECKING:
-    from robench.tuning import Score
+    from robench.contracts.tuning import Score
 
 LEAST = 0.97
 LR = 1e-4

@@ -1,1 +1,1 @@
-"""Evidence that a robustness number can be believed, one file a kind of check."""
+"""The validity certificate of a run: one file per kind of check."""

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from robench.attack.perturbation import perturb_set
+from robench.attack.projection import projected
 from robench.checks import probes
 from robench.checks.judge import Subject, check, graded, no_weaker, weaker
-from robench.data import to_bytes, to_device
-from robench.perturbation import perturb_set
-from robench.projection import projected
-from robench.records import AttackScore, Check
-from robench.resolved import ResolvedAttack
-from robench.statistics import Mask
-from robench.types import ThreatModel
+from robench.contracts.types import ThreatModel
+from robench.images.image_set import to_bytes, to_device
+from robench.records.record import AttackScore, Check
+from robench.registry.resolved import ResolvedAttack
+from robench.statistics.intervals import Mask
 
 SECONDS = 30.0
 """What repeating an attack on the sample may take unless all checks are asked for."""

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.checks.attack import check_attack
 from robench.checks.judge import Subject, check, no_weaker
 from robench.checks.network import check_labels, check_network, check_normalisation
-from robench.perturbation import frozen_for_attack, seeded
-from robench.records import AttackScore, Check
-from robench.resolved import ResolvedAttack
+from robench.records.record import AttackScore, Check
+from robench.registry.resolved import ResolvedAttack
 
 Level = Literal["fast", "full", "off"]
 LEVELS: tuple[Level, ...] = ("fast", "full", "off")

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.data import ImageSet, to_pixels
-from robench.evaluate import predict
-from robench.interfaces import RunContext
-from robench.records import Check, Verdict
-from robench.statistics import Mask, paired
+from robench.contracts.context import RunContext
+from robench.images.image_set import ImageSet, to_pixels
+from robench.networks.evaluate import predict
+from robench.records.record import Check, Verdict
+from robench.statistics.intervals import Mask, paired
 
 SIGNIFICANT = 0.01
 """Of a difference in the wrong direction, image by image."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robench.checks import probes
 from robench.checks.judge import SIGNIFICANT, Subject, check, graded, weaker
-from robench.records import Check
+from robench.records.record import Check
 
 MOVED = (1e-3, 1e-2)
 """Change of a logit, relative to the largest, from which to warn, and to fail; rounding explains less."""

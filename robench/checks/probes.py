@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.types import ThreatModel
+from robench.contracts.types import ThreatModel
 
 RESAMPLED = 224
 """Pixels, what most pretrained networks see."""

@@ -16,7 +16,6 @@ from robench.cli import (
     components,
     environment,
     evidence,
-    interchange,
     leaderboard,
     plugin,
     report,
@@ -26,8 +25,9 @@ from robench.cli import (
     show,
     sweep,
 )
+from robench.cli import exchange as interchange
+from robench.compute.launch import launched, speaks
 from robench.errors import RobenchError, nearest
-from robench.launch import launched, speaks
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 PATIENCE = 10.0

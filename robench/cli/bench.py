@@ -11,7 +11,7 @@ import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, console
 from robench.errors import SpecError, nearest
-from robench.registry import discover
+from robench.registry.registry import discover
 
 if TYPE_CHECKING:
     from robench.bench.report import Report
@@ -66,7 +66,7 @@ def bench(
     """
     from robench.bench import chosen
     from robench.bench.report import read_report
-    from robench.grid import FORMATS
+    from robench.present.grid import FORMATS
 
     style = "json" if as_json else style
     if style not in FORMATS:

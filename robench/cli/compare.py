@@ -9,7 +9,7 @@ import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, RESULTS, console
 from robench.errors import SpecError
-from robench.place import Place
+from robench.storage.location import Location
 
 
 @click.command()
@@ -19,14 +19,14 @@ from robench.place import Place
 @JSON
 @COLOR
 @DEBUG
-def compare(first: str, second: str, results: Place, as_json: bool, no_color: bool) -> None:
+def compare(first: str, second: str, results: Location, as_json: bool, no_color: bool) -> None:
     """Compare two runs: which settings differ, and whether their accuracies do.
 
     Accuracies are compared image by image with McNemar's test, adjusted for their number (Holm), and the difference has
     a 95 % bootstrap interval.
     """
-    from robench.cli.chosen import chosen_runs
-    from robench.compare import contests, contests_grid, differences, settings_grid
+    from robench.cli.run_ids import chosen_runs
+    from robench.evidence.compare import contests, contests_grid, differences, settings_grid
 
     runs = [run for run, _ in chosen_runs(results, (first, second))]
     if len(runs) < 2:

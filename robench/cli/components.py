@@ -7,9 +7,9 @@ import json
 import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, PLUGIN, console
+from robench.contracts.types import KINDS, Kind
 from robench.errors import SpecError, nearest
-from robench.registry import Registry, discover
-from robench.types import KINDS, Kind
+from robench.registry.registry import Registry, discover
 
 PLURALS: dict[str, Kind] = {
     "datasets": "dataset",
@@ -69,7 +69,7 @@ def list_components(what: str | None, as_json: bool, no_color: bool) -> None:
 @DEBUG
 def describe(name: str, as_json: bool, no_color: bool) -> None:
     """Show a component's parameters, defaults and source."""
-    from robench.describe import describe as describe_component
+    from robench.registry.describe import describe as describe_component
 
     registry = discover()
     descriptions = [describe_component(registry, kind, name) for kind in _kinds_of(registry, name)]
@@ -107,8 +107,8 @@ def check(name: str, dataset: str, model: str | None, device: str, no_color: boo
     Shapes, ranges, determinism under a seed, modes and weights left alone, odd batches, gradients, budgets, saving and
     loading. Exits with 1 if a rule is broken. Plugins' own tests have the same in robench.testing.
     """
+    from robench.compute.device import resolve_device
     from robench.conformance.examine import examine
-    from robench.device import resolve_device
 
     registry, where = discover(), resolve_device(device)
     color, all_kept = False if no_color else None, True

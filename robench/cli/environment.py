@@ -7,17 +7,17 @@ import json
 import click
 
 from robench.cli.options import CACHE, DEBUG, JSON, cache_folder
-from robench.place import Place
-from robench.registry import discover
+from robench.registry.registry import discover
+from robench.storage.location import Location
 
 
 @click.command()
 @CACHE
 @JSON
 @DEBUG
-def doctor(cache_dir: Place | None, as_json: bool) -> None:
+def doctor(cache_dir: Location | None, as_json: bool) -> None:
     """Show versions, device, cache, offline state and what would have to be downloaded."""
-    from robench.doctor import examine
+    from robench.run.doctor import examine
 
     report = examine(discover(), cache_folder(cache_dir))
     if as_json:

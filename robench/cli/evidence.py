@@ -9,15 +9,15 @@ import click
 
 from robench.cli.options import CACHE, COLOR, DEBUG, PATH, PLUGIN, RESULTS, LocalPath, cache_folder, console
 from robench.errors import SpecError
-from robench.place import Place, local
-from robench.registry import discover
-from robench.shared import Shared
+from robench.registry.registry import discover
+from robench.storage.location import Location, local_folder
+from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
-    from robench.records import RunResult
-    from robench.registry import Registry
-    from robench.spec import Plan
+    from robench.records.record import RunResult
+    from robench.registry.registry import Registry
+    from robench.run.plan import Plan
 
 
 @click.command()
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @RESULTS
 @CACHE
 @DEBUG
-def verify(aside: bool, since: Path | None, results: Place, cache_dir: Place | None) -> None:
+def verify(aside: bool, since: Path | None, results: Location, cache_dir: Location | None) -> None:
     """Check every record and every cached adversarial set: schema, identity, counts, norms, hashes.
 
     Exits with 1 if anything is wrong. Nothing is changed without --quarantine; a damaged set is made again when it is
@@ -40,16 +40,16 @@ def verify(aside: bool, since: Path | None, results: Place, cache_dir: Place | N
     """
     if aside and since is not None:
         raise SpecError("--quarantine moves files, which --since counts as a fault; give one of the two")
-    if aside and isinstance(results, Shared):
+    if aside and isinstance(results, SharedFolder):
         raise SpecError(f"--quarantine moves files of a folder; those at {results} stay where they are")
-    from robench.shared_store import SharedStore, store_at
-    from robench.sharing.contribution import changes, failures
-    from robench.verify import quarantine, verify_cache, verify_records
+    from robench.evidence.verify import quarantine, verify_cache, verify_records
+    from robench.exchange.contribution import changes, failures
+    from robench.records.shared_store import SharedStore, store_at
 
     for folder in (results, *([since] if since is not None else [])):
         if not folder.is_dir():
             raise SpecError(f"no results at {folder}; pass --{'since' if folder is since else 'results'} DIR")
-    cache = local(cache_folder(cache_dir))
+    cache = local_folder(cache_folder(cache_dir))
     store = store_at(results)
     if isinstance(store, SharedStore):
         store.fetch(anew=True)
@@ -80,7 +80,7 @@ def verify(aside: bool, since: Path | None, results: Place, cache_dir: Place | N
 @RESULTS
 @COLOR
 @DEBUG
-def reproduce(run_id: str, device: str, results: Place, no_color: bool) -> None:
+def reproduce(run_id: str, device: str, results: Location, no_color: bool) -> None:
     """Run a record again and say whether it agrees.
 
     Bit for bit on the same software and device, within the 95 % interval elsewhere. The cache is not used, so that
@@ -88,11 +88,11 @@ def reproduce(run_id: str, device: str, results: Place, no_color: bool) -> None:
     """
     import tempfile
 
-    from robench.cli.chosen import chosen_runs
-    from robench.compare import differences, settings_grid
-    from robench.device import resolve_device
-    from robench.reproduce import agreement, repeats, repeats_grid
-    from robench.runner import run as carry_out
+    from robench.cli.run_ids import chosen_runs
+    from robench.compute.device import resolve_device
+    from robench.evidence.compare import differences, settings_grid
+    from robench.evidence.reproduce import agreement, repeats, repeats_grid
+    from robench.run.runner import run as carry_out
 
     ((record, _),) = chosen_runs(results, [run_id])
     if record.status != "completed":
@@ -140,19 +140,19 @@ def certify(
     adapters: Path | None,
     checks: Level,
     device: str,
-    results: Place,
-    cache_dir: Place | None,
+    results: Location,
+    cache_dir: Location | None,
 ) -> None:
     """Check runs that were made with --checks off, and add the certificate to their records.
 
     Each network is trained again, or loaded from --adapters, and must come out with the weights and the clean answers
     of the record, which otherwise stays as it is. Exits with 1 if a run could not be certified.
     """
-    from robench.certification import certified
-    from robench.cli.chosen import chosen_runs
-    from robench.device import resolve_device
+    from robench.cli.run_ids import chosen_runs
+    from robench.compute.device import resolve_device
     from robench.errors import RobenchError
-    from robench.shared_store import store_at
+    from robench.evidence.certify import certified
+    from robench.records.shared_store import store_at
 
     if bool(run_ids) == everything:
         raise SpecError("robench certify takes either names of runs or --all")
@@ -195,7 +195,7 @@ def _plan_again(registry: Registry, record: RunResult) -> Plan:
     import shlex
 
     from robench.cli.run import run
-    from robench.spec import Request, plan
+    from robench.run.plan import Request, plan
 
     _, _, *words = shlex.split(record.provenance.command)
     files = []

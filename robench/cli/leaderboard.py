@@ -12,10 +12,10 @@ import click
 
 from robench.cli.options import CACHE, COLOR, DEBUG, PATH, RESULTS, cache_folder, console
 from robench.errors import RobenchError, SpecError, nearest
-from robench.place import Place
+from robench.storage.location import Location
 
 if TYPE_CHECKING:
-    from robench.rankings import Ranking
+    from robench.leaderboard.rankings import Ranking
 
 SHOWN = 200
 """Rows that a person may want to read at once; more are shown if they are asked for."""
@@ -57,7 +57,7 @@ class Top(click.ParamType[object]):
 @COLOR
 @DEBUG
 def leaderboard(
-    results: Place,
+    results: Location,
     style: str,
     sort: str,
     filters: tuple[str, ...],
@@ -65,7 +65,7 @@ def leaderboard(
     classes: bool,
     output: Path | None,
     as_json: bool,
-    cache_dir: Place | None,
+    cache_dir: Location | None,
     no_color: bool,
 ) -> None:
     """Rank all records, clean and adversarial, comparable rows together.
@@ -74,11 +74,11 @@ def leaderboard(
 
     Of 1,000 records and more an index is kept in the cache folder, so that only new ones are read.
     """
-    from robench import tables
-    from robench.index import read_entries
-    from robench.leaderboard import table_of
-    from robench.place import local
-    from robench.rankings import rankings
+    from robench.leaderboard import write as tables
+    from robench.leaderboard.build import table_of
+    from robench.leaderboard.index import read_entries
+    from robench.leaderboard.rankings import rankings
+    from robench.storage.location import local_folder
 
     style = "json" if as_json else style
     if style not in (*tables.FORMATS, "html"):
@@ -87,7 +87,7 @@ def leaderboard(
         raise SpecError(f"--output {output} is for --format html, not for {style}")
     folder = _brought_here(results)
     with _reading(no_color) as progress:
-        entries = read_entries(folder, local(cache_folder(cache_dir)), _warn, progress)
+        entries = read_entries(folder, local_folder(cache_folder(cache_dir)), _warn, progress)
     ranked = rankings(entries, sort=sort, filters=filters)
     if not ranked and style != "json":
         raise RobenchError(f"no completed run in {results} matches; see `robench run --help`")
@@ -115,7 +115,7 @@ def leaderboard(
 
 def _readable(ranked: Sequence[Ranking]) -> list[int]:
     """Return how many rows of each table to show a person, and say what is left out."""
-    from robench.leaderboard import fitting
+    from robench.leaderboard.build import fitting
 
     sizes = [len(ranking.order) for ranking in ranked]
     kept = fitting(sizes, SHOWN, FEWEST)
@@ -129,22 +129,22 @@ def _readable(ranked: Sequence[Ranking]) -> list[int]:
     return kept
 
 
-def _brought_here(results: Place) -> Path:
+def _brought_here(results: Location) -> Path:
     """Return the folder that has all records: `results` itself, or copies of what is there, up to date."""
     if isinstance(results, Path):
         return results
-    from robench.shared_store import store_at
+    from robench.records.shared_store import store_at
 
     store = store_at(results)
     store.refresh()
     return store.folder
 
 
-def _write_page(results: Place, tables: list[Any], sort: str, output: Path) -> None:
-    from robench.shared_store import SharedStore, store_at
-    from robench.site.pages import pages
-    from robench.site.write import write_pages
-    from robench.store import read_record
+def _write_page(results: Location, tables: list[Any], sort: str, output: Path) -> None:
+    from robench.leaderboard.site.pages import pages
+    from robench.leaderboard.site.write import write_pages
+    from robench.records.shared_store import SharedStore, store_at
+    from robench.records.store import read_record
 
     store = store_at(results)
     shown = sorted({row.run_id for table in tables for row in table.rows})

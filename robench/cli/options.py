@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from robench.place import Place, place
-from robench.registry import FILES, discover
-from robench.types import Kind
+from robench.contracts.types import Kind
+from robench.registry.registry import FILES, discover
+from robench.storage.location import Location, parse_location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ class PlaceType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the place."""
-        return place(value) if isinstance(value, str) else value
+        return parse_location(value) if isinstance(value, str) else value
 
 
 PATH = LocalPath(path_type=Path)
@@ -139,7 +139,7 @@ def console(no_color: bool, *, stderr: bool = False) -> Console:
     return made
 
 
-def cache_folder(given: Place | None) -> Place:
+def cache_folder(given: Location | None) -> Location:
     """Return the cache, `given` or the folder of the user."""
     from platformdirs import user_cache_path
 

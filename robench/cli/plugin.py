@@ -9,7 +9,7 @@ import click
 
 from robench.cli.options import DEBUG, PATH
 from robench.errors import SpecError
-from robench.registry import discover
+from robench.registry.registry import discover
 
 if TYPE_CHECKING:
     from robench.scaffold.write import Scaffold

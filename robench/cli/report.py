@@ -8,7 +8,7 @@ import click
 
 from robench.cli.options import DEBUG, PATH, RESULTS
 from robench.errors import SpecError, nearest
-from robench.place import Place
+from robench.storage.location import Location
 
 
 @click.command()
@@ -24,14 +24,14 @@ from robench.place import Place
 @click.option("--format", "style", default="both", help="html, markdown or both.  [default: both]")
 @RESULTS
 @DEBUG
-def report(run_ids: tuple[str, ...], output: Path, style: str, results: Place) -> None:
+def report(run_ids: tuple[str, ...], output: Path, style: str, results: Location) -> None:
     """Write a report of runs: each class, confusion matrices, curves, samples, parameters.
 
     A beginning of the id is enough. Several runs are compared first.
     """
-    from robench.cli.chosen import chosen_runs
-    from robench.report.chapters import chapter, comparison
-    from robench.report.write import FORMATS, write_report
+    from robench.cli.run_ids import chosen_runs
+    from robench.present.report.chapters import chapter, comparison
+    from robench.present.report.write import FORMATS, write_report
 
     if style not in FORMATS:
         raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")

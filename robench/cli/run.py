@@ -25,18 +25,18 @@ from robench.cli.options import (
     console,
 )
 from robench.errors import SpecError
-from robench.place import Place, local
-from robench.registry import Registry, discover
-from robench.shared import Shared
+from robench.registry.registry import Registry, discover
+from robench.storage.location import Location, local_folder
+from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from robench.checks.certificate import Level
-    from robench.records import RunResult
-    from robench.spec import Plan
-    from robench.store import Store
-    from robench.world import World
+    from robench.compute.world import World
+    from robench.records.record import RunResult
+    from robench.records.store import Store
+    from robench.run.plan import Plan
 
 
 @click.command()
@@ -100,8 +100,8 @@ def run(
     checks: Level,
     device: str,
     compiled: bool,
-    results: Place,
-    cache_dir: Place | None,
+    results: Location,
+    cache_dir: Location | None,
     as_json: bool,
     dry_run: bool,
     force: bool,
@@ -115,10 +115,10 @@ def run(
     Names take parameters: NAME:key=value,... such as tecoa:lr=5e-4 or pgd:eps=2/255,n=500. `robench describe NAME`
     lists them.
     """
-    from robench.launch import joined, speaks
-    from robench.logger import listening
-    from robench.shared_store import store_at
-    from robench.spec import Request, plan
+    from robench.compute.launch import joined, speaks
+    from robench.records.shared_store import store_at
+    from robench.run.loggers import listening
+    from robench.run.plan import Request, plan
 
     registry = discover()
     planned = plan(registry, Request(**request))
@@ -159,11 +159,11 @@ def run(
 def _run(
     registry: Registry,
     planned: Plan,
-    results: Place,
+    results: Location,
     store: Store,
     device: str,
     compiled: bool,
-    cache: Place,
+    cache: Location,
     save_adapter: Path | None,
     checks: Level,
     log: Console,
@@ -172,18 +172,18 @@ def _run(
 ) -> RunResult:
     import contextlib
 
-    from robench.device import resolve_device
-    from robench.runner import run as carry_out
-    from robench.status import status_kept
+    from robench.compute.device import resolve_device
+    from robench.run.runner import run as carry_out
+    from robench.run.status import status_kept
 
     where = resolve_device(device)
     if world.is_main:
         store.prepare()
-        if isinstance(cache, Shared):
+        if isinstance(cache, SharedFolder):
             cache.prepare()
     bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if log.is_terminal and not silent:
-        from robench.progress import ProgressBars
+        from robench.run.progress import ProgressBars
 
         bars = ProgressBars(log)
         registry.manager.register(bars)
@@ -196,7 +196,7 @@ def _run(
             save_adapter=save_adapter,
             checks=checks,
             keep=store.keep,
-            save=lambda result: store.write_or_rescue(result, local(cache) / "rescued-results"),
+            save=lambda result: store.write_or_rescue(result, local_folder(cache) / "rescued-results"),
             world=world,
             compiled=compiled,
         )
@@ -224,9 +224,9 @@ def _show_plan(planned: Plan, done: RunResult | None, as_json: bool, out: Consol
     out.print(f"{'run':9} {spec.run_id()}{', already recorded' if done else ''}", highlight=False)
 
 
-def _show_result(result: RunResult, results: Place, out: Console) -> None:
-    from robench.leaderboard import leaderboard
-    from robench.tables import to_rich
+def _show_result(result: RunResult, results: Location, out: Console) -> None:
+    from robench.leaderboard.build import leaderboard
+    from robench.leaderboard.write import to_rich
 
     for table in leaderboard([result]):
         out.print(to_rich(table))

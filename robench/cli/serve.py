@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from robench.cli.options import DEBUG, RESULTS
-from robench.place import Place
+from robench.storage.location import Location
 
 EVERY = 10.0
 """Seconds between two looks at a place that machines share."""
@@ -16,12 +16,12 @@ EVERY = 10.0
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 for a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; by default this machine's.")
 @DEBUG
-def serve(results: Place, port: int, host: str) -> None:
+def serve(results: Location, port: int, host: str) -> None:
     """Show the leaderboard in a browser, with new records and with runs under way, until Ctrl-C."""
     import threading
 
-    from robench.shared_store import SharedStore, store_at
-    from robench.site.serve import Live, server
+    from robench.leaderboard.site.serve import Live, server
+    from robench.records.shared_store import SharedStore, store_at
 
     def warn(message: str) -> None:
         click.echo(f"robench: warning: {message}", err=True)

@@ -9,15 +9,15 @@ import click
 
 from robench.cli.options import COLOR, DEBUG, PATH, RESULTS, PlaceType, console
 from robench.errors import DataError, SpecError
-from robench.place import Place, local
-from robench.shared import Shared
+from robench.storage.location import Location, local_folder
+from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from robench.records import RunResult
-    from robench.sharing.merge import Outcome, Receiver
-    from robench.sharing.rivals import Rival
+    from robench.exchange.merge import Outcome, Receiver
+    from robench.exchange.same_run import Rival
+    from robench.records.record import RunResult
 
 
 @click.command()
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @RESULTS
 @COLOR
 @DEBUG
-def merge(folders: tuple[Place, ...], dry_run: bool, certificates: bool, results: Place, no_color: bool) -> None:
+def merge(folders: tuple[Location, ...], dry_run: bool, certificates: bool, results: Location, no_color: bool) -> None:
     """Take the records of other folders, with their samples, into RESULTS.
 
     What is there already is skipped, and never changed; another record of the same run is kept beside it, and how far
@@ -38,8 +38,8 @@ def merge(folders: tuple[Place, ...], dry_run: bool, certificates: bool, results
     """
     from collections import Counter
 
-    from robench.sharing.merge import Receiver
-    from robench.sharing.merge import merge as take_in
+    from robench.exchange.merge import Receiver
+    from robench.exchange.merge import merge as take_in
 
     receiver = Receiver(results, dry_run=dry_run, certificates=certificates, warn=_say)
     out = console(no_color)
@@ -48,7 +48,7 @@ def merge(folders: tuple[Place, ...], dry_run: bool, certificates: bool, results
     for path, outcome in take_in(receiver, [_copied(folder) for folder in folders]):
         counts[outcome.what] += 1
         attention |= outcome.needs_attention
-        tell(out, path, outcome, local(results))
+        tell(out, path, outcome, local_folder(results))
     names = {"taken": "taken", "certified": "certified", "there": "there already", "refused": "refused"}
     parts = [f"{counts[what]} {name}" for what, name in names.items() if counts[what]]
     click.echo(f"{counts.total()} records for {results}: {', '.join(parts)}" + (" (dry run)" if dry_run else ""))
@@ -63,14 +63,14 @@ def merge(folders: tuple[Place, ...], dry_run: bool, certificates: bool, results
 @RESULTS
 @COLOR
 @DEBUG
-def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Place, no_color: bool) -> None:
+def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Location, no_color: bool) -> None:
     """Copy runs, with their samples, to where a pull request is made of them.
 
     Each must be completed, sound and certified. All are copied or, if one is not fit, none; nothing in DIR changes.
     """
-    from robench.cli.chosen import chosen_runs
-    from robench.sharing.contribution import local_paths, unfit
-    from robench.sharing.merge import Receiver
+    from robench.cli.run_ids import chosen_runs
+    from robench.exchange.contribution import local_paths, unfit
+    from robench.exchange.merge import Receiver
 
     if output.is_dir() and isinstance(results, Path) and results.is_dir() and output.samefile(results):
         raise SpecError(f"--output {output} is where the runs are; name the results folder of a checkout")
@@ -86,16 +86,16 @@ def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Pl
             _say(f"warning: {record.run_id} names {path}, a path of your machine; others cannot repeat its command")
     receiver = Receiver(output, warn=_say)
     out = console(no_color)
-    added = _copy(out, receiver, records, local(results))
+    added = _copy(out, receiver, records, local_folder(results))
     if added:
         click.echo(_next_steps(output, added))
 
 
-def _copied(folder: Place) -> Path:
+def _copied(folder: Location) -> Path:
     """Return `folder`, or one with copies of what is at a URL."""
-    from robench.shared_store import SharedStore
+    from robench.records.shared_store import SharedStore
 
-    if not isinstance(folder, Shared):
+    if not isinstance(folder, SharedFolder):
         return folder
     store = SharedStore(folder)
     store.fetch()
@@ -144,8 +144,8 @@ def tell(out: Console, path: Path, outcome: Outcome, results: Path, *, there: bo
 
 
 def _tell_rival(out: Console, path: Path, rival: Rival, results: Path) -> None:
-    from robench.compare import settings_grid
-    from robench.reproduce import repeats_grid
+    from robench.evidence.compare import settings_grid
+    from robench.evidence.reproduce import repeats_grid
 
     known = results / f"{rival.run_id}.json"
     if rival.certificates:

@@ -8,7 +8,7 @@ import click
 
 from robench.cli.options import COLOR, DEBUG, JSON, PATH, RESULTS, console
 from robench.errors import SpecError, nearest
-from robench.place import Place
+from robench.storage.location import Location
 
 
 @click.command()
@@ -20,15 +20,15 @@ from robench.place import Place
 @COLOR
 @DEBUG
 def show(
-    run_ids: tuple[str, ...], output: Path | None, style: str, results: Place, as_json: bool, no_color: bool
+    run_ids: tuple[str, ...], output: Path | None, style: str, results: Location, as_json: bool, no_color: bool
 ) -> None:
     """Show all that a record says, and draw its figures.
 
     A beginning of the id is enough. Several runs together give a transfer matrix too.
     """
-    from robench.cli.chosen import chosen_runs
-    from robench.figures.catalogue import FORMATS, catalogue, write_figures
-    from robench.show import describe_run
+    from robench.cli.run_ids import chosen_runs
+    from robench.present.figures.catalogue import FORMATS, catalogue, write_figures
+    from robench.present.show import describe_run
 
     if style not in FORMATS:
         raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")

@@ -10,28 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.cli.options import (
-    CACHE,
-    CHECKS,
-    COLOR,
-    COMPILE,
-    DEBUG,
-    LOG,
-    PATH,
-    PLUGIN,
-    RESULTS,
-    cache_folder,
-    console,
-)
+from robench.cli.options import CACHE, CHECKS, COLOR, COMPILE, DEBUG, LOG, PATH, PLUGIN, RESULTS, cache_folder, console
 from robench.errors import SpecError, nearest
-from robench.place import Place
-from robench.registry import Registry, discover
-from robench.shared import Shared
+from robench.registry.registry import Registry, discover
+from robench.storage.location import Location
+from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
-    from robench.sweep import Job
-    from robench.sweep_run import Bench, Outcome
+    from robench.sweep.local import Bench, Outcome
+    from robench.sweep.plan import Job
 
 
 @click.command()
@@ -82,18 +70,18 @@ def sweep(
     device: str,
     compiled: bool,
     adapters: Path | None,
-    results: Place,
-    cache_dir: Place | None,
+    results: Location,
+    cache_dir: Location | None,
     quiet: bool,
     no_color: bool,
 ) -> None:
     """Run what is missing of a comparison, and show its mean over seeds; see benchmarks/*.toml."""
-    from robench.grid import FORMATS
-    from robench.shared_store import store_at
-    from robench.summary import summarise, summary_grid, summary_json
-    from robench.sweep import latest_completed, plan_sweep, read_sweep
-    from robench.sweep_cost import cost_grid, cost_json, sweep_cost
-    from robench.sweep_run import Bench, describe
+    from robench.present.grid import FORMATS
+    from robench.records.shared_store import store_at
+    from robench.sweep.cost import cost_grid, cost_json, sweep_cost
+    from robench.sweep.local import Bench, describe
+    from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
+    from robench.sweep.summary import summarise, summary_grid, summary_json
 
     if style not in FORMATS:
         raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
@@ -146,9 +134,11 @@ def sweep(
 
 def _slurm(file: Path, bench: Bench, tasks: int, cpus: float, gpus: float) -> str:
     """Return the script of an array job of `tasks` sweeps."""
-    from robench.slurm import slurm_script
+    from robench.sweep.slurm import slurm_script
 
-    results, cache = (each.url if isinstance(each, Shared) else str(each) for each in (bench.results, bench.cache_dir))
+    results, cache = (
+        each.url if isinstance(each, SharedFolder) else str(each) for each in (bench.results, bench.cache_dir)
+    )
     command = ["robench", "sweep", str(file), "--results", results, "--cache-dir", cache]
     command += ["--device", bench.device, "--checks", bench.checks, "--quiet"]
     command += ["--compile"] if bench.compiled else []
@@ -167,18 +157,18 @@ def _run(
     no_color: bool,
 ) -> list[Outcome]:
     """Run what is missing and return what failed."""
-    from robench.sweep_run import run_sweep
+    from robench.sweep.local import run_sweep
 
     log = console(no_color, stderr=True)
     bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     engine = None
     if on_ray is not None:
-        from robench import ray_engine
+        from robench.sweep import ray_engine
 
         cpus, gpus = on_ray
         engine = functools.partial(ray_engine.on_ray, cpus=cpus, gpus=gpus)
     elif jobs == 1 and log.is_terminal and not quiet:
-        from robench.progress import ProgressBars
+        from robench.run.progress import ProgressBars
 
         bars = ProgressBars(log)
         registry.manager.register(bars)

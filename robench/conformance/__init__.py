@@ -1,1 +1,1 @@
-"""Whether a component keeps the contract of its interface, told by trying it on a few images."""
+"""Does a component of a plugin keep its contract?"""

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.conformance.finding import Finding, rule
-from robench.data import ImageSet, to_pixels
-from robench.evaluate import fingerprint
-from robench.interfaces import RunContext
-from robench.perturbation import frozen_for_attack, seeded
-from robench.resolved import ResolvedAttack
-from robench.types import ThreatModel
+from robench.contracts.context import RunContext
+from robench.contracts.types import ThreatModel
+from robench.images.image_set import ImageSet, to_pixels
+from robench.networks.evaluate import fingerprint
+from robench.registry.resolved import ResolvedAttack
 
 ROUNDING = 1e-5
 """Of float pixels, by which an attack may leave its ball before the core projects it."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from robench.conformance.finding import Finding, rule
-from robench.data import ImageSet
+from robench.contracts.dataset import Dataset, SplitName
 from robench.errors import DataError
-from robench.interfaces import Dataset, SplitName
+from robench.images.image_set import ImageSet
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 LOOKED_AT = 40

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import torch
 
+from robench.compute.precision import ieee
 from robench.conformance.attacks import check_attacker
 from robench.conformance.datasets import check_dataset
 from robench.conformance.finding import Finding, rule
 from robench.conformance.loggers import check_logger
 from robench.conformance.models import check_model
 from robench.conformance.tuners import check_tuner
-from robench.interfaces import RunContext
-from robench.precision import ieee
-from robench.registry import Registry
-from robench.spec import DEFAULT_DATASET, DEFAULT_MODEL, Request
-from robench.types import Kind
+from robench.contracts.context import RunContext
+from robench.contracts.types import Kind
+from robench.registry.registry import Registry
+from robench.run.plan import DEFAULT_DATASET, DEFAULT_MODEL, Request
 
 SAMPLE = 7
 """Images that models and attacks are given: odd, so that the last batch is a partial one."""

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from robench.conformance.finding import Finding, rule
+from robench.contracts.context import RunContext
 from robench.errors import RobenchError
-from robench.interfaces import RunContext
-from robench.logger import listening
-from robench.records import RunResult
-from robench.registry import Registry
-from robench.runner import run
-from robench.spec import Request, plan
+from robench.records.record import RunResult
+from robench.registry.registry import Registry
+from robench.run.loggers import listening
+from robench.run.plan import Request, plan
+from robench.run.runner import run
 
 
 def check_logger(registry: Registry, text: str, request: Request, context: RunContext) -> Iterator[Finding]:

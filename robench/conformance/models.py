@@ -9,9 +9,10 @@ import torch
 
 from robench.checks import probes
 from robench.conformance.finding import Finding, rule
-from robench.data import ImageSet, to_pixels
-from robench.evaluate import evaluation_mode, fingerprint
-from robench.interfaces import Model, RunContext
+from robench.contracts.context import RunContext
+from robench.contracts.model import Model
+from robench.images.image_set import ImageSet, to_pixels
+from robench.networks.evaluate import evaluation_mode, fingerprint
 
 CLOSE = 1e-3
 """Largest change of a logit, relative to the largest, that rounding explains."""

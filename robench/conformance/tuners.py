@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from robench.adversary import Adversaries, predictions
-from robench.checkpoint import Checkpoint
+from robench.attack.adversary import Adversaries, predictions
 from robench.conformance.finding import Finding, rule
+from robench.contracts.context import Progress, RunContext
+from robench.contracts.tuning import Tuner
 from robench.errors import PluginError
-from robench.evaluate import logits_of
-from robench.interfaces import Progress, RunContext
-from robench.records import TuningRecord
-from robench.registry import Registry
-from robench.spec import Plan, Request, plan
-from robench.tuning import Tuner
-from robench.tuning_stage import tune
+from robench.networks.evaluate import logits_of
+from robench.records.record import TuningRecord
+from robench.registry.registry import Registry
+from robench.run.plan import Plan, Request, plan
+from robench.run.tuning_stage import tune
+from robench.storage.checkpoint import Checkpoint
 
 CLOSE = 1e-4
 """Largest change of a logit, relative to the largest, that folding an adapter into the weights explains."""

@@ -1,1 +1,1 @@
-"""Templates of plugins, and what fills them in."""
+"""Start the package of a new plugin."""

@@ -10,7 +10,7 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from robench import Attacker, Field, NormParams
 from torch import Tensor, nn
 
-from robench_plugins.attackers.classes import require_classes
+from robench_plugins.attackers.n_classes import require_classes
 
 N_TARGETS = 9
 """Target classes of the targeted attacks, of AutoAttack's standard version."""

@@ -7,9 +7,9 @@ from robench import Attacker, Field, NormParams, Params
 from torch import Tensor, nn
 
 from robench_plugins.attackers.apgd import APGDCE, APGDDLR, APGDT
-from robench_plugins.attackers.classes import require_classes
 from robench_plugins.attackers.eight_bit import nearest_in_ball, predicted
 from robench_plugins.attackers.fab import FAB
+from robench_plugins.attackers.n_classes import require_classes
 from robench_plugins.attackers.square import Square
 
 

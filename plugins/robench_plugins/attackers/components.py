@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robench import Component
 
-from robench_plugins.attackers.torchattacks_list import UPSTREAM
+from robench_plugins.attackers.torchattacks.catalogue import UPSTREAM
 
 _HERE = "robench_plugins.attackers"
 _APGD = (
@@ -112,7 +112,7 @@ ATTACKERS: list[Component] = [
     *(
         _attack(
             f"torchattacks-{name.lower()}",
-            f"torchattacks_any:{name}",
+            f"torchattacks.attack:{name}",
             f"torchattacks' {name}: {entry.summary}",
             "Kim, Torchattacks: a PyTorch repository for adversarial attacks, 2020 (arXiv:2010.01950)"
             + (f"; arXiv:{entry.arxiv}" if entry.arxiv else ""),

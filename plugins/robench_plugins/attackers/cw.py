@@ -7,7 +7,7 @@ from robench import Attacker, Field
 from torch import Tensor, nn
 
 from robench_plugins.attackers.eight_bit import shortest_fooling
-from robench_plugins.attackers.minimal import L2Params
+from robench_plugins.attackers.params import L2Params
 
 
 class CWParams(L2Params):

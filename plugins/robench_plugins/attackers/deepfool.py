@@ -6,8 +6,8 @@ from robench import Attacker, Field
 from torch import Tensor, nn
 
 from robench_plugins.attackers.eight_bit import shortest_fooling
-from robench_plugins.attackers.minimal import L2Params
-from robench_plugins.attackers.upstream import run
+from robench_plugins.attackers.params import L2Params
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class DeepFoolParams(L2Params):

@@ -6,7 +6,7 @@ from robench import Attacker, Field, SpecError
 from torch import Tensor, nn
 
 from robench_plugins.attackers.mi_fgsm import MomentumParams
-from robench_plugins.attackers.upstream import run
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class DIFGSMParams(MomentumParams):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench_plugins.attackers.eight_bit import nearest_in_ball, predicted
-from robench_plugins.attackers.upstream import finite_or_clean
+from robench_plugins.attackers.torchattacks.call import finite_or_clean
 
 
 def pgd_until_fooled(

@@ -8,8 +8,8 @@ from robench import Attacker, Field, NormParams
 from torch import Tensor, nn
 
 from robench_plugins.attackers.apgd import N_TARGETS
-from robench_plugins.attackers.classes import require_classes
 from robench_plugins.attackers.eight_bit import shortest_fooling
+from robench_plugins.attackers.n_classes import require_classes
 
 
 class FABParams(NormParams):

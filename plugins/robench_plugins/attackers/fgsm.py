@@ -7,7 +7,7 @@ from robench import Attacker, NormParams
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench_plugins.attackers.upstream import run
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class FGSM(Attacker):

@@ -7,8 +7,8 @@ from fractions import Fraction
 from robench import Attacker, Field, Pixels
 from torch import Tensor, nn
 
-from robench_plugins.attackers.iterative import IterativeParams
-from robench_plugins.attackers.upstream import run
+from robench_plugins.attackers.params import IterativeParams
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class JitterParams(IterativeParams):

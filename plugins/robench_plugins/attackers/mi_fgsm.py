@@ -5,8 +5,8 @@ from __future__ import annotations
 from robench import Attacker, Field
 from torch import Tensor, nn
 
-from robench_plugins.attackers.iterative import IterativeParams
-from robench_plugins.attackers.upstream import run
+from robench_plugins.attackers.params import IterativeParams
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class MomentumParams(IterativeParams):

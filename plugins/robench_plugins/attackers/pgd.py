@@ -9,7 +9,7 @@ from robench import Attacker, Field, Later, NormParams, Radius
 from torch import Tensor, nn
 
 from robench_plugins.attackers.early_exit import pgd_until_fooled
-from robench_plugins.attackers.upstream import run
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class PGDParams(NormParams):

@@ -7,7 +7,7 @@ from pyautoattack.square import SquareAttack
 from robench import Attacker, Field, NormParams
 from torch import Tensor, nn
 
-from robench_plugins.attackers.classes import require_classes
+from robench_plugins.attackers.n_classes import require_classes
 
 
 class SquareParams(NormParams):

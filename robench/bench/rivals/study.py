@@ -25,8 +25,8 @@ from robench.bench.rivals.clip_logits import logits_of, pixels_of
 from robench.bench.rivals.plain import PlainResNet, plain_network
 from robench.bench.setting import Setting
 from robench.bench.subject import Clip, as_rivals_have_it
-from robench.device import resolve_device
-from robench.registry import discover
+from robench.compute.device import resolve_device
+from robench.registry.registry import discover
 
 ATTACK_BATCH, EVALUATION_BATCH = 125, 64
 EPS, ALPHA, STEPS = 8 / 255, 2 / 255, 7

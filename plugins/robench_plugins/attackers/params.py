@@ -1,0 +1,34 @@
+"""Parameters that several attacks share."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Self
+
+from pydantic import model_validator
+from robench import AttackParams, Field, Pixels, Radius
+
+
+class L2Params(AttackParams):
+    """The radius within which the shortest perturbation must lie for its image to count as broken."""
+
+    eps: Radius = Field(default=Fraction(128, 255), description="radius of the L2 ball, in [0, 1] pixel units")
+
+
+class IterativeParams(AttackParams):
+    """A ball and the steps within it; 10 steps of a tenth of the radius, as in the papers (with 16/255 there)."""
+
+    alpha: Pixels | None = Field(default=None, description="step size, in [0, 1] pixel units; eps / steps if not given")
+    steps: int = Field(default=10, ge=1, description="gradient steps")
+
+    @model_validator(mode="after")
+    def _fill_alpha(self) -> Self:
+        if self.alpha is None:
+            object.__setattr__(self, "alpha", self.eps / self.steps)
+            self.model_fields_set.discard("alpha")
+        return self
+
+    def settings(self) -> dict[str, float | int]:
+        """Return the radius, the step size and the number of steps as torchattacks takes them."""
+        assert self.alpha is not None
+        return {"eps": float(self.eps), "alpha": float(self.alpha), "steps": self.steps}

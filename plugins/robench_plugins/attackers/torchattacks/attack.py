@@ -1,0 +1,171 @@
+"""Any attack of torchattacks by name: ``torchattacks.attack.SINIFGSM`` is made when it is first asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torchattacks
+from pydantic import create_model
+from robench import Attacker, AttackParams, Field, NormParams, Pixels, Radius, SpecError, ThreatModel
+from torch import Tensor, nn
+
+from robench_plugins.attackers.n_classes import n_classes
+from robench_plugins.attackers.params import L2Params
+from robench_plugins.attackers.torchattacks.call import run
+from robench_plugins.attackers.torchattacks.catalogue import UPSTREAM
+
+_BASES: dict[str, type[AttackParams]] = {"Linf": AttackParams, "L2": L2Params, "either": NormParams}
+_RADII = ("eps", "max_epsilon")
+# The norm and the radius are the base's; the run provides seeds and classes; the rest is not for users to set.
+_HIDDEN = ("self", "model", "norm", *_RADII, "seed", "n_classes", "verbose", "eps_for_division")
+_REAL = ("c", "kappa", "lam", "scale")
+_CHOICES: dict[tuple[str, str], Any] = {
+    ("UPGD", "loss"): Literal["ce", "dlr", "margin"],
+    ("APGD", "loss"): Literal["ce", "dlr"],
+    ("Square", "loss"): Literal["margin", "ce"],
+    ("TIFGSM", "kernel_name"): Literal["gaussian", "linear", "uniform"],
+    ("PGDRS", "noise_type"): Literal["guassian", "uniform"],
+    ("PGDRSL2", "noise_type"): Literal["guassian", "uniform"],
+    ("Pixle", "pixel_mapping"): Literal["random", "similarity", "similarity_random", "distance", "distance_random"],
+    ("AutoAttack", "version"): Literal["standard", "plus", "rand"],
+}
+
+
+class TorchAttack(Attacker):
+    """An attack of torchattacks under its own parameters, with the radius and the image checks of robench."""
+
+    upstream: ClassVar[str]
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return what torchattacks returns; the clean image where that is NaN.
+
+        Raises:
+            SpecError: The attack needs more classes than the network has.
+        """
+        kind = _NextClass if self.upstream == "JSMA" else getattr(torchattacks, self.upstream)
+        accepted = inspect.signature(kind).parameters
+        n = n_classes(network, images)
+        least = self._least_classes()
+        if n < least:
+            raise SpecError(
+                f"torchattacks-{self.upstream.lower()} needs at least {least} classes (the network has {n}); "
+                "use autoattack or apgd-ce instead"
+            )
+        threat = self.threat(surrogate=False)
+        given = {
+            "norm": threat.norm,
+            "eps": float(threat.eps),
+            "max_epsilon": float(threat.eps),
+            "n_classes": n,
+            "seed": int(torch.randint(2**31, ())),
+            # Its own 1e-10 outweighs the gradient of an image that the network is sure of.
+            "eps_for_division": 1e-20,
+        }
+        own = {key: getattr(self.params, key) for key in type(self.params).model_fields if key in accepted}
+        settings = {key: value for key, value in {**own, **given}.items() if key in accepted}
+        settings = {key: float(value) if isinstance(value, Fraction) else value for key, value in settings.items()}
+        with _seeded_numpy(int(torch.randint(2**31, ()))):
+            found: Tensor = run(kind, network, images, labels, **settings)
+        # Attacks that know no radius are cut to it, as the core would.
+        return found if accepted.keys() & set(_RADII) else _cut(images, found, threat)
+
+    def _least_classes(self) -> int:
+        """The difference of logits ratio takes the third largest logit, its targeted form the fourth."""
+        settings = self.params.model_dump()
+        if self.upstream == "APGDT" or settings.get("version") in ("standard", "plus"):
+            return 4
+        return 3 if settings.get("loss") == "dlr" or settings.get("version") == "rand" else 2
+
+
+def _cut(images: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
+    """Return `found` brought into the ball around `images`: pixel by pixel in Linf, towards the image in L2."""
+    change, radius = found - images, float(threat.eps)
+    if threat.norm == "Linf":
+        return images + change.clamp(-radius, radius)
+    length = change.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+    cut: Tensor = images + change * (radius / length).clamp_max(1)
+    return cut
+
+
+class _NextClass(torchattacks.JSMA):  # type: ignore[misc]
+    """JSMA towards the next class of however many there are; torchattacks counts ten."""
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the images after the attack."""
+        n = self.get_logits(images[:1]).shape[1]
+        self.set_mode_targeted_by_function(lambda _, own: (own + 1) % n, quiet=True)
+        adversarial: Tensor = super().forward(images, labels)
+        return adversarial
+
+
+@contextlib.contextmanager
+def _seeded_numpy(seed: int) -> Iterator[None]:
+    """Seed numpy and Python within the block; OnePixel and Pixle draw from their global state."""
+    before = np.random.get_state(), random.getstate()
+    np.random.seed(seed)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before[0])
+        random.setstate(before[1])
+
+
+def _field(attack: str, parameter: inspect.Parameter) -> tuple[Any, Any] | None:
+    """Return the type and the field of one argument, or None if users have no say in it."""
+    name, default = parameter.name, parameter.default
+    if name in _HIDDEN or isinstance(default, tuple):
+        return None
+    description = f"torchattacks' {name}"
+    if name == "alpha":
+        kind = Pixels if UPSTREAM[attack].norm == "Linf" else Radius
+        return kind, Field(default=_exact(default), description="step size, in [0, 1] pixel units")
+    if (attack, name) in _CHOICES:
+        return _CHOICES[attack, name], Field(default=default, description=description)
+    if isinstance(default, int) and not isinstance(default, bool) and name not in _REAL:
+        return int, Field(default=default, ge=1, description=description)
+    return (float if name in _REAL else type(default)), Field(default=default, description=description)
+
+
+def _exact(value: float) -> Fraction:
+    """Return the fraction that is meant by a distance: ``8/255`` where it is one of 255 levels."""
+    levels = round(value * 255)
+    return Fraction(levels, 255) if abs(levels - value * 255) < 1e-9 else Fraction(str(value))
+
+
+@cache
+def _make(name: str) -> type[TorchAttack]:
+    entry, kind = UPSTREAM[name], getattr(torchattacks, name)
+    fields = {key: _field(name, parameter) for key, parameter in inspect.signature(kind).parameters.items()}
+    given: dict[str, Any] = {key: field for key, field in fields.items() if field is not None}
+    params = create_model(f"{name}Params", __base__=_BASES[entry.norm], __module__=__name__, **given)
+    # The first paragraph; in one class no empty line divides it from the next.
+    about = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].partition("Distance Measure")[0]
+    source = f", after arXiv:{entry.arxiv}" if entry.arxiv else ""
+    return type(
+        name,
+        (TorchAttack,),
+        {
+            "__doc__": f"torchattacks.{name}: {entry.summary}.\n\n{' '.join(about.split())}\n\n"
+            f"Source: Kim, Torchattacks, 2020 (arXiv:2010.01950), version {torchattacks.__version__}{source}.",
+            "__module__": __name__,
+            "Params": params,
+            "upstream": name,
+            "norm": "L2" if entry.norm == "L2" else "Linf",
+            "knowledge": "query" if entry.query else "white-box",
+        },
+    )
+
+
+def __getattr__(name: str) -> type[TorchAttack]:
+    if name not in UPSTREAM:
+        raise AttributeError(f"torchattacks has no attack {name!r}")
+    return _make(name)

@@ -1,0 +1,34 @@
+"""The datasets, declared as data."""
+
+from __future__ import annotations
+
+from robench import Component
+
+_HERE = "robench_plugins.datasets"
+
+DATASETS = [
+    Component(
+        kind="dataset",
+        name="leaf-synth",
+        target=f"{_HERE}.leaf_synth:LeafSynth",
+        summary="synthetic tomato leaves, 10 conditions, 32 px, drawn on the spot (no photographs)",
+        reference="classes of PlantVillage: Hughes and Salathe 2015 (arXiv:1511.08060)",
+    ),
+    Component(
+        kind="dataset",
+        name="leaf",
+        target=f"{_HERE}.leaf:Leaf",
+        summary="photographs in class folders, such as PlantVillage's tomato leaves: leaf:path=DIR",
+        reference="Hughes and Salathe, An open access repository of images on plant health, 2015 (arXiv:1511.08060)",
+        recommends={"model": "leaf-vit"},
+    ),
+    Component(
+        kind="dataset",
+        name="cifar10",
+        target=f"{_HERE}.cifar10:CIFAR10",
+        summary="CIFAR-10 photographs, 32 px: parquet, python batches, image folder or the Hub",
+        reference="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        recommends={"model": "clip-tiny-cifar10"},
+        downloads=("hf-dataset:uoft-cs/cifar10",),
+    ),
+]

@@ -1,1 +1,0 @@
-"""Scripts that make the small CLIP models shipped with the plugins."""

@@ -1,0 +1,1 @@
+"""The device, its precision, and the processes that share a run."""

@@ -1,0 +1,1 @@
+"""What a plugin implements: one file per kind of component, and the nouns they share."""

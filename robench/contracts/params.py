@@ -1,0 +1,91 @@
+"""Parameters of components: declared once, validated early, described by ``robench describe``."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+
+from robench.contracts.types import Norm, format_pixels, parse_pixels, parse_radius
+from robench.errors import SpecError, nearest
+
+Pixels = Annotated[
+    Fraction,
+    BeforeValidator(parse_pixels),
+    PlainSerializer(format_pixels, return_type=str, when_used="always"),
+]
+"""A distance in ``[0, 1]`` pixel units, exact; users write ``8/255``."""
+
+Radius = Annotated[
+    Fraction,
+    BeforeValidator(parse_radius),
+    PlainSerializer(format_pixels, return_type=str, when_used="always"),
+]
+"""The radius of an L2 ball in ``[0, 1]`` pixel units, exact, which may exceed 1; users write ``0.5`` or ``128/255``."""
+
+
+def Later(default: Any, **more: Any) -> Any:  # noqa: N802  # beside pydantic's Field
+    """Declare a parameter that records made before it lack: at its default it is no part of a run's identity."""
+    return Field(default, json_schema_extra={"later": True}, **more)
+
+
+class Params(BaseModel):
+    """Base of every component's parameters: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True)
+
+    @classmethod
+    def read(cls, values: dict[str, Any], owner: str) -> Self:
+        """Validate `values`, which may still be text, for the component called `owner`.
+
+        Raises:
+            SpecError: Names the parameter, the value, what was expected and the nearest valid name.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                hint = nearest(key, cls.model_fields) if cls.model_fields else "; it has none"
+                raise SpecError(f"{owner} has no parameter {key!r}{hint}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "missing":
+                raise SpecError(f"{owner} needs {key}; write {key}=... after its name and a colon") from None
+            message = first["msg"].removeprefix("Value error, ")
+            where = f"{key}={first['input']!s}: " if key else ""
+            raise SpecError(f"{owner}: {where}{message}") from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, exact where floats would not be; of :func:`Later` fields those that are set."""
+        values = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            later = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("later")
+            if later and getattr(self, name) == field.default:
+                del values[name]
+        return values
+
+
+class AttackParams(Params):
+    """What every attack has: the radius of its ball."""
+
+    eps: Pixels = Field(default=Fraction(8, 255), description="radius of the ball, in [0, 1] pixel units")
+
+
+class NormParams(AttackParams):
+    """What attacks have that work in both norms."""
+
+    norm: Norm = Field(default="Linf", description="norm of the ball: Linf or L2")
+    eps: Radius | None = Field(  # type: ignore[assignment]
+        default=None, description="radius of the ball, in [0, 1] pixel units; 8/255 in Linf, 128/255 in L2 if not given"
+    )
+
+    @model_validator(mode="after")
+    def _choose_eps(self) -> Self:
+        if self.eps is None:
+            object.__setattr__(self, "eps", Fraction(8, 255) if self.norm == "Linf" else Fraction(128, 255))
+            self.model_fields_set.discard("eps")
+        elif self.norm == "Linf":
+            parse_pixels(self.eps)
+        return self

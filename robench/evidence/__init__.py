@@ -1,0 +1,1 @@
+"""Look again at what is recorded: verify, compare, reproduce and certify records."""

@@ -1,0 +1,109 @@
+"""Certify a recorded run: make its tuned network again, see that it is the same, and check it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from robench.attack.adversary import Adversaries, predictions
+from robench.checks.certificate import SAMPLE, Level, certify
+from robench.checks.judge import Subject
+from robench.compute.fast_functions import fast_functions
+from robench.compute.precision import ieee, precision_on
+from robench.contracts.context import Report, RunContext, silent
+from robench.errors import DataError
+from robench.records.packed import pack_labels
+from robench.records.record import DataRecord, RunResult
+from robench.run.data import load_split
+from robench.run.plan import Plan
+from robench.run.provenance import capture
+from robench.run.tuning_stage import tune
+from robench.storage.location import Location, local_folder, shared_folder
+
+
+@ieee()
+@fast_functions()
+def certified(
+    plan: Plan,
+    record: RunResult,
+    *,
+    device: torch.device,
+    cache_dir: Location,
+    level: Level,
+    trained: Path | None = None,
+    report: Report = silent,
+    warn: Callable[[str], None] = lambda message: None,
+) -> RunResult:
+    """Return `record`, a completed run of `plan`, with the checks of `level` and what they were made with.
+
+    Figures stay as they are. The network is trained again unless `trained`, an adapter file of that run, has it.
+
+    Raises:
+        DataError: The images, or the weights after tuning, are not those of the record, or clean images are classified
+            otherwise: a certificate would be another network's.
+    """
+    spec, started = plan.spec, datetime.now(UTC)
+    if record.data is None or record.tuning is None or record.clean is None:
+        raise DataError(f"run {record.run_id} is {record.status}; only completed runs can be certified")
+    context = RunContext(
+        dataset=plan.dataset.build(),
+        dataset_name=spec.dataset.name,
+        device=device,
+        seed=spec.seed,
+        cache_dir=local_folder(cache_dir),
+        report=report,
+        warn=warn,
+        precision=precision_on(spec.precision, device),
+        shared=shared_folder(cache_dir),
+        compiled=record.provenance.compiled,
+    )
+    test = load_split(context, spec.split, spec.test_size)
+    _expect(record, "scored images", record.data.test_fingerprint, test.fingerprint())
+    train = None
+    if spec.train_size is not None and trained is None:
+        train = load_split(context, "train", spec.train_size)
+        _expect(record, "training images", record.data.train_fingerprint, train.fingerprint())
+    model = plan.model.build()
+    network = model.build(context).to(device)
+    adversaries = Adversaries.of(context)
+    tuned = tune(plan, context, adversaries, network, model.adaptable(network), train, trained=trained)
+    _expect(record, "weights after tuning", record.tuning.tuned_fingerprint, tuned.tuned_fingerprint)
+    predicted = predictions(network, test.images, context, "evaluation, clean")
+    if ((predicted == test.labels) != record.clean.mask()).any():
+        raise DataError(f"run {record.run_id}: clean images are classified otherwise than in the record")
+    subject = Subject(network=network, data=test.first(SAMPLE), context=context)
+    tried = list(zip(plan.attacks, record.attacks, strict=True))
+    checks = certify(subject, tried, predicted, test.labels, level)
+    made = capture(plan, device, started, compiled=context.compiled)
+    return record.model_copy(
+        update={
+            "checks": checks,
+            "checked": made.model_copy(update={"command": f"robench certify {record.run_id} --checks {level}"}),
+            "data": record.data.model_copy(update={"labels": pack_labels(test.labels)}),
+            "elsewhere": tuple(
+                found.model_copy(update={"data": _labelled(plan, number, context, found.data)})
+                for number, found in enumerate(record.elsewhere)
+            ),
+        }
+    )
+
+
+def _labelled(plan: Plan, number: int, context: RunContext, data: DataRecord) -> DataRecord:
+    """Return `data`, of another dataset the run was scored on, with its labels."""
+    there = replace(context, dataset=plan.eval_datasets[number].build())
+    test = load_split(there, plan.spec.split, plan.spec.test_size)
+    if test.fingerprint() != data.test_fingerprint:
+        return data
+    return data.model_copy(update={"labels": pack_labels(test.labels)})
+
+
+def _expect(record: RunResult, what: str, then: str | None, now: str) -> None:
+    if then != now:
+        raise DataError(
+            f"run {record.run_id}: its {what} were {then}, here they are {now}; `robench reproduce {record.run_id}` "
+            "tells how much that changes"
+        )

@@ -1,0 +1,135 @@
+"""Two runs side by side: what differs in what was asked, and in what was found on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from robench.present.grid import NOTHING, Grid, Heading
+from robench.records.record import RunResult, Score
+from robench.statistics.intervals import Paired, holm, paired
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One setting of two runs; None where a run has no such setting."""
+
+    setting: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Two accuracies on the same images.
+
+    Attributes:
+        name: ``clean``, the label of an attack, or the worst case.
+        accuracies: Of the first and the second run, in percent.
+        found: Image by image.
+        p: McNemar's p-value adjusted for all contests of the comparison (Holm).
+    """
+
+    name: str
+    accuracies: tuple[float, float]
+    found: Paired
+    p: float
+
+
+def differences(first: RunResult, second: RunResult) -> list[Difference]:
+    """Return every setting, version and device in which two runs differ; what is as it should be is left out."""
+    ours, theirs = (dict(_settings(run)) for run in (first, second))
+    keys = list(dict.fromkeys([*ours, *theirs]))
+    return [
+        Difference(setting=key, first=ours.get(key), second=theirs.get(key))
+        for key in keys
+        if ours.get(key) != theirs.get(key)
+    ]
+
+
+def contests(first: RunResult, second: RunResult) -> list[Contest]:
+    """Return the paired comparison of every accuracy that both runs measured on the same images.
+
+    Attacks are the same if they share label, parameters, threat model, surrogate weights and number of images.
+    White-box attacks make other images for each network; their originals are the same.
+    """
+    if first.data is None or second.data is None or first.data.test_fingerprint != second.data.test_fingerprint:
+        return []
+    ours, theirs = dict(_scores(first)), dict(_scores(second))
+    shared = [key for key in ours if key in theirs and ours[key].n == theirs[key].n]
+    found = [paired(ours[key].mask(), theirs[key].mask()) for key in shared]
+    adjusted = holm([each.p for each in found])
+    return [
+        Contest(name=key[0], accuracies=(100 * ours[key].accuracy, 100 * theirs[key].accuracy), found=each, p=p)
+        for key, each, p in zip(shared, found, adjusted, strict=True)
+    ]
+
+
+def settings_grid(found: Sequence[Difference]) -> Grid:
+    """Return the differences for a person to read."""
+    rows = tuple(
+        (each.setting, *(NOTHING if value is None else str(value) for value in (each.first, each.second)))
+        for each in found
+    )
+    title = "what differs" if rows else "Nothing differs in what was asked or in what it was made with."
+    return Grid(title=title, notes=(), headings=tuple(Heading(label=name) for name in ("setting", "A", "B")), rows=rows)
+
+
+def contests_grid(found: Sequence[Contest]) -> Grid:
+    """Return the contests for a person to read."""
+    rows = tuple(
+        (
+            each.name,
+            f"{each.accuracies[0]:.1f}",
+            f"{each.accuracies[1]:.1f}",
+            f"{each.found.difference:+.1f} [{each.found.low:+.1f}, {each.found.high:+.1f}]",
+            str(each.found.only_first),
+            str(each.found.only_second),
+            str(each.found.n),
+            f"{each.p:.2g}",
+        )
+        for each in found
+    )
+    title = "accuracy in percent on the same images; p: McNemar's test, adjusted for the number of lines (Holm)"
+    if not rows:
+        title = "No accuracy can be compared: the runs scored other images, or under other attacks."
+    names = ("", "A", "B", "B - A, 95 % interval", "only A right", "only B right", "n", "p")
+    return Grid(title=title, notes=(), headings=tuple(Heading(label=name) for name in names), rows=rows)
+
+
+def _settings(run: RunResult) -> Iterator[tuple[str, Any]]:
+    yield from _flat(run.spec.model_dump(mode="json", exclude={"adapter": {"path"}}), "")
+    made = run.provenance
+    yield from _flat({"version": made.versions, "plugin": made.plugins, "code": made.code}, "")
+    yield from (("device", made.device), ("threads", made.threads), ("compiled", made.compiled))
+    yield from (("platform", made.platform), ("source", made.git))
+    if run.data is not None:
+        yield "scored images", run.data.test_fingerprint
+    if run.tuning is not None:
+        yield "weights before tuning", run.tuning.model_fingerprint
+        yield "weights after tuning", run.tuning.tuned_fingerprint
+
+
+def _flat(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested dicts under dotted names; labels only repeat what stands beside them."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key != "label":
+                yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(value, list):
+        for inner in value:
+            name = inner.get("label", "") if isinstance(inner, dict) else str(inner)
+            yield from _flat(inner, f"{prefix.removesuffix('s')} {name}")
+    else:
+        yield prefix, value
+
+
+def _scores(run: RunResult) -> Iterator[tuple[tuple[str, ...], Score]]:
+    if run.clean is not None:
+        yield ("clean",), run.clean
+    for spec, score in zip(run.spec.attacks, run.attacks, strict=False):
+        weights = score.surrogate.fingerprint if score.surrogate else ""
+        yield (score.label, str(sorted(spec.params.items())), score.norm, score.eps, score.knowledge, weights), score
+    for worst in run.worst_case:
+        yield (f"worst case {worst.norm} {worst.eps}", *worst.attacks), worst

@@ -1,0 +1,76 @@
+"""Whether a run that was made again, here or by somebody else, agrees with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from robench.present.grid import Grid, Heading
+from robench.records.measurement import measurements
+from robench.records.record import RunResult, Score
+from robench.statistics.intervals import wilson
+
+Agreement = Literal["bit for bit", "within the interval", "disagrees"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """One accuracy, then and now.
+
+    Attributes:
+        name: ``clean`` or the label of an attack, after the name of the dataset if that is another.
+        then: Accuracy in the record, in percent.
+        now: Accuracy of the repetition.
+        changed: Images right in one of the two only.
+        n: Images.
+        agreement: ``bit for bit`` if every image is as it was; ``within the interval`` if the accuracy lies in the 95 %
+            Wilson interval of the recorded one.
+    """
+
+    name: str
+    then: float
+    now: float
+    changed: int
+    n: int
+    agreement: Agreement
+
+
+def repeats(then: RunResult, now: RunResult) -> list[Repeat]:
+    """Return every accuracy of a completed record beside that of its repetition."""
+    pairs = zip(_scores(then), _scores(now), strict=True)
+    return [_repeat(name, old, new) for (name, old), (_, new) in pairs]
+
+
+def agreement(found: Sequence[Repeat]) -> Agreement:
+    """Return the weakest agreement of all."""
+    order: tuple[Agreement, ...] = ("disagrees", "within the interval", "bit for bit")
+    return min((each.agreement for each in found), key=order.index)
+
+
+def repeats_grid(found: Sequence[Repeat], title: str, names: tuple[str, str] = ("then", "now")) -> Grid:
+    """Return the repeats for a person to read, the two runs under `names`."""
+    rows = tuple(
+        (each.name, f"{each.then:.2f}", f"{each.now:.2f}", f"{each.changed} of {each.n}", each.agreement)
+        for each in found
+    )
+    headings = tuple(Heading(label=name) for name in ("", *names, "images that changed", "agreement"))
+    return Grid(title=title, notes=(), headings=headings, rows=rows)
+
+
+def _scores(run: RunResult) -> Iterator[tuple[str, Score]]:
+    for found in measurements(run):
+        where = "" if found.dataset == run.spec.dataset else f"{found.dataset.label}, "
+        yield f"{where}clean", found.clean
+        yield from ((f"{where}{score.label}", score) for score in found.attacks)
+
+
+def _repeat(name: str, then: Score, now: Score) -> Repeat:
+    changed = int((then.mask() != now.mask()).sum())
+    rate, percent = wilson(then), 100 * now.accuracy
+    kind: Agreement = "disagrees"
+    if changed == 0:
+        kind = "bit for bit"
+    elif rate.low <= percent <= rate.high:
+        kind = "within the interval"
+    return Repeat(name=name, then=rate.percent, now=percent, changed=changed, n=then.n, agreement=kind)

@@ -1,0 +1,1 @@
+"""Images as arrays: labelled sets, sets larger than memory, augmentation."""

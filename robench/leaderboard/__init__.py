@@ -1,0 +1,1 @@
+"""From records to ranked tables: columns, rankings, formats, and the page."""

@@ -1,0 +1,94 @@
+"""What the page shows of one run when its row is opened, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from robench.leaderboard.site.board import rate
+from robench.present.show import hardware_text
+from robench.records.labels import tuner_label
+from robench.records.measurement import Measured, drop, measurements
+from robench.records.record import AttackScore, RunResult, Score
+from robench.statistics.intervals import by_class, wilson
+
+
+def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[str, Any]:
+    """Return what the page's script takes of a completed run.
+
+    Args:
+        record: The run.
+        gallery: Rows of pictures as of :mod:`robench.leaderboard.site.gallery`, or why there are none.
+    """
+    spec, made = record.spec, record.provenance
+    assert record.data is not None and record.tuning is not None
+    facts = [
+        ("dataset", spec.dataset.label),
+        ("model", spec.model.label),
+        ("tuner", tuner_label(spec)),
+        ("training images", "none" if spec.train_size is None else f"{spec.train_size:,}"),
+        ("scored", f"{spec.test_size:,} {spec.split} images"),
+        ("parameters", f"{record.tuning.parameters:,}, {record.tuning.trainable_parameters:,} of them trained"),
+        ("seed", str(spec.seed)),
+        ("started", made.started),
+        ("device", hardware_text(made)),
+        ("source", made.git or "installed package"),
+    ]
+    return {
+        "run": record.run_id,
+        "title": f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}",
+        "command": made.command,
+        "facts": facts,
+        "measured": [_measured(found) for found in measurements(record)],
+        "checks": [check.model_dump() for check in record.checks],
+        "warnings": record.warnings,
+        "notes": record.data.notes,
+        "plugins": list(made.plugins.items()),
+        "versions": list(made.versions.items()),
+        "seconds": list(record.seconds.items()),
+        "gallery": gallery,
+    }
+
+
+def _measured(found: Measured) -> dict[str, Any]:
+    labels, names = found.data.scored_labels(), found.data.class_names
+    lines = []
+    for score in (found.clean, *found.attacks):
+        attack = score if isinstance(score, AttackScore) else None
+        line: dict[str, Any] = {
+            "label": attack.label if attack else "clean",
+            "threat": f"{attack.norm} {attack.eps} {attack.knowledge}" if attack else "",
+            "rate": rate(wilson(score)),
+            "drop": round(drop(found.clean, attack), 1) if attack else None,
+        }
+        if labels is not None:
+            classes = by_class(score.mask(), labels, names)
+            line |= {"macro": round(classes.macro, 1), "lowest": rate(classes.lowest), "class": classes.lowest_name}
+        lines.append(line)
+    lines += [
+        {"label": f"worst case over {_counted(worst.attacks)}", "threat": f"{worst.norm} {worst.eps}"}
+        | {"rate": rate(wilson(worst)), "drop": None}
+        for worst in found.worst_case
+    ]
+    return {"dataset": found.dataset.label, "lines": lines, "classes": _classes(found)}
+
+
+def _counted(labels: Sequence[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 3 else f"{len(labels)} attacks"
+
+
+def _classes(found: Measured) -> dict[str, Any] | None:
+    """Return the accuracy of each class, clean and under each attack; None where the record keeps no labels."""
+    labels = found.data.scored_labels()
+    if labels is None:
+        return None
+    scores: tuple[Score, ...] = (found.clean, *found.attacks)
+    rows = []
+    for index, name in enumerate(found.data.class_names):
+        right = [score.mask()[labels[: score.n] == index] for score in scores]
+        if len(right[0]):
+            accuracies = [round(100 * float(np.mean(mask)), 1) if len(mask) else None for mask in right]
+            rows.append([name, len(right[0]), *accuracies])
+    return {"columns": ["clean", *(score.label for score in found.attacks)], "rows": rows}

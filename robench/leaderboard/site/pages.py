@@ -1,0 +1,132 @@
+"""The page as files by name, each made when it is asked for, so that a folder and a server show the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files as packaged
+from pathlib import Path
+from typing import Any
+
+from robench.errors import DataError
+from robench.leaderboard.build import Table
+from robench.leaderboard.site.board import board
+from robench.leaderboard.site.detail import detail
+from robench.records.record import RunResult
+from robench.records.samples import Samples, samples_path
+
+GENERATOR = "robench leaderboard"
+"""What the page names as its maker, by which a folder is known to be one of ours."""
+STYLES = ("vendor/tabulator_simple.min.css", "assets/page.css")
+SCRIPTS = (
+    "vendor/tabulator.min.js",
+    "vendor/chart.umd.min.js",
+    "assets/dom.js",
+    "assets/filters.js",
+    "assets/table.js",
+    "assets/plots.js",
+    "assets/matrix.js",
+    "assets/detail.js",
+)
+LIVE = "assets/live.js"
+BESIDE = ("vendor/LICENSE-tabulator", "vendor/LICENSE-chart.js")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """All files of a page.
+
+    Attributes:
+        index: The page itself.
+        folder: Where all that belongs to this state of the page is, ``assets/`` and a hash, so that a page that is
+            open never mixes two states.
+        files: What makes each file of `folder`, by its path from the page.
+        records: The records to be downloaded, by their path from the page.
+    """
+
+    index: bytes
+    folder: str
+    files: dict[str, Callable[[], bytes]]
+    records: dict[str, Callable[[], bytes]]
+
+
+def pages(
+    results: Path, tables: Sequence[Table], records: Sequence[RunResult], *, sort: str = "worst", live: bool = False
+) -> Pages:
+    """Return the page of the runs in `tables`.
+
+    Args:
+        results: The folder of records.
+        tables: As :func:`robench.leaderboard.build.leaderboard` ranks them.
+        records: At least those of the tables.
+        sort: What the tables are ranked by.
+        live: Whether the page is to ask its server for what is new.
+    """
+    by_id = {record.run_id: record for record in records}
+    shown = {row.run_id: by_id[row.run_id] for table in tables for row in table.rows}
+    content = board(tables, shown, sort)
+    ours = packaged("robench.leaderboard.site")
+    names = (*STYLES, *SCRIPTS, *BESIDE, *([LIVE] if live else []))
+    static = {name: ours.joinpath(name).read_bytes() for name in names}
+    folder = f"assets/{_digest(content, static, results, shown)}"
+    made: dict[str, Callable[[], bytes]] = {f"{folder}/{Path(k).name}": partial(bytes, v) for k, v in static.items()}
+    made[f"{folder}/board.js"] = partial(_script, "show", {**content, "folder": folder})
+    made |= {f"{folder}/runs/{run_id}.js": partial(_run, results, record) for run_id, record in shown.items()}
+    return Pages(
+        index=_index(folder, live),
+        folder=folder,
+        files=made,
+        records={f"records/{run_id}.json": (results / f"{run_id}.json").read_bytes for run_id in shown},
+    )
+
+
+def _index(folder: str, live: bool) -> bytes:
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader("robench.leaderboard.site", "."), autoescape=True)
+    scripts = [*SCRIPTS, *([LIVE] if live else []), "board.js"]
+    return (
+        environment.get_template("index.html.j2")
+        .render(
+            generator=GENERATOR,
+            version=version("robench"),
+            styles=[f"{folder}/{Path(name).name}" for name in STYLES],
+            scripts=[f"{folder}/{Path(name).name}" for name in scripts],
+            live=live,
+        )
+        .encode()
+    )
+
+
+def _digest(content: Any, static: dict[str, bytes], results: Path, shown: dict[str, RunResult]) -> str:
+    """Return a hash of all that the files are made of; of sample images, of which there is much, their dates."""
+    found = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name, data in static.items():
+        found.update(name.encode() + data)
+    for run_id, record in shown.items():
+        samples = samples_path(results, run_id)
+        dated = f"{samples.stat().st_mtime_ns}" if samples.exists() else ""
+        found.update(f"{record.model_dump_json()}{dated}".encode())
+    return found.hexdigest()[:12]
+
+
+def _run(results: Path, record: RunResult) -> bytes:
+    path = samples_path(results, record.run_id)
+    if not path.exists():
+        return _script("opened", detail(record, "No sample images of this run are kept beside its record."))
+    from robench.leaderboard.site.gallery import gallery
+
+    try:
+        return _script("opened", detail(record, gallery(record, Samples.load(path))))
+    except DataError as error:
+        return _script("opened", detail(record, str(error)))
+
+
+def _script(function: str, content: Any) -> bytes:
+    """Return a call of one of the page's functions; a script, unlike JSON, may be loaded by a page opened from disk."""
+    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    return f"robench.{function}({text});\n".encode()

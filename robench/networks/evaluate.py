@@ -1,0 +1,120 @@
+"""Count correct answers: the clean and adversarial loops, and the identity of a network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from robench.compute.precision import Float, computing
+from robench.compute.world import ALONE, World
+from robench.contracts.context import Progress, Report, silent
+from robench.errors import PluginError
+from robench.images.image_set import to_pixels
+from robench.images.memory_mapped import let_go
+from robench.networks.memory import in_batches
+
+EVALUATION_BATCH, CPU_BATCH = 250, 64
+"""Images evaluated together; on a CPU fewer, whose activations stay in its cache."""
+
+
+@contextlib.contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put `network` in evaluation mode and restore the mode of every module afterwards, also after an exception."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _batch(device: torch.device) -> int:
+    return CPU_BATCH if device.type == "cpu" else EVALUATION_BATCH
+
+
+def predict(
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    *,
+    n_classes: int,
+    device: torch.device,
+    precision: Float = "float32",
+    report: Report = silent,
+    warn: Callable[[str], None] = lambda message: None,
+    stage: str = "evaluation",
+    world: World = ALONE,
+) -> NDArray[np.int64]:
+    """Return the predicted class of each image, ``int64 (N,)``, with the network in evaluation mode.
+
+    Where memory runs out, `warn` hears of it and it goes on with fewer images at a time. The processes of `world` share
+    the images. The device is waited for once, at the end.
+
+    Args:
+        precision: What the network computes in, under whatever autocast this is called.
+
+    Raises:
+        PluginError: Logits have the wrong shape, or are NaN or infinite.
+    """
+    total, images = len(images), images[world.share(len(images), _batch(device))]
+    predictions = torch.empty(len(images), dtype=torch.long, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    report(Progress(stage=stage, done=0, total=total))
+
+    def look(part: slice) -> None:
+        batch = to_pixels(images[part], device)
+        let_go(images)
+        logits = network(batch)
+        if tuple(logits.shape) != (len(batch), n_classes):
+            raise PluginError(
+                f"the model returned logits of shape {tuple(logits.shape)}; expected {(len(batch), n_classes)}"
+            )
+        finite.logical_and_(torch.isfinite(logits).all())
+        predictions[part] = logits.argmax(dim=1)
+        report(Progress(stage=stage, done=total * part.stop // len(images), total=total))
+
+    with evaluation_mode(network), torch.inference_mode(), computing(precision, device):
+        in_batches(len(images), _batch(device), look, warn, stage)
+    if not finite.item():
+        raise PluginError("the model returned NaN or infinite logits, so its accuracy means nothing")
+    return world.concatenate(predictions.cpu().numpy())
+
+
+def logits_of(
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    device: torch.device,
+    precision: Float = "float32",
+    world: World = ALONE,
+) -> NDArray[np.float32]:
+    """Return the logits of images, ``float32 (N, n_classes)``, with the network in evaluation mode.
+
+    The processes of `world` share the images.
+    """
+    images = images[world.share(len(images), _batch(device))]
+    found: list[Tensor] = []
+
+    def look(part: slice) -> None:
+        found.append(network(to_pixels(images[part], device)).float())
+
+    with evaluation_mode(network), torch.inference_mode(), computing(precision, device):
+        # The same images have just been predicted, which told of any want of memory.
+        in_batches(len(images), _batch(device), look, lambda message: None, "logits")
+        logits = torch.cat(found) if found else torch.empty(0, 0)
+    return world.concatenate(logits.cpu().numpy())
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Return the SHA-256 (first 16 hex digits) of all weights and buffers with their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        # Flat, because weights laid out channels last cannot be seen as bytes in their own shape.
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""One run for a person to read: text, figures and the report."""

@@ -1,0 +1,73 @@
+"""What all figures share: a sheet of a given size, and looks that survive a black-and-white printer."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from robench.records.record import RunResult
+
+MARKERS = "osD^vP*X"
+LINES = ("-", "--", "-.", ":")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
+GREYS = ("0.85", "0.65", "0.45", "0.95", "0.55", "0.75")
+"""Fills that differ in lightness and, with ``HATCHES``, in texture."""
+
+
+def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, NDArray[Any]]:
+    """Return a figure of `width` by `height` inches and its axes ``(rows, columns)``."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **more)
+    return figure, np.asarray(axes)
+
+
+def title(result: RunResult) -> str:
+    """Say which run a figure shows."""
+    spec = result.spec
+    return f"{spec.model.label}, {spec.tuner.label} on {spec.dataset.label} ({spec.split}), run {result.run_id}"
+
+
+def readable(name: str, width: int = 20) -> str:
+    """Return a name as words, in lines of at most `width` letters."""
+    return textwrap.fill(name.replace("_", " "), width)
+
+
+def show(axes: Axes, image: NDArray[Any]) -> None:
+    """Draw one image ``(3, H, W)``, ``uint8`` or float in ``[0, 1]``, pixel by pixel and without ticks."""
+    axes.imshow(np.moveaxis(image, 0, -1), interpolation="nearest")
+    bare(axes)
+
+
+def bare(axes: Axes) -> None:
+    """Take ticks and frame away."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def matrix(
+    axes: Axes,
+    values: NDArray[np.float64],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    low: float,
+    high: float,
+    form: str = "{:.2f}",
+) -> None:
+    """Draw `values` as a grey matrix with the number in each cell; NaN is left blank."""
+    axes.imshow(np.ma.masked_invalid(values), cmap="Greys", vmin=low, vmax=high, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    middle = (low + high) / 2
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "white" if value > middle else "black"
+            axes.text(column, row, form.format(value), ha="center", va="center", fontsize=7, color=colour)

@@ -1,0 +1,48 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+from robench.present.figures.canvas import readable, sheet, title
+from robench.records.record import RunResult
+from robench.records.samples import Samples
+
+MOST_COLUMNS = 2
+MOST_CLASSES = 25
+"""Beyond these the counts are left out and the squares speak alone."""
+
+
+def confusion(result: RunResult, samples: Samples) -> Figure:
+    """Draw the confusion matrices, clean and under each attack: true classes as rows, predicted ones as columns.
+
+    The darker, the larger the share of its row; the numbers are images.
+    """
+    assert result.data is not None
+    names = [readable(name, 24) for name in result.data.class_names]
+    found = [("clean", samples.predictions), *((attack.label, attack.predictions) for attack in samples.attacks)]
+    columns = min(MOST_COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    side = max(3.6, 0.42 * len(names) + 1.6)
+    figure, axes = sheet(side * columns + 0.8, side * rows, rows, columns, sharey=True)
+    figure.suptitle(f"{title(result)}\nnumbers: images; shade: share of the row", fontsize=9)
+    for cell in axes.flat[len(found) :]:
+        cell.axis("off")
+    for cell, (name, predictions) in zip(axes.flat, found, strict=False):
+        labels = samples.labels[: len(predictions)]
+        counts = confusion_matrix(labels, predictions, labels=np.arange(len(names)))
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        cell.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        cell.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=7)
+        cell.set_yticks(range(len(names)), names, fontsize=7)
+        cell.set_title(f"{name} (n={len(predictions)})", fontsize=8)
+        cell.set_xlabel("predicted", fontsize=8)
+        if len(names) <= MOST_CLASSES:
+            for (row, column), count in np.ndenumerate(counts):
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                cell.text(column, row, str(count), ha="center", va="center", fontsize=6, color=colour)
+    for cell in axes[:, 0]:
+        cell.set_ylabel("true", fontsize=8)
+    return figure

@@ -1,0 +1,99 @@
+"""Security curves: accuracy against epsilon, and against the number of steps (Biggio and Roli 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from robench.contracts.types import parse_radius
+from robench.present.figures.canvas import LINES, MARKERS, sheet, title
+from robench.records.record import AttackScore, AttackSpec, RunResult, Score
+from robench.statistics.intervals import Rate, wilson
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Attacks that differ in one parameter only, in its order.
+
+    Attributes:
+        name: What they share.
+        norm: Their norm.
+        points: The parameter's value, epsilon in ``[0, 1]`` pixel units, and the accuracy.
+    """
+
+    name: str
+    norm: str
+    points: tuple[tuple[float, Rate], ...]
+
+
+def epsilon_curves(result: RunResult) -> list[Curve]:
+    """Return accuracy against epsilon for attacks made at several, from the clean accuracy at 0."""
+    return _curves(result, "eps", lambda score: float(parse_radius(score.eps)), from_clean=True)
+
+
+def step_curves(result: RunResult) -> list[Curve]:
+    """Return accuracy against steps for attacks made with several numbers of them."""
+    specs = {spec.label: spec for spec in result.spec.attacks}
+    return _curves(result, "steps", lambda score: float(specs[score.label].params["steps"]), from_clean=False)
+
+
+def security(result: RunResult) -> Figure:
+    """Draw the security curves of a run with their 95 % intervals."""
+    panels = [
+        (curves, name) for curves, name in ((epsilon_curves(result), "eps"), (step_curves(result), "steps")) if curves
+    ]
+    figure, axes = sheet(5.6 * len(panels), 4.2, 1, len(panels))
+    figure.suptitle(title(result), fontsize=9)
+    for cell, (curves, parameter) in zip(axes.flat, panels, strict=True):
+        for number, curve in enumerate(curves):
+            levels = parameter == "eps" and curve.norm == "Linf"
+            values = [255 * value if levels else value for value, _ in curve.points]
+            rates = [rate for _, rate in curve.points]
+            spread = [[r.percent - r.low for r in rates], [r.high - r.percent for r in rates]]
+            n = min(rate.n for rate in rates)
+            look: dict[str, Any] = {"marker": MARKERS[number % 8], "linestyle": LINES[number % 4], "capsize": 3}
+            percents = [rate.percent for rate in rates]
+            cell.errorbar(values, percents, yerr=spread, color="black", label=f"{curve.name} (n={n})", **look)
+        norms = {curve.norm for curve in curves}
+        unit = "x 255" if norms == {"Linf"} else "pixel units"
+        cell.set_xlabel(f"epsilon, {'/'.join(sorted(norms))} ({unit})" if parameter == "eps" else "gradient steps")
+        cell.set_ylabel("accuracy, %")
+        cell.set_ylim(-2, 102)
+        cell.grid(color="0.9")
+        cell.legend(fontsize=8)
+    return figure
+
+
+def _curves(
+    result: RunResult, parameter: str, value: Callable[[AttackScore], float], *, from_clean: bool
+) -> list[Curve]:
+    groups: dict[tuple[Any, ...], list[AttackScore]] = {}
+    # An interrupted run has scores of its first attacks only.
+    for spec, score in zip(result.spec.attacks, result.attacks, strict=False):
+        if parameter in spec.params:
+            groups.setdefault(_shared(spec, score, parameter), []).append(score)
+    found = []
+    for members in groups.values():
+        if len({value(score) for score in members}) < 2:
+            continue
+        points = [(value(score), wilson(score)) for score in sorted(members, key=value)]
+        if from_clean:
+            points.insert(0, (0.0, _clean(result, min(score.n for score in members))))
+        name, _, _ = members[0].label.partition(":")
+        found.append(Curve(name=name, norm=members[0].norm, points=tuple(points)))
+    return found
+
+
+def _shared(spec: AttackSpec, score: AttackScore, parameter: str) -> tuple[Any, ...]:
+    """Return what attacks of one curve have in common; a step size follows epsilon."""
+    varying = {"eps": ("eps", "alpha"), "steps": ("steps", "alpha")}[parameter]
+    rest = str(sorted((key, text) for key, text in spec.params.items() if key not in varying))
+    return spec.name, rest, spec.surrogate.label if spec.surrogate else "", score.norm, score.n
+
+
+def _clean(result: RunResult, n: int) -> Rate:
+    assert result.clean is not None
+    return wilson(Score.of(result.clean.mask()[:n]))

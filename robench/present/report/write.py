@@ -1,0 +1,89 @@
+"""Write chapters: as one page of HTML with its pictures inside, and as Markdown with its pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from robench.errors import DataError
+from robench.present.figures.catalogue import save
+from robench.present.report.parts import Chapter, Picture, Table
+
+FORMATS = ("both", "html", "markdown")
+DPI = 110
+
+
+def write_report(chapters: Sequence[Chapter], folder: Path, style: str) -> list[Path]:
+    """Write ``report.html``, ``report.md`` or both into `folder` and return the files.
+
+    Raises:
+        DataError: `folder` cannot be written to.
+    """
+    drawn = {picture.name: _png(picture) for picture in _pictures(chapters)}
+    files: dict[str, bytes] = {}
+    if style in ("both", "html"):
+        files["report.html"] = to_html(chapters, drawn).encode()
+    if style in ("both", "markdown"):
+        files["report.md"] = to_markdown(chapters).encode()
+        files |= {f"{name}.png": content for name, content in drawn.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise DataError(f"cannot write a report to {folder}: {error.strerror or error}") from None
+    return [folder / name for name in files]
+
+
+def to_html(chapters: Sequence[Chapter], drawn: dict[str, bytes]) -> str:
+    """Return a page that needs nothing beside itself: no network, no script, no other file."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader("robench.present.report", "."), autoescape=True)
+    inside = {name: f"data:image/png;base64,{base64.b64encode(content).decode()}" for name, content in drawn.items()}
+    page = environment.get_template("page.html.j2")
+    return page.render(title=chapters[0].title, chapters=chapters, pictures=inside, version=version("robench"))
+
+
+def to_markdown(chapters: Sequence[Chapter]) -> str:
+    """Return GitHub's Markdown, which names its pictures as files beside it."""
+    lines: list[str] = []
+    for number, chapter in enumerate(chapters):
+        lines += [f"{'#' if number == 0 else '##'} {_plain(chapter.title)}", ""]
+        for section in chapter.sections:
+            lines += [f"{'##' if number == 0 else '###'} {_plain(section.title)}", ""]
+            for line in section.text:
+                lines += [_plain(line), ""]
+            for table in section.tables:
+                lines += [_table(table), ""]
+            for picture in section.pictures:
+                lines += [f"![{_plain(picture.description)}]({picture.name}.png)", ""]
+    return "\n".join(lines)
+
+
+def _pictures(chapters: Sequence[Chapter]) -> Iterator[Picture]:
+    return (picture for chapter in chapters for section in chapter.sections for picture in section.pictures)
+
+
+def _png(picture: Picture) -> bytes:
+    content = io.BytesIO()
+    save(picture.draw, content, DPI)
+    return content.getvalue()
+
+
+def _table(table: Table) -> str:
+    from tabulate import tabulate
+
+    rows = [[_plain(cell) for cell in row] for row in table.rows]
+    sides = ["left"] * len(table.headings) if table.words else ["left", *["right"] * (len(table.headings) - 1)]
+    headings = [_plain(heading) for heading in table.headings]
+    return tabulate(rows, headers=headings, tablefmt="github", disable_numparse=True, colalign=sides)
+
+
+def _plain(text: str) -> str:
+    """Return `text` with what Markdown or HTML would act on made harmless."""
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", text).replace("\n", " ")

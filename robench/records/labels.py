@@ -1,0 +1,52 @@
+"""What a recorded run is called: its attacks and tuner as typed, and the command that repeats it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from robench.compute.precision import DEFAULT
+from robench.records.record import RunSpec
+
+
+def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
+    """Return the command line that repeats a run: every parameter that is not its component's default.
+
+    Args:
+        files: The single-file plugins that it needs.
+    """
+    words = ["robench", "run", *(word for file in files for word in ("--plugin", file))]
+    words += ["--dataset", spec.dataset.label, "--model", spec.model.label]
+    words += ["--tuner", tuner_label(spec)]
+    for attack in spec.attacks:
+        words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
+    if any(attack.surrogate for attack in spec.attacks):
+        words += ["--no-white-box"]  # the list is complete: no twin is to be added
+    if spec.train_size is not None:
+        words += ["--train-size", str(spec.train_size)]
+    words += [] if spec.split == "test" else ["--split", spec.split]
+    words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]
+    for other in spec.eval_datasets:
+        words += ["--eval-dataset", other.label]
+    words += ["--adapter", spec.adapter.path] if spec.adapter else []
+    words += [] if spec.precision == DEFAULT else ["--precision", spec.precision]
+    return shlex.join(words)
+
+
+def attack_label(label: str, n: int, test_size: int) -> str:
+    """Return the label of an attack as typed, with its ``n`` where that is not the whole test set."""
+    if n == test_size:
+        return label
+    return f"{label},n={n}" if ":" in label else f"{label}:n={n}"
+
+
+def tuner_label(spec: RunSpec) -> str:
+    """Return the label of the tuner as typed, with the parameters of its adversary's surrogate."""
+    adversary = spec.adversary
+    if adversary is None or adversary.surrogate is None:
+        return spec.tuner.label
+    _, _, params = adversary.surrogate.label.partition(":")
+    extra = ",".join(f"surrogate.{item}" for item in params.split(",") if item)
+    if not extra:
+        return spec.tuner.label
+    return spec.tuner.label + ("," if ":" in spec.tuner.label else ":") + extra

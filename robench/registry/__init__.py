@@ -1,0 +1,1 @@
+"""Find components by name and settle their parameters."""

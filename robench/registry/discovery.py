@@ -1,0 +1,153 @@
+"""Load plugins one by one, keeping each one's failure, and import the classes they declare."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from robench.contracts import hookspecs
+from robench.contracts.types import KINDS, Component
+from robench.errors import PluginError
+
+if TYPE_CHECKING:
+    from robench.contracts.configured import Configured
+
+GROUP = "robench"
+PATIENCE = 10.0
+"""Seconds after which a plugin that is still loading is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """One entry point, or one file: where it came from, and why it failed if it did.
+
+    Attributes:
+        distribution: The package that brought it; the name of the file for a plugin that is one.
+        version: Of the package; the hash of the file.
+        file: The path as typed after ``--plugin``.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    components: tuple[Component, ...] = ()
+    error: str | None = None
+    file: str | None = None
+
+
+def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
+    """Load one entry point and register its hooks; an exception becomes the plugin's ``error``."""
+    distribution = point.dist.name if point.dist else "unknown"
+    version = point.dist.version if point.dist else "unknown"
+    found = Plugin(name=f"{distribution}/{point.name}", distribution=distribution, version=version)
+    return _filled(found, point.load, manager)
+
+
+def load_file(path: str, manager: pluggy.PluginManager) -> Plugin:
+    """Load a plugin that is a single file; an exception becomes its ``error``.
+
+    Raises:
+        PluginError: There is no such file.
+    """
+    from robench.registry.code import file_hash, import_file
+
+    file = Path(path)
+    if not file.is_file():
+        raise PluginError(f"--plugin {path}: there is no such file")
+    found = Plugin(name=file.name, distribution=file.name, version=file_hash(file), file=path)
+    return _filled(found, lambda: import_file(file), manager)
+
+
+def _filled(plugin: Plugin, load: Callable[[], ModuleType], manager: pluggy.PluginManager) -> Plugin:
+    """Return `plugin` with its components, its hooks registered, or with its error."""
+    name = plugin.name
+    try:
+        with _named_if_slow(name, plugin.distribution):
+            module = load()
+            manager.register(module, name=name)
+            hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
+            components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
+        for item in components:
+            if not isinstance(item, Component) or item.kind not in KINDS:
+                raise PluginError(f"robench_components returned {item!r}, which is not a robench.Component")
+    except (Exception, SystemExit):
+        error = traceback.format_exc()
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
+        return replace(plugin, error=error)
+    return replace(plugin, components=components)
+
+
+@contextlib.contextmanager
+def _named_if_slow(name: str, distribution: str) -> Iterator[None]:
+    """Say on stderr which plugin one is waiting for: an import cannot be stopped from here, but Ctrl-C does it."""
+
+    def say() -> None:
+        message = f"robench: plugin {name} is still loading after {PATIENCE:g} s; Ctrl-C to stop"
+        print(f"{message}, `pip uninstall {distribution}` to do without it", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def plugin_manager() -> pluggy.PluginManager:
+    """Return a manager that knows robench's hooks."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Do not look for garbage within the block: in what an import defines there is none, and looking takes seconds."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():
+            # All that is there counts as old now, and is looked at when all is; else it would be at once.
+            gc.freeze()
+            gc.unfreeze()
+        if wanted:
+            gc.enable()
+
+
+def load_class(component: Component) -> type[Configured]:
+    """Import the class a component declares.
+
+    Raises:
+        PluginError: It cannot be imported, or does not implement its interface.
+    """
+    module_name, _, attribute = component.target.partition(":")
+    try:
+        with _nothing_collected():
+            loaded = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:
+        raise PluginError(
+            f"{component.kind} {component.name!r} cannot be loaded from {component.target}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    import robench
+
+    interface: type[Configured] = getattr(robench, component.kind.capitalize())
+    if not (isinstance(loaded, type) and issubclass(loaded, interface)):
+        raise PluginError(f"{component.target} does not implement {interface.__name__}")
+    return loaded

@@ -1,0 +1,231 @@
+"""Find components, resolve the names users type, and check every parameter before anything heavy starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, cast
+
+import pluggy
+
+from robench.contracts.types import Component, Kind, Name, parse_name
+from robench.errors import PluginError, SpecError, nearest
+from robench.registry.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
+from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
+
+if TYPE_CHECKING:
+    from robench.contracts.configured import Configured
+    from robench.contracts.tuning import Adaptation, Objective
+
+FILES = "ROBENCH_PLUGINS"
+"""The environment variable with paths of single-file plugins; ``--plugin`` adds to it, for worker processes too."""
+HALVES: tuple[Kind, Kind] = ("adaptation", "objective")
+
+
+class Registry:
+    """All components by kind and name, and the hooks of the plugins they came with."""
+
+    def __init__(self, plugins: Iterable[Plugin], manager: pluggy.PluginManager | None = None) -> None:
+        self.plugins = tuple(plugins)
+        self.manager = manager or plugin_manager()
+
+    def components(self, kind: Kind) -> list[tuple[Plugin, Component]]:
+        """Return the components of one kind in order of registration."""
+        return [(plugin, item) for plugin in self.plugins for item in plugin.components if item.kind == kind]
+
+    def displayed_name(self, plugin: Plugin, component: Component) -> str:
+        """Return the shortest name that means `component` alone: ``dist/name`` where two plugins collide."""
+        rivals = [item for _, item in self.components(component.kind) if item.name == component.name]
+        return component.name if len(rivals) <= 1 else f"{plugin.distribution}/{component.name}"
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names by which the components of one kind can be asked for."""
+        return [self.displayed_name(plugin, item) for plugin, item in self.components(kind)]
+
+    def find(self, kind: Kind, name: str) -> tuple[Plugin, Component]:
+        """Return the component that `name`, or ``dist/name``, stands for.
+
+        Raises:
+            SpecError: No such name, with the nearest one; or a name that two plugins contribute.
+        """
+        if kind == "tuner" and "+" in name:
+            return self._product(name)
+        distribution, _, bare = name.rpartition("/")
+        found = [
+            (plugin, item)
+            for plugin, item in self.components(kind)
+            if item.name == bare.lower() and distribution in ("", plugin.distribution)
+        ] or self._of_family(kind, bare)
+        if not found:
+            if kind == "tuner" and name in {*self.names("adaptation"), *self.names("objective")}:
+                raise SpecError(f"{name!r} is half a tuner; write ADAPTATION+OBJECTIVE, such as lora+tecoa")
+            raise SpecError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{self._failures()}")
+        if len(found) > 1:
+            choices = " or ".join(f"{plugin.distribution}/{bare}" for plugin, _ in found)
+            raise SpecError(f"{kind} {name!r} is contributed by {len(found)} plugins; write {choices}")
+        plugin, component = found[0]
+        if (halves := halves_of(component)) is not None:
+            whole = self._product("+".join(halves))[1]
+            component = replace(
+                component,
+                defaults={**whole.defaults, **component.defaults},
+                reference=component.reference or whole.reference,
+            )
+        return plugin, component
+
+    def knows(self, kind: Kind, name: str) -> bool:
+        """Tell whether :meth:`find` would find it."""
+        try:
+            self.find(kind, name)
+        except SpecError:
+            return False
+        return True
+
+    def _of_family(self, kind: Kind, name: str) -> list[tuple[Plugin, Component]]:
+        """Return the component whose family `name` belongs to, named and set accordingly."""
+        return [
+            (plugin, replace(item, name=name, defaults={**item.defaults, item.family: name[len(item.name) + 1 :]}))
+            for plugin, item in self.components(kind)
+            if item.family and name.startswith(f"{item.name}-") and name != f"{item.name}-"
+        ]
+
+    def _failures(self) -> str:
+        failed = [plugin.name for plugin in self.plugins if plugin.error]
+        return f" (plugins that failed to load: {', '.join(failed)}; see `robench plugins`)" if failed else ""
+
+    def resolve(self, kind: Kind, text: str, extra: Mapping[str, Any] | None = None) -> Resolved:
+        """Resolve ``name[:key=value,...]``; values in `extra` apply where `text` sets none.
+
+        Raises:
+            SpecError: An unknown name or parameter, or a value of the wrong type.
+        """
+        return self._resolve(kind, parse_name(text), extra or {})
+
+    def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any]) -> Resolved:
+        plugin, component = self.find(kind, name.text)
+        implementation = self.implementation(component)
+        values = {**component.defaults, **extra, **dict(name.params)}
+        params = implementation.Params.read(values, f"{kind} {name.text!r}")
+        return Resolved(
+            name=self.displayed_name(plugin, component),
+            component=component,
+            plugin=plugin,
+            implementation=implementation,
+            params=params,
+            origins=self._origins(plugin, component),
+            recommended=extra,
+        )
+
+    def implementation(self, component: Component) -> type[Configured]:
+        """Import the class behind `component`, or make it of an adaptation and an objective.
+
+        Raises:
+            SpecError: One of the two is unknown.
+            PluginError: It cannot be imported, or does not implement its interface.
+        """
+        halves = halves_of(component)
+        if halves is None:
+            return load_class(component)
+        from robench.train.product import product
+
+        adaptation, objective = (load_class(self.find(*half)[1]) for half in zip(HALVES, halves, strict=True))
+        return product(component.target, cast("type[Adaptation]", adaptation), cast("type[Objective]", objective))
+
+    def _origins(self, plugin: Plugin, component: Component) -> dict[str, tuple[Plugin, Component]]:
+        found = {f"{component.kind} {component.name}": (plugin, component)}
+        for kind, half in zip(HALVES, halves_of(component) or (), strict=False):
+            found[f"{kind} {half}"] = self.find(kind, half)
+        return found
+
+    def _product(self, name: str) -> tuple[Plugin, Component]:
+        """Return ``adaptation+objective`` as a tuner."""
+        first, _, second = name.partition("+")
+        plugin, adaptation = self.find("adaptation", first)
+        _, objective = self.find("objective", second)
+        tuner = Component(
+            kind="tuner",
+            name=name,
+            target=name,
+            summary=f"{adaptation.summary}; {objective.summary}",
+            reference="; ".join(part.reference for part in (adaptation, objective) if part.reference),
+            defaults={**adaptation.defaults, **objective.defaults, **adaptation.recommends},
+        )
+        return plugin, tuner
+
+    def resolve_attack(self, text: str, extra: Mapping[str, Any] | None = None) -> ResolvedAttack:
+        """Resolve ``name[-surrogate][:key=value,...]``.
+
+        ``n=1000`` sets the number of images for any attack; ``surrogate.KEY=value`` is a parameter of the surrogate.
+
+        Raises:
+            SpecError: An unknown attack, surrogate or parameter, or a value of the wrong type.
+        """
+        name = parse_name(text)
+        attack_name, surrogate_name = self._split_surrogate(name.text)
+        own = tuple((k, v) for k, v in name.params if k != "n" and not k.startswith(SURROGATE_PREFIX))
+        theirs = tuple((k.removeprefix(SURROGATE_PREFIX), v) for k, v in name.params if k.startswith(SURROGATE_PREFIX))
+        attack = self._resolve("attacker", Name(text=attack_name, params=own), extra or {})
+        if surrogate_name is None and theirs:
+            key = SURROGATE_PREFIX + theirs[0][0]
+            raise SpecError(f"{text!r} sets {key} but names no surrogate; expected {attack_name}-SURROGATE")
+        surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs)
+        return ResolvedAttack(**vars(attack), surrogate=surrogate, n=_positive(dict(name.params).get("n"), text))
+
+    def _surrogate(self, text: str, params: tuple[tuple[str, str], ...]) -> Resolved:
+        members = [self._resolve("model", Name(text=name, params=params), {}) for name in text.split("+")]
+        if len(members) == 1:
+            return members[0]
+        from robench.registry.ensemble import ensemble
+
+        return ensemble(members)
+
+    def _split_surrogate(self, text: str) -> tuple[str, str | None]:
+        known = set(self.names("attacker")) | {item.name for _, item in self.components("attacker")}
+        prefixes = [name for name in known if text == name or text.startswith(name + "-")]
+        if not prefixes:
+            typed = text.partition("-")[0]
+            raise SpecError(f"unknown attack {typed!r}{nearest(typed, known)}{self._failures()}")
+        attack = max(prefixes, key=len)
+        return attack, text[len(attack) + 1 :] or None
+
+
+def halves_of(component: Component) -> tuple[str, str] | None:
+    """Return the names of the adaptation and the objective that a tuner is made of; None if it is a class."""
+    first, plus, second = component.target.partition("+")
+    return (first, second) if plus and ":" not in component.target else None
+
+
+def _positive(value: str | None, text: str) -> int | None:
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise SpecError(f"n={value} in {text!r} is not a number of images; expected a positive integer")
+    return int(value)
+
+
+def discover(points: Iterable[EntryPoint] | None = None, *, broken_files: bool = False) -> Registry:
+    """Load every plugin of the ``robench`` entry-point group, and every file that ``ROBENCH_PLUGINS`` names.
+
+    One by one, keeping each one's failure: pluggy's own loader lets one broken plugin crash the host and drops the
+    second of two with one name.
+
+    Args:
+        points: Entry points in place of the installed ones.
+        broken_files: Keep the failure of a file too, which was asked for by name and is an error otherwise.
+
+    Raises:
+        PluginError: A file is missing or, unless `broken_files`, raises.
+    """
+    manager = plugin_manager()
+    found = entry_points(group=GROUP) if points is None else points
+    files = [path for path in os.environ.get(FILES, "").split(os.pathsep) if path]
+    plugins = [load_plugin(point, manager) for point in found]
+    for path in dict.fromkeys(files):
+        plugin = load_file(path, manager)
+        if plugin.error and not broken_files:
+            why = plugin.error.strip().splitlines()[-1]
+            raise PluginError(f"--plugin {path}: {why} (`robench plugins --plugin {path}` has the traceback)")
+        plugins.append(plugin)
+    return Registry(plugins, manager)

@@ -1,0 +1,1 @@
+"""One run: plan it, carry out its stages, and record what it found."""

@@ -1,0 +1,37 @@
+"""Images that stay loaded from one run of a process to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from robench.contracts.dataset import Dataset, SplitName
+from robench.images.image_set import ImageSet
+from robench.registry.resolved import Resolved
+
+
+class DatasetCache:
+    """The dataset of the last run with the splits it gave: runs of a sweep mostly differ in all else."""
+
+    def __init__(self) -> None:
+        self._held: Any = None
+        self._dataset: Dataset | None = None
+        self._splits: dict[tuple[SplitName, int], ImageSet] = {}
+
+    def dataset(self, wanted: Resolved) -> Dataset:
+        """Return the dataset `wanted`: the one that is held, or a new one that is held from now on."""
+        which = (wanted.component, wanted.values())
+        if self._dataset is None or self._held != which:
+            self._held, self._dataset, self._splits = which, wanted.build(), {}
+        return self._dataset
+
+    def split(self, dataset: Dataset, name: SplitName, size: int) -> ImageSet:
+        """Return the first `size` images of a split of `dataset`; of the one that is held, they are loaded once.
+
+        Raises:
+            DataError: Files are missing or damaged, or there are fewer images.
+        """
+        if dataset is not self._dataset:
+            return dataset.split(name, size)
+        if (name, size) not in self._splits:
+            self._splits[name, size] = dataset.split(name, size)
+        return self._splits[name, size]

@@ -1,0 +1,156 @@
+"""What a sweep still has to do and what that costs, before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from robench.errors import DataError
+from robench.present.grid import NOTHING, Grid, Heading, duration
+from robench.records.record import RunResult, RunSpec
+from robench.run.plan import Plan
+from robench.sweep.plan import Job, Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCost:
+    """One run and what is left of it: nothing, once it is recorded.
+
+    Attributes:
+        training_images: Images an epoch draws times epochs; training may stop early.
+        adversarial_images: Adversarial images to make. Sets made on a surrogate are shared by runs of one seed and
+            count for the first of them; those already in the cache are not known here, so this is an upper bound.
+        seconds: What like runs took; None if there were none.
+    """
+
+    row: str
+    seed: int
+    run_id: str
+    recorded: bool
+    training_images: int
+    adversarial_images: int
+    seconds: float | None
+
+
+def sweep_cost(jobs: Iterable[Job], completed: Mapping[str, RunResult]) -> list[RunCost]:
+    """Return what each run of a sweep costs, given the completed records by the hash of their spec."""
+    made: set[str] = set()
+    costs = []
+    for job in jobs:
+        spec = job.plan.spec
+        recorded = job.run_id in completed
+        new = {} if recorded else {key: n for key, n in adversarial_sets(spec) if key not in made}
+        made |= new.keys()
+        costs.append(
+            RunCost(
+                row=job.row,
+                seed=job.seed,
+                run_id=job.run_id,
+                recorded=recorded,
+                training_images=0 if recorded else _drawn(job.plan) * _epochs(spec),
+                adversarial_images=sum(new.values()),
+                seconds=0.0 if recorded else estimate(spec, completed.values()),
+            )
+        )
+    return costs
+
+
+def adversarial_sets(spec: RunSpec) -> Iterator[tuple[str, int]]:
+    """Yield an identity and the number of images of each adversarial set that a run needs.
+
+    What is made on the target itself is the run's own, and made anew in every epoch of training.
+    """
+    wanted = [
+        (dataset, f"scored {spec.split}", attack, attack.n)
+        for dataset in (spec.dataset, *spec.eval_datasets)
+        for attack in spec.attacks
+    ]
+    if spec.adversary is not None:
+        passes = 1 if spec.adversary.surrogate else _epochs(spec)
+        judged = spec.tuner.params.get("validate_on", 0)
+        wanted.append((spec.dataset, "train", spec.adversary, spec.adversary.n * passes))
+        wanted.append((spec.dataset, "judged validation", spec.adversary, judged * passes))
+    for dataset, part, attack, n in wanted:
+        owner = f"seed {spec.seed}" if attack.surrogate else spec.run_id()
+        yield " ".join([owner, part, str(n), dataset.model_dump_json(), attack.model_dump_json()]), n
+
+
+def _drawn(plan: Plan) -> int:
+    """Return the number of images an epoch draws."""
+    size, balance = plan.spec.train_size or 0, plan.spec.tuner.params.get("balance", 0)
+    try:
+        return balance * len(plan.dataset.build().class_names) if balance else size
+    except DataError:  # the plan can be looked at before the data is there
+        return size
+
+
+def _epochs(spec: RunSpec) -> int:
+    return int(spec.tuner.params.get("epochs", 1))
+
+
+def estimate(spec: RunSpec, records: Iterable[RunResult]) -> float | None:
+    """Return the median time in seconds of like completed records; None if there are none.
+
+    Alike are those of the same dataset, model, sizes and name of the tuner; failing that, all of the same model.
+    """
+    same_model = [record for record in records if _model(record.spec) == _model(spec) and record.status == "completed"]
+    alike = [record for record in same_model if _kind(record.spec) == _kind(spec)]
+    times = [record.seconds["total"] for record in alike or same_model]
+    return median(times) if times else None
+
+
+def _model(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model.name, spec.model.params
+
+
+def _kind(spec: RunSpec) -> tuple[object, ...]:
+    return spec.dataset.name, spec.train_size, spec.test_size, spec.tuner.name
+
+
+def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
+    """Return a line a row and a last one with the sums, for a person to read."""
+    missing = [cost for cost in costs if not cost.recorded]
+    rows = []
+    for row in sweep.rows:
+        own = [cost for cost in costs if cost.row == row.name]
+        states = ["recorded" if cost.recorded else "missing" for cost in own]
+        rows.append((row.name, *states, *_figures(own)))
+    counts = [str(sum(cost.seed == seed for cost in missing)) for seed in sweep.seeds]
+    return Grid(
+        title=f"{sweep.title}: {len(missing)} of {len(costs)} runs to do",
+        notes=(sweep.note,) if sweep.note else (),
+        headings=(
+            Heading(label="row"),
+            *(Heading(label=f"seed {seed}") for seed in sweep.seeds),
+            Heading(label="training", details=("images", "x epochs")),
+            Heading(label="attacks", details=("images", "to make")),
+            Heading(label="time", details=("h:mm:ss",)),
+        ),
+        rows=(*rows, ("to do", *counts, *_figures(costs))),
+    )
+
+
+def _figures(costs: Sequence[RunCost]) -> tuple[str, str, str]:
+    """Return training images, adversarial images and time, all runs together."""
+    if all(cost.recorded for cost in costs):
+        return NOTHING, NOTHING, NOTHING
+    training = sum(cost.training_images for cost in costs)
+    adversarial = sum(cost.adversarial_images for cost in costs)
+    return f"{training:,}", f"{adversarial:,}", _time(costs)
+
+
+def _time(costs: Sequence[RunCost]) -> str:
+    known = [cost.seconds for cost in costs if cost.seconds is not None and not cost.recorded]
+    unknown = sum(cost.seconds is None for cost in costs)
+    if not known:
+        return duration(None)
+    return duration(sum(known)) + (f" + {unknown} unknown" if unknown else "")
+
+
+def cost_json(sweep: Sweep, costs: Sequence[RunCost]) -> str:
+    """Return the cost of every run as JSON."""
+    runs = [dataclasses.asdict(cost) for cost in costs]
+    return json.dumps({"title": sweep.title, "note": sweep.note, "runs": runs}, indent=1)

@@ -1,0 +1,167 @@
+"""Sweeps: a TOML file that says what is compared, read and planned as a whole before anything runs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from robench.errors import RobenchError, SpecError, nearest
+from robench.records.record import RunResult
+from robench.registry.registry import Registry
+from robench.run.plan import Plan, Request, plan
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Published(_Part):
+    """What the study that a row repeats reports, in percent."""
+
+    clean: Percent | None = None
+    adversarial: Percent | None = None
+
+
+class _File(_Part):
+    title: str = Field(pattern=r"^[^\n]+$")
+    note: str = ""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    common: dict[str, Any] = {}
+    rows: tuple[dict[str, Any], ...] = Field(min_length=1)
+
+
+_HINTS = get_type_hints(Request)
+_SETTINGS: dict[str, Any] = {
+    field.name: (_HINTS[field.name], None if field.default is MISSING else field.default)
+    for field in fields(Request)
+    if field.name != "seed"  # the file's seeds say it
+}
+_Settings = create_model("_Settings", __base__=_Part, **_SETTINGS)
+_Row = create_model("_Row", __base__=_Settings, name=(str, Field(min_length=1)), published=(Published, Published()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a comparison: what the table calls it, how it is asked for, and what a study reports of it."""
+
+    name: str
+    settings: Mapping[str, Any]
+    published: Published
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A definition: every row is run with every seed."""
+
+    path: Path
+    title: str
+    note: str
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of a sweep: a row with a seed."""
+
+    row: str
+    request: Request
+    plan: Plan
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random in the run."""
+        return self.request.seed
+
+    @property
+    def run_id(self) -> str:
+        """The identity of the run, by which its record is found."""
+        return self.plan.spec.run_id()
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read a definition.
+
+    Raises:
+        SpecError: It does not exist, is not TOML, or holds an unknown key or a value of the wrong type; the message
+            names the file and the row.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it does not exist" if not path.exists() else str(error)
+        raise SpecError(f"sweep {path} cannot be read: {reason}; expected a file such as benchmarks/*.toml") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path} is not TOML: {error}") from None
+    file = _read(_File, content, str(path))
+    common = _read(_Settings, file.common, f"{path}: common").model_dump(exclude_unset=True)
+    rows = []
+    for number, values in enumerate(file.rows, start=1):
+        read = _read(_Row, values, f"{path}: row {values.get('name', number)!r}")
+        own = read.model_dump(exclude_unset=True, exclude={"name", "published"})
+        name, published = read.name, read.published  # type: ignore[attr-defined]  # fields made at run time
+        rows.append(Row(name=name, settings={**common, **own}, published=published))
+    _refuse_repeats(path, "row name", [row.name for row in rows])
+    _refuse_repeats(path, "seed", file.seeds)
+    return Sweep(path=path, title=file.title, note=file.note, seeds=file.seeds, rows=tuple(rows))
+
+
+def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
+    """Resolve and validate every run, seed by seed, so that an unfinished sweep is a whole table of few seeds.
+
+    Raises:
+        SpecError: A row cannot be run, or two rows are the same run.
+    """
+    jobs: dict[str, Job] = {}
+    for seed in sweep.seeds:
+        for row in sweep.rows:
+            where = f"{sweep.path}: row {row.name!r}"
+            request = Request(**row.settings, seed=seed)
+            try:
+                job = Job(row=row.name, request=request, plan=plan(registry, request))
+            except RobenchError as error:
+                raise SpecError(f"{where}: {error}") from error
+            if (twin := jobs.setdefault(job.run_id, job)) is not job:
+                raise SpecError(f"{where} is the same run as row {twin.row!r}; leave one of them out")
+    return list(jobs.values())
+
+
+def latest_completed(records: Iterable[RunResult]) -> dict[str, RunResult]:
+    """Return the latest completed record of each run, by the hash of its spec."""
+    oldest_first = sorted(records, key=lambda record: record.provenance.started)
+    return {record.spec.run_id(): record for record in oldest_first if record.status == "completed"}
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _read(model: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
+    for key in values:
+        if key not in model.model_fields:
+            raise SpecError(f"{where}: unknown key {key!r}{nearest(key, model.model_fields)}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SpecError(
+                f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), Published.model_fields)}"
+            ) from None
+        got = "" if first["type"] == "missing" else f" (got {first['input']!r})"
+        raise SpecError(f"{where}: {key}: {first['msg']}{got}") from None
+
+
+def _refuse_repeats(path: Path, what: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise SpecError(f"{path}: {what} {value!r} is given twice")
+        seen.add(value)

@@ -1,0 +1,337 @@
+"""Each check catches the model built to trip it, and passes sound ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from robench import Attacker, AttackParams, ImageSet
+from robench.attack.perturbation import check_ball, perturb_set
+from robench.checks.attack import check_attack
+from robench.checks.certificate import certify
+from robench.checks.judge import Subject
+from robench.checks.network import check_normalisation
+from robench.images.image_set import to_pixels
+from robench.networks.evaluate import fingerprint, predict
+from robench.records.record import AttackScore, Check, SurrogateRecord
+from robench.registry.registry import discover
+from robench.registry.resolved import ResolvedAttack
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.helpers.plugin_fixtures import ToyDataset, make_context
+
+CPU = torch.device("cpu")
+
+
+class Sound(nn.Module):
+    """A small network, trained to be right and not to be robust."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 12, 3, padding=1, stride=2), nn.BatchNorm2d(12), nn.GELU(), nn.Flatten(), nn.Linear(12 * 64, 3)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers((images - 0.4) / 0.25)
+        return logits
+
+
+@cache
+def trained() -> Sound:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Sound().train()
+        data = ToyDataset().split("train")
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+        for _ in range(30):
+            loss = F.cross_entropy(network(to_pixels(data.images, CPU)), torch.from_numpy(data.labels))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network.eval()
+
+
+class Wrapped(nn.Module):
+    """A defence around the sound network."""
+
+    def __init__(self, defend: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.defend = trained(), defend
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.defend(self.inner, images)
+
+
+def _batch_statistics(network: Any, images: Tensor) -> Tensor:
+    layers = network.layers
+    normed = F.batch_norm(layers[0]((images - 0.4) / 0.25), None, None, layers[1].weight, layers[1].bias, training=True)
+    logits: Tensor = layers[2:](normed)
+    return logits
+
+
+TRAPS: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], str]] = {
+    "quantised inputs": (lambda network, images: network((images * 7).round() / 7), "gradients"),
+    "saturated softmax": (lambda network, images: 1e6 * F.softmax(1e4 * network(images), dim=1), "gradients"),
+    "detached graph": (lambda network, images: network(images.detach()), "gradients"),
+    "random defence": (lambda network, images: network(images + 0.3 * torch.randn_like(images)), "determinism"),
+    "batch norm in training mode": (_batch_statistics, "batch neighbours"),
+    "labels shifted": (lambda network, images: network(images).roll(1, dims=1), "labels"),
+}
+
+
+def attacks_of(*texts: str) -> list[ResolvedAttack]:
+    return [discover().resolve_attack(text) for text in texts]
+
+
+def checked(network: nn.Module, *attacks: ResolvedAttack, level: str = "fast", n: int = 60) -> dict[str, Check]:
+    """Return the checks of `network` by name and, for those of an attack, by its label."""
+    data = ToyDataset().split("test", n)
+    context = make_context(Path("unused"))
+    subject = Subject(network=network, data=data, context=context)
+    predictions = predict(network, data.images, n_classes=3, device=CPU)
+    tried = [(attack, scored(network, attack, data)) for attack in attacks]
+    found = certify(subject, tried, predictions, data.labels, level)  # type: ignore[arg-type]
+    return {f"{check.name} {check.attack}".strip(): check for check in found}
+
+
+def scored(network: nn.Module, attack: ResolvedAttack, data: ImageSet) -> AttackScore:
+    threat = attack.threat()
+    target = trained() if attack.surrogate else network
+    images, _ = perturb_set(attack.build(), target, data, threat=threat, device=CPU, seed=1)
+    right = predict(network, images, n_classes=3, device=CPU) == data.labels
+    surrogate = None
+    if attack.surrogate:
+        fooled = int((predict(target, images, n_classes=3, device=CPU) == data.labels).sum())
+        clean = int((predict(target, data.images, n_classes=3, device=CPU) == data.labels).sum())
+        surrogate = SurrogateRecord(name="s", fingerprint="f", clean_correct=clean, adversarial_correct=fooled)
+    return AttackScore.of(
+        right,
+        label=attack.label,
+        norm=threat.norm,
+        eps=str(threat.eps),
+        knowledge=threat.knowledge,
+        surrogate=surrogate,
+        images="",
+        largest_norm=check_ball(data.images, images, threat),
+        cached=False,
+        seconds=0.1,
+    )
+
+
+PGD = attacks_of("pgd:eps=32/255,steps=10", "fgsm:eps=32/255", "pgd-resnet20:eps=32/255,steps=10")
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("level", ["fast", "full"])
+def test_a_sound_model_passes_every_check(norm: str, level: str) -> None:
+    attacks = PGD if norm == "Linf" else attacks_of("pgd:norm=L2,eps=4,steps=20")
+    found = checked(trained(), *attacks, level=level)
+    assert {check.verdict for check in found.values()} == {"pass"}, [c for c in found.values() if c.verdict != "pass"]
+    names = {name.partition(" pgd")[0] for name in found}
+    network = {"determinism", "batch neighbours", "gradients", "labels", "normalisation"}
+    attack = {"ball", "noise", "resampling", "epsilon"}
+    assert network | attack | {"single step", "huge epsilon"} <= names
+    assert ("steps" in names) == ("restarts" in names) == (level == "full")
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_every_trap_is_caught_by_the_check_made_for_it(trap: str) -> None:
+    defend, name = TRAPS[trap]
+    found = checked(Wrapped(defend))
+    assert found[name].verdict == "fail", found
+
+
+@pytest.mark.parametrize("trap", ["quantised inputs", "saturated softmax"])
+def test_masked_gradients_show_in_the_attacks_too(trap: str) -> None:
+    """What the white-box attack does not find, images of another network do."""
+    found = checked(Wrapped(TRAPS[trap][0]), *PGD)
+    attack, both = PGD[0].label, f"white-box {PGD[0].label}, {PGD[1].label}"
+    assert found[both].verdict == "fail" and "masked" in found[both].reason
+    assert found[f"huge epsilon {attack}"].verdict == "fail"
+
+
+def test_a_weak_white_box_attack_beside_a_strong_one_raises_no_alarm() -> None:
+    """A single step is weaker than iterated images of a copy of the network; that says nothing of gradients."""
+    weak, strong, transfer = (f"{name}:eps=24/255" for name in ("fgsm", "pgd", "pgd-resnet20"))
+    found = checked(trained(), *attacks_of(weak, f"{strong},steps=20", f"{transfer},steps=20"))
+    assert next(check for name, check in found.items() if name.startswith("white-box")).verdict == "pass"
+    alone = checked(trained(), *attacks_of(weak, f"{transfer},steps=20"))
+    assert next(check for name, check in alone.items() if name.startswith("white-box")).verdict == "fail"
+
+
+class Timid(Attacker):
+    """An attack that grows weaker with its radius."""
+
+    Params = AttackParams
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        if self.params.eps > Fraction(32, 255):
+            return images
+        pixels = images.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(pixels), labels), pixels)
+        return images + float(self.params.eps) * gradient.sign()
+
+
+class Helpful(Attacker):
+    """An attack that goes the wrong way."""
+
+    Params = AttackParams
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        pixels = images.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(pixels), labels), pixels)
+        return images - float(self.params.eps) * gradient.sign()
+
+
+class Falls(Attacker):
+    """An attack that raises."""
+
+    Params = AttackParams
+    calls = 0
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        type(self).calls += 1
+        if self.calls > 1:
+            raise RuntimeError("no more")
+        return images
+
+
+def of_class(attacker: type[Attacker], eps: str = "32/255") -> ResolvedAttack:
+    fgsm = attacks_of("fgsm")[0]
+    return replace(fgsm, implementation=attacker, params=AttackParams.read({"eps": eps}, "it"))
+
+
+def test_an_attack_that_weakens_as_its_radius_grows_is_caught() -> None:
+    (found,) = [check for name, check in checked(trained(), of_class(Timid)).items() if name.startswith("epsilon")]
+    assert found.verdict == "fail" and "it must not rise" in found.reason
+
+
+class Brightness(nn.Module):
+    """Tells dark, grey and bright images apart, given pixels after `before`."""
+
+    def __init__(self, before: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.before = before
+
+    def forward(self, images: Tensor) -> Tensor:
+        levels = torch.tensor([-0.6, 0.0, 0.6])
+        return -(((self.before(images) - 0.5) / 0.5).mean(dim=(1, 2, 3), keepdim=True)[:, 0, 0] - levels).square()
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "reason"),
+    [
+        (lambda images: images, "pass", "100 % are right"),
+        (lambda images: (images - 0.5) / 0.5, "fail", "taken back"),
+        (lambda images: images * 0.5 + 0.5, "fail", "added"),
+    ],
+)
+def test_a_normalisation_too_many_or_too_few_is_caught(
+    before: Callable[[Tensor], Tensor], verdict: str, reason: str
+) -> None:
+    labels = np.arange(60) % 3
+    images = np.broadcast_to(np.array([51, 128, 204], dtype=np.uint8)[labels, None, None, None], (60, 3, 8, 8)).copy()
+    subject = Subject(
+        network=Brightness(before), data=ImageSet(images=images, labels=labels), context=make_context(Path("unused"))
+    )
+    found = check_normalisation(subject)
+    assert found.verdict == verdict and reason in found.reason, found
+
+
+def test_an_attack_that_costs_less_than_resampling_is_noticed() -> None:
+    """Chequered images, told apart by a network that looks at the finest detail alone, do not survive resampling."""
+    labels = np.arange(60) % 3
+    board = np.indices((8, 8)).sum(axis=0) % 2 * 2 - 1
+    strength = np.array([-60, 0, 60])[labels, None, None, None]
+    images = np.broadcast_to(128 + strength * board, (60, 3, 8, 8)).astype(np.uint8)
+
+    class Finest(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            detail = (pixels * torch.from_numpy(board)).float().mean(dim=(1, 2, 3))[:, None]
+            return -(detail - torch.tensor([-60, 0, 60]) / 255).square()
+
+    subject = Subject(
+        network=Finest(), data=ImageSet(images=images, labels=labels), context=make_context(Path("unused"))
+    )
+    attack = of_class(Helpful, "1/255")
+    score = scored(Finest(), attack, subject.data)
+    found = {check.name: check for check in check_attack(subject, attack, score, full=False)}
+    assert found["resampling"].verdict == "warn" and "less than no attack" in found["resampling"].reason
+
+
+def test_an_attack_worse_than_noise_is_caught() -> None:
+    """Noise of this length breaks the network, and a step down the gradient keeps it right."""
+    found = checked(trained(), of_class(Helpful, "200/255"))
+    assert next(check for name, check in found.items() if name.startswith("noise")).verdict == "fail"
+
+
+def test_a_check_that_raises_costs_nothing_but_itself() -> None:
+    found = checked(trained(), of_class(Falls))
+    broken = next(check for name, check in found.items() if name.startswith("checks"))
+    assert broken.verdict == "warn" and "RuntimeError: no more" in broken.reason
+    assert found["gradients"].verdict == "pass"
+
+
+def test_too_few_steps_are_noticed() -> None:
+    found = checked(trained(), *attacks_of("pgd:eps=24/255,steps=2,alpha=6/255,random_start=false"), level="full")
+    assert next(check for name, check in found.items() if name.startswith("steps")).verdict == "warn"
+
+
+def test_a_surrogate_that_does_not_know_the_classes_is_noticed() -> None:
+    """As one does whose input is normalised twice, or whose class order is another."""
+    data = ToyDataset().split("test", 60)
+    attack = PGD[2]
+    score = scored(trained(), attack, data)
+    ignorant = SurrogateRecord(name="s", fingerprint="f", clean_correct=20, adversarial_correct=18)
+    broken = score.model_copy(update={"surrogate": ignorant})
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    found = certify(subject, [(attack, broken)], data.labels, data.labels, "fast")
+    assert next(check for check in found if check.name == "surrogate").verdict == "warn"
+    assert next(check for check in found if check.name == "white-box").verdict == "warn"
+
+
+@pytest.mark.parametrize(("attack", "warned"), [("pgd-resnet20", True), ("pgd", False)])
+def test_images_that_stop_at_the_boundary_of_a_surrogate_are_noticed(attack: str, warned: bool) -> None:
+    found = checked(trained(), *attacks_of(f"{attack}:eps=24/255,early_exit=true"))
+    (verdicts,) = [[each.verdict for name, each in found.items() if name.startswith("early exit")]]
+    assert verdicts == (["warn"] if warned else [])
+
+
+def test_a_model_that_knows_nothing_is_told_from_one_with_shifted_labels() -> None:
+    data = ToyDataset().split("test", 60)
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    guesses = np.random.default_rng(0).integers(0, 3, 60)
+    (labels,) = [check for check in certify(subject, [], guesses, data.labels, "fast") if check.name == "labels"]
+    assert labels.verdict == "warn" and "not above chance" in labels.reason
+
+
+def test_checks_leave_the_network_and_the_random_state_as_they_were() -> None:
+    network = trained()
+    network.train()
+    try:
+        before, state = fingerprint(network), torch.random.get_rng_state()
+        required = [weight.requires_grad for weight in network.parameters()]
+        checked(network, *PGD[:1])
+        assert fingerprint(network) == before and network.training
+        assert torch.equal(torch.random.get_rng_state(), state)
+        assert [weight.requires_grad for weight in network.parameters()] == required
+    finally:
+        network.eval()
+
+
+def test_a_long_attack_is_skipped_unless_everything_is_asked_for() -> None:
+    data = ToyDataset().split("test", 60)
+    score = scored(trained(), PGD[0], data).model_copy(update={"seconds": 1e4})
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    fast = certify(subject, [(PGD[0], score)], data.labels, data.labels, "fast")
+    assert next(check for check in fast if check.name == "epsilon").verdict == "skipped"
+    assert certify(subject, [(PGD[0], score)], data.labels, data.labels, "off") == ()

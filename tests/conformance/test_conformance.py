@@ -1,0 +1,290 @@
+"""Every component that ships keeps its contract, and each rule catches a component that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from robench import Attacker, Component, Dataset, ImageSet, Model, RunContext, Tuner, TuningTask, hookimpl
+from robench.cli import main
+from robench.conformance.examine import examine
+from robench.contracts.types import KINDS, Kind
+from robench.registry.registry import Registry, discover
+from robench.testing import assert_conforms
+from torch import Tensor, nn
+
+from tests.conftest import entry_point, registry_of
+from tests.helpers import toy
+from tests.plugins.test_cifar10 import write_parquet
+
+# What a component needs to be tried in seconds and without a network; every other is tried at its defaults.
+TEXTS: dict[tuple[Kind, str], str] = {
+    ("dataset", "leaf"): "leaf:path={photographs}",
+    ("dataset", "cifar10"): "cifar10:path={cifar10}",
+    ("model", "clip"): "clip:path=shipped:clip-tiny",
+    ("model", "clip-vit-b32"): "clip-vit-b32:path=shipped:clip-tiny",
+    ("model", "clip-tiny-cifar10"): "clip-tiny-cifar10",
+    ("model", "leaf-inception"): "leaf-inception:image_size=96",
+    ("model", "timm"): "timm-resnet18",
+    **{("model", f"resnet{depth}"): f"resnet{depth}:epochs=1" for depth in (32, 44, 56)},
+    ("attacker", "cw"): "cw:steps=20",
+    ("attacker", "fab"): "fab:steps=10",
+    ("attacker", "torchattacks-jsma"): "torchattacks-jsma:gamma=0.001",
+    ("attacker", "torchattacks-eadl1"): "torchattacks-eadl1:binary_search_steps=2,max_iterations=20",
+    ("attacker", "torchattacks-eaden"): "torchattacks-eaden:binary_search_steps=2,max_iterations=20",
+    ("logger", "tensorboard"): "tensorboard:dir={logs}",
+    ("logger", "wandb"): "wandb:dir={logs}",
+    ("logger", "mlflow"): "mlflow:uri={mlflow}",
+    ("tuner", "supervised"): "supervised:validate_on=8",
+    ("tuner", "supervised-at"): "supervised-at:validate_on=8",
+    ("tuner", "supervised-trades"): "supervised-trades:validate_on=8",
+}
+# Networks without shipped weights are trained, which these few images make short.
+DATASETS: dict[tuple[Kind, str], str] = {
+    ("model", f"resnet{depth}"): "cifar10:path={cifar10}" for depth in (32, 44, 56)
+}
+MODELS: dict[tuple[Kind, str], str] = {("adaptation", "head"): "timm-resnet18"}
+SHIPPED = [(kind, name) for kind in KINDS for name in discover().names(kind)]
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict[str, Path | str]:
+    """Local folders in the layouts that datasets read, and where loggers write."""
+    random = np.random.default_rng(0)
+    photographs, cifar10 = tmp_path_factory.mktemp("photographs"), tmp_path_factory.mktemp("cifar10")
+    for name in ("healthy", "late_blight", "leaf_mold"):
+        (photographs / name).mkdir()
+        for index in range(20):
+            coarse = Image.fromarray(random.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+            coarse.resize((40, 40), Image.Resampling.BICUBIC).save(photographs / name / f"{index}.png")
+
+    def part(n: int) -> tuple[Any, Any]:
+        return random.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8), np.arange(n) % 10
+
+    write_parquet(cifar10, {"train": part(200), "test": part(50)})
+    logs = tmp_path_factory.mktemp("logs")
+    return {"photographs": photographs, "cifar10": cifar10, "logs": logs, "mlflow": mlflow_server}
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path | str]) -> None:
+    text = TEXTS.get((kind, name), name).format(**places)
+    dataset = DATASETS.get((kind, name), "leaf-synth").format(**places)
+    attacked = "resnet20" if kind == "attacker" else None
+    assert_conforms(kind, text, dataset=dataset, model=MODELS.get((kind, name), attacked))
+
+
+class Restless(toy.Dots):
+    """Draws other images each time, and has one of them in two splits."""
+
+    def split(self, name: str, limit: int | None = None) -> ImageSet:
+        data = super().split(name, limit)
+        images = np.random.default_rng().integers(0, 256, data.images.shape, dtype=np.uint8)
+        images[0] = 7
+        return ImageSet(images=images, labels=data.labels)
+
+
+class Endless(toy.Dots):
+    """Never says that it has no more images."""
+
+    def split(self, name: str, limit: int | None = None) -> ImageSet:
+        return super().split(name, None if limit is None else min(limit, toy.SIZES[name]))
+
+
+class Misnamed(toy.Dots):
+    """Names one class twice, and has labels of a third."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ("dark", "dark")
+
+    def split(self, name: str, limit: int | None = None) -> ImageSet:
+        data = super().split(name, limit)
+        return ImageSet(images=data.images, labels=data.labels + 1)
+
+
+class Rubbish(nn.Module):
+    """A linear network with a fault of choice."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+        self.line = nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(2)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.fault == "inputs":
+            images.mul_(0.5)
+        if self.fault == "modes":
+            self.norm.training = not self.norm.training
+        if self.fault == "weights":
+            self.seen += 1
+        if self.fault == "gradients":
+            images = (images * 4).round() / 4
+        logits = self.line(images.mean(dim=(2, 3)))
+        if self.fault == "batches":
+            logits = logits - logits.mean(dim=0)
+        if self.fault == "determinism":
+            logits = logits + torch.randn_like(logits)
+        if self.fault == "extremes":
+            logits = logits / images.amax(dim=(1, 2, 3))[:, None]
+        return logits[:, :1] if self.fault == "logits" else logits
+
+
+class Faulty(Model):
+    fault = ""
+
+    def build(self, context: RunContext) -> nn.Module:
+        if self.fault == "works":
+            raise RuntimeError("no\nweights")
+        if self.fault != "again":
+            torch.manual_seed(0)
+        network = Rubbish(self.fault)
+        if self.fault == "save and load":
+            network.extra = np.random.default_rng().uniform()
+            network.register_forward_hook(lambda module, inputs, logits: logits * module.extra)
+        return network
+
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        return {"head": nn.Linear(2, 2)} if self.fault == "parts" else {}
+
+
+class Rude(Attacker):
+    """An attack with a fault of choice."""
+
+    fault = ""
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        eps = float(self.params.eps)
+        if self.fault == "images":
+            return images[:, :1]
+        if self.fault == "pixels":
+            return images * 255
+        if self.fault == "budget":
+            return (images + 2 * eps).clamp(0, 1)
+        if self.fault == "seed":
+            return (images + eps * np.random.default_rng().uniform()).clamp(0, 1)
+        if self.fault == "batches":
+            return images[:7].repeat(7 // len(images), 1, 1, 1)
+        if self.fault == "inputs":
+            return images.add_(eps).clamp_(0, 1)
+        if self.fault == "weights":
+            with torch.no_grad():
+                next(network.parameters()).add_(1)
+        if self.fault == "modes":
+            network.train()
+        return images
+
+
+class Lazy(Tuner):
+    """A tuner with a fault of choice."""
+
+    fault = ""
+
+    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+        bias = getattr(network, "bias", None) if self.fault != "without parts" else network.bias
+        for weight in network.parameters():
+            weight.requires_grad_(weight is bias and self.fault != "parameters")
+
+    def fit(self, task: TuningTask) -> list[dict[str, float]]:
+        with torch.no_grad():
+            if self.fault == "again":
+                task.network.bias += np.random.default_rng().uniform()
+            elif self.fault == "save and load":
+                task.network.gain += 1
+                task.network.bias += 1
+            elif self.fault == "resumed" and task.checkpoint is not None:
+                task.network.bias += 1 if task.checkpoint.load() is None else 2
+                task.checkpoint.save({})
+            elif self.fault != "learning":
+                task.network.bias += 1
+        return [{"loss": float("nan") if self.fault == "history" else 1.0}]
+
+
+def breaking(kind: Kind, base: Any, fault: str, module: Callable[..., str]) -> Registry:
+    """Return the toy components and one that has `fault`."""
+    made = type("Broken", (base,), {"fault": fault, "__module__": __name__})
+    item = Component(kind=kind, name="broken", target="broken_plugin:Broken", summary="broken")
+    plugin = module("broken_plugin", Broken=made, robench_components=hookimpl(lambda: [item]))
+    return registry_of(entry_point("toy", toy.__name__, "toy-dist"), entry_point("broken", plugin, "broken-dist"))
+
+
+def broken_rules(registry: Registry, kind: Kind) -> set[str]:
+    return {each.rule for each in examine(registry, kind, "broken", dataset="dots", model="linear") if not each.kept}
+
+
+MODEL_FAULTS = ("logits", "extremes", "determinism", "batches", "gradients", "inputs", "modes", "weights", "again")
+
+
+@pytest.mark.parametrize(
+    ("kind", "base", "fault"),
+    [
+        *(("model", Faulty, fault) for fault in (*MODEL_FAULTS, "save and load", "parts", "works")),
+        *(
+            ("attacker", Rude, fault)
+            for fault in ("images", "pixels", "budget", "seed", "batches", "inputs", "weights", "modes")
+        ),
+        *(
+            ("tuner", Lazy, fault)
+            for fault in ("parameters", "history", "learning", "again", "save and load", "resumed", "without parts")
+        ),
+    ],
+)
+def test_each_rule_catches_what_breaks_it(kind: Kind, base: Any, fault: str, module: Callable[..., str]) -> None:
+    assert broken_rules(breaking(kind, base, "", module), kind) == set()
+    assert fault in broken_rules(breaking(kind, base, fault, module), kind)
+
+
+class Helper(Attacker):
+    """Makes dark images darker and light ones lighter, as a network that takes them for each other would like."""
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return images - float(self.params.eps) * (2 * labels - 1)[:, None, None, None]
+
+
+def test_an_attack_that_helps_is_caught(module: Callable[..., str]) -> None:
+    registry = breaking("attacker", Helper, "", module)
+    found = examine(registry, "attacker", "broken:eps=32/255", dataset="dots", model="linear:gain=-50")
+    assert [(each.rule, each.seen) for each in found if not each.kept] == [
+        ("strength", "0 of 7 images are right, 7 attacked")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "rules"),
+    [
+        (Restless, {"train: again", "test: prefix", "disjoint"}),
+        (Endless, {"train: too many", "validation: too many", "test: too many"}),
+        (Misnamed, {"classes", "train: labels"}),
+    ],
+)
+def test_each_rule_of_datasets_catches_what_breaks_it(base: type[Dataset], rules: set[str], module: Any) -> None:
+    assert rules <= broken_rules(breaking("dataset", base, "", module), "dataset")
+
+
+def test_the_assertion_names_what_is_broken(module: Callable[..., str]) -> None:
+    registry = breaking("attacker", Rude, "budget", module)
+    with pytest.raises(AssertionError, match=r"attacker broken breaks 1 of 9 rules\n  budget: 16/255, Linf 8/255"):
+        assert_conforms("attacker", "broken", dataset="dots", model="linear", registry=registry)
+
+
+def test_the_command_says_pass_and_fail(capsys: pytest.CaptureFixture[str], places: dict[str, Path]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "fgsm:eps=4/255", "--model", "resnet20"])
+    assert not ended.value.code
+    output = capsys.readouterr().out
+    assert "attacker fgsm:eps=4/255: keeps all 9 rules" in output and "4/255, Linf 4/255 white-box" in output
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "clip-vit-b32:path=/nowhere"])
+    assert ended.value.code == 1
+    assert "FAIL  works" in capsys.readouterr().out
+    for wrong, told in (("fgsn", "did you mean 'fgsm'?"), ("fgsm:eps=x", "eps=x"), ("fgsm:epz=1", "epz")):
+        with pytest.raises(SystemExit) as ended:
+            main(["check", wrong])
+        assert ended.value.code == 2 and told in capsys.readouterr().err

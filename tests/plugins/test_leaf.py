@@ -1,0 +1,371 @@
+"""Photographs in class folders: how they are read, divided and kept apart, and what is said of bad files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from robench import DataError, SpecError
+from robench.registry.registry import discover
+
+from robench_plugins.datasets.leaf import Leaf
+from robench_plugins.datasets.leaf_classes import CLASS_NAMES
+from robench_plugins.datasets.leaf_names import class_name, in_order, prompts_for
+from robench_plugins.datasets.leaf_splits import fair_order, locked
+from robench_plugins.datasets.near_duplicates import near_duplicates, perceptual_hash
+from robench_plugins.datasets.photographs import read_photograph, to_square
+
+CLASSES = ("Tomato___Early_blight", "Tomato_healthy", "aphids")
+
+
+def picture(seed: int, side: int = 40) -> Image.Image:
+    """Coarse random blobs, whose hashes are far apart."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def write(root: Path, counts: dict[str, int], *, first: int = 0) -> Path:
+    seed = first
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            picture(seed).save(root / name / f"{number:04}.png")
+            seed += 1
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "leaves", {"Tomato___Early_blight": 30, "Tomato_healthy": 20, "aphids": 12})
+
+
+def leaf(path: Path, **params: Any) -> Leaf:
+    return Leaf(Leaf.Params.read({"path": str(path), "size": 16, **params}, "leaf"))  # type: ignore[arg-type]
+
+
+def contents(dataset: Leaf, name: str) -> list[bytes]:
+    return [image.tobytes() for image in dataset.split(name).images]
+
+
+# Dividing
+
+
+def test_a_folder_is_divided_in_eighty_ten_ten_without_overlap_in_their_classes_shares(folder: Path) -> None:
+    dataset = leaf(folder)
+    sizes = {name: dataset.size(name) for name in ("train", "validation", "test")}
+    assert sum(sizes.values()) == 62 and 5 <= sizes["test"] <= 8 and 5 <= sizes["validation"] <= 8
+    shown = {name: contents(dataset, name) for name in sizes}
+    assert len(set().union(*map(set, shown.values()))) == 62
+    for name in sizes:
+        labels = dataset.split(name).labels
+        assert np.bincount(labels, minlength=3).min() >= 1
+        assert len(labels) == len(dataset.split(name).images) == sizes[name]
+
+
+def test_images_go_with_their_labels(folder: Path) -> None:
+    dataset = leaf(folder)
+    assert dataset.class_names == ("Early_blight", "healthy", "aphids")
+    train = dataset.split("train")
+    for name, directory in zip(dataset.class_names, CLASSES, strict=True):
+        own = {to_square(read_photograph(file), 16).tobytes() for file in (folder / directory).iterdir()}
+        label = dataset.class_names.index(name)
+        assert all(
+            (image.tobytes() in own) == (found == label)
+            for image, found in zip(train.images, train.labels, strict=True)
+        )
+
+
+def test_the_split_depends_on_its_seed_and_on_nothing_else(folder: Path) -> None:
+    assert contents(leaf(folder), "test") == contents(leaf(folder), "test")
+    assert set(contents(leaf(folder), "test")) != set(contents(leaf(folder, split_seed=1), "test"))
+    limited = leaf(folder).split("train", 7)
+    assert [image.tobytes() for image in limited.images] == contents(leaf(folder), "train")[:7]
+    with pytest.raises(DataError, match=r"were asked for \(--train-size all takes all\)"):
+        leaf(folder).split("train", 1000)
+
+
+@given(st.lists(st.integers(0, 3), min_size=4, max_size=80), st.integers(0, 9))
+def test_every_prefix_has_the_classes_in_about_their_shares(labels: list[int], seed: int) -> None:
+    classes = np.array(labels)
+    order = fair_order(np.arange(len(labels)), classes, seed)
+    assert sorted(order) == list(range(len(labels)))
+    for n in range(1, len(labels) + 1):
+        for label in np.unique(classes):
+            share = (classes == label).mean() * n
+            assert abs((classes[order[:n]] == label).sum() - share) <= 2
+
+
+def test_the_same_leaf_stays_on_one_side(tmp_path: Path) -> None:
+    """Every picture comes thrice, slightly changed; no split may know another's."""
+    for kind, seeds in (("early_blight", range(0, 20)), ("late_blight", range(20, 40))):
+        (tmp_path / kind).mkdir()
+        for seed in seeds:
+            for change in range(3):
+                pixels = np.asarray(picture(seed)).astype(int) + 3 * change
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / kind / f"{seed}-{change}.png")
+    dataset = leaf(tmp_path)
+    assert any(
+        "40 groups of near-duplicates, 120 photographs, kept on one side each" in note for note in dataset.notes()
+    )
+    origin: dict[bytes, int] = {}
+    for file in tmp_path.glob("*/*.png"):
+        origin[to_square(read_photograph(file), 16).tobytes()] = int(file.stem.partition("-")[0])
+    sides = [{origin[image] for image in contents(dataset, name)} for name in ("train", "validation", "test")]
+    assert sum(len(side) for side in sides) == 40 == len(set().union(*sides))
+    apart = leaf(tmp_path, alike=0)
+    assert sum(len({origin[image] for image in contents(apart, name)}) for name in ("train", "validation", "test")) > 40
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=60, max_size=120), st.integers(0, 5))
+def test_groups_never_straddle(photographs: list[tuple[int, int]], seed: int) -> None:
+    labels, groups = (np.array(column) for column in zip(*photographs, strict=True))
+    try:
+        splits = locked(labels, groups, ("validation", "test"), seed)
+    except DataError:
+        return  # a class smaller than ten
+    assert sorted(np.concatenate(list(splits.values()))) == list(range(len(labels)))
+    sides = [set(groups[positions]) for positions in splits.values()]
+    assert sum(len(side) for side in sides) == len(set().union(*sides))
+
+
+def test_near_duplicates_are_those_within_the_distance_and_what_links_them() -> None:
+    bits = np.zeros((4, 256), dtype=bool)
+    bits[1, :10] = True
+    bits[2, :20] = True
+    bits[3, 100:] = True
+    hashes = np.packbits(bits, axis=1)
+    assert len(set(near_duplicates(hashes, 9))) == 4
+    groups = near_duplicates(hashes, 10)
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+def test_hashes_survive_light_and_size_and_tell_pictures_apart() -> None:
+    def distance(one: Image.Image, other: Image.Image) -> int:
+        return int(np.bitwise_count(perceptual_hash(one) ^ perceptual_hash(other)).sum())
+
+    changed = Image.fromarray((np.asarray(picture(0)) * 0.8).astype(np.uint8)).resize((64, 64))
+    assert distance(picture(0), changed) < 76 < distance(picture(0), picture(1))
+
+
+# The study's protocol
+
+
+def test_the_study_tests_on_the_images_it_chose_by_and_says_so(folder: Path) -> None:
+    dataset = leaf(folder, protocol="study")
+    assert contents(dataset, "test") == contents(dataset, "validation")
+    assert (dataset.size("train"), dataset.size("test")) == (55, 7)
+    assert any("the test images are the validation images" in note for note in dataset.notes())
+    with pytest.raises(SpecError, match=r"balance=30 before splitting leaks .* needs protocol=study"):
+        leaf(folder, balance=30)
+
+
+def test_balancing_before_splitting_leaks_and_the_leak_is_counted(folder: Path) -> None:
+    dataset = leaf(folder, protocol="study", balance=40)
+    train, test = dataset.split("train"), dataset.split("test")
+    assert np.bincount(train.labels).tolist() == [36, 36, 36] and np.bincount(test.labels).tolist() == [4, 4, 4]
+    everything = [*contents(dataset, "train"), *contents(dataset, "test")]
+    assert len(set(everything)) > 110  # copies are augmented, each otherwise
+    note = next(note for note in dataset.notes() if "also trained on" in note)
+    leaked = int(note.split(" of 12 ")[0].rpartition(" ")[2])
+    assert leaked >= 8  # nearly every picture of aphids comes three times or four
+    fewer = leaf(folder, protocol="study", balance=12)
+    assert fewer.size("train") + fewer.size("test") == 36
+    assert not any("also trained on" in note for note in fewer.notes())
+
+
+# Folders that come divided
+
+
+def test_a_folder_that_comes_divided_stays_so(tmp_path: Path) -> None:
+    for number, part in enumerate(("train", "val", "test")):
+        write(tmp_path / part, {"healthy": 10, "scab": 10}, first=100 * number)
+    dataset = leaf(tmp_path)
+    assert [dataset.size(name) for name in ("train", "validation", "test")] == [20, 20, 20]
+    own = {to_square(read_photograph(file), 16).tobytes() for file in (tmp_path / "val").glob("*/*")}
+    assert set(contents(dataset, "validation")) == own
+    with pytest.raises(DataError, match="comes split; protocol=study splits by itself"):
+        leaf(tmp_path, protocol="study")
+
+
+def test_what_is_missing_is_carved_from_training_photographs_and_twins_are_dropped(tmp_path: Path) -> None:
+    write(tmp_path / "train", {"healthy": 20, "scab": 20})
+    write(tmp_path / "test", {"healthy": 2, "scab": 5}, first=18)
+    dataset = leaf(tmp_path)
+    assert (dataset.size("test") == 7 and dataset.size("validation") == 3) or dataset.size("validation") == 4
+    assert dataset.size("train") + dataset.size("validation") == 33
+    assert any("7 training photographs dropped" in note for note in dataset.notes())
+
+
+def test_classes_that_differ_between_parts_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "train", {"healthy": 3, "scab": 3})
+    write(tmp_path / "test", {"healthy": 3, "rust": 3})
+    with pytest.raises(DataError, match="'rust' is a class of train or of test, but not of both"):
+        leaf(tmp_path)
+
+
+# Bad files
+
+
+def _cut_short(file: Path) -> None:
+    whole = file.with_suffix(".jpg")
+    picture(0).save(whole)
+    file.unlink()
+    whole.write_bytes(whole.read_bytes()[:-200])
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "text": lambda file: file.write_text("no image"),
+    "empty": lambda file: file.write_bytes(b""),
+    "cut short": _cut_short,
+    "half a png": lambda file: file.write_bytes(file.read_bytes()[:80]),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_damaged_files_are_skipped_counted_and_named(folder: Path, spoil: Callable[[Path], object]) -> None:
+    spoil(folder / "aphids" / "0003.png")
+    dataset = leaf(folder)
+    assert sum(dataset.size(name) for name in ("train", "validation", "test")) == 61
+    note = next(note for note in dataset.notes() if "damaged" in note)
+    assert note.startswith(f"1 damaged file skipped: aphids{os.sep}0003")
+
+
+def test_a_class_whose_every_file_is_damaged_is_an_error(folder: Path) -> None:
+    for file in (folder / "aphids").iterdir():
+        file.write_text("no image")
+    with pytest.raises(DataError, match=r"every photograph of aphids in .* is damaged"):
+        leaf(folder)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    return image.convert("L")
+
+
+def _sixteen_bits(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+
+
+MODES: dict[str, tuple[Callable[[Image.Image], Image.Image], str, float]] = {
+    "grey": (_grey, "png", 1),
+    "sixteen bits": (_sixteen_bits, "png", 1),
+    "print colours": (lambda image: image.convert("CMYK"), "jpg", 40),
+    "palette": (lambda image: image.quantize(256), "png", 60),
+    "opaque": (lambda image: image.convert("RGBA"), "png", 0),
+}
+
+
+@pytest.mark.parametrize(("change", "suffix", "tolerance"), MODES.values(), ids=MODES)
+def test_other_colour_modes_become_the_same_picture(
+    tmp_path: Path, change: Callable[[Image.Image], Image.Image], suffix: str, tolerance: float
+) -> None:
+    file = tmp_path / f"one.{suffix}"
+    changed = change(picture(0))
+    changed.save(file)
+    expected = picture(0).convert("L").convert("RGB") if "A" not in changed.mode and tolerance == 1 else picture(0)
+    difference = np.asarray(read_photograph(file)).astype(int) - np.asarray(expected)
+    assert np.abs(difference).max() <= tolerance
+
+
+def test_transparent_pixels_are_white_and_turned_photographs_upright(tmp_path: Path) -> None:
+    clear = picture(0).convert("RGBA")
+    clear.putalpha(0)
+    clear.save(tmp_path / "clear.png")
+    assert np.asarray(read_photograph(tmp_path / "clear.png")).min() == 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide = picture(0).crop((0, 0, 40, 20))
+    wide.save(tmp_path / "turned.png", exif=exif)
+    turned = read_photograph(tmp_path / "turned.png")
+    assert turned.size == (20, 40)
+    assert np.array_equal(np.asarray(turned), np.asarray(wide.transpose(Image.Transpose.ROTATE_270)))
+
+
+def test_conversions_and_enlargements_are_counted(folder: Path) -> None:
+    picture(0).convert("L").save(folder / "aphids" / "0000.png")
+    notes = leaf(folder, size=64).notes()
+    assert "brought to RGB: 1 L" in notes
+    assert "62 photographs enlarged: their shorter side is below 64 pixels" in notes
+
+
+def test_folders_without_classes_photographs_or_sense_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder .*nowhere; pass --dataset leaf:path=DIR"):
+        leaf(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="holds no class folders"):
+        leaf(tmp_path)
+    write(tmp_path, {"healthy": 3})
+    with pytest.raises(DataError, match="holds only the class healthy"):
+        leaf(tmp_path)
+    (tmp_path / "scab").mkdir()
+    with pytest.raises(DataError, match=r"scab holds no photographs"):
+        leaf(tmp_path)
+    (tmp_path / "scab").rename(tmp_path / "Tomato_healthy")
+    with pytest.raises(DataError, match="are both the class healthy"):
+        leaf(tmp_path)
+    with pytest.raises(SpecError, match="'leaf' needs path; write path="):
+        discover().resolve("dataset", "leaf")
+
+
+def test_a_class_too_small_for_three_splits_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"healthy": 30, "scab": 2})
+    with pytest.raises(DataError, match=r"no photograph of scab is left for (validation|test|train): it has 2"):
+        leaf(tmp_path)
+
+
+def test_a_folder_that_changes_is_looked_through_again(folder: Path) -> None:
+    before = leaf(folder).size("train")
+    for number in range(40):
+        picture(500 + number).save(folder / "aphids" / f"more-{number}.png")
+    assert leaf(folder).size("train") > before + 25
+
+
+# Names
+
+
+SPELLINGS = {
+    "Tomato___Bacterial_spot": "Bacterial_spot",
+    "Tomato_Early_blight": "Early_blight",
+    "Tomato___Spider_mites Two-spotted_spider_mite": "Spider_mites_Two_spotted_spider_mite",
+    "Tomato__Target_Spot": "Target_Spot",
+    "Tomato__Tomato_YellowLeaf__Curl_Virus": "YellowLeaf_Curl_Virus",
+    "Tomato___Tomato_Yellow_Leaf_Curl_Virus": "YellowLeaf_Curl_Virus",
+    "Tomato__Tomato_mosaic_virus": "mosaic_virus",
+    "Tomato_healthy": "healthy",
+    "Potato___Early_blight": "Potato___Early_blight",
+}
+
+
+@pytest.mark.parametrize(("folder_name", "expected"), SPELLINGS.items())
+def test_every_spelling_of_a_class_is_the_class(folder_name: str, expected: str) -> None:
+    assert class_name(folder_name) == expected
+
+
+def test_labels_agree_with_those_of_the_synthetic_leaves() -> None:
+    assert in_order(sorted(CLASS_NAMES)) == CLASS_NAMES
+    assert in_order(["zebra", "healthy", "apple", "Target_Spot"]) == ("Target_Spot", "healthy", "apple", "zebra")
+
+
+def test_prompts_are_readable() -> None:
+    assert "a photo of a tomato leaf with two-spotted spider mites." in prompts_for(CLASS_NAMES[1])
+    assert prompts_for("healthy")[0] == "a photo of a healthy tomato leaf."
+    assert prompts_for("Apple___black_rot") == ("a photo of a Apple black rot.",)
+    assert all("_" not in prompt for name in CLASS_NAMES for prompt in prompts_for(name))
+
+
+# Real photographs
+
+
+def test_real_photographs_have_ten_classes_and_few_near_duplicates(root: Path) -> None:
+    folder = root / "data" / "leaf"
+    if not folder.is_dir():
+        pytest.skip("PlantVillage photographs are not at data/leaf")
+    dataset = leaf(folder)
+    assert dataset.class_names == CLASS_NAMES
+    sizes = [dataset.size(name) for name in ("train", "validation", "test")]
+    assert sum(sizes) > 1000 and abs(sizes[1] / sum(sizes) - 0.1) < 0.02

@@ -1,0 +1,124 @@
+"""A stranger's way: `robench plugin new`, installed into a fresh environment, listed, checked, run and tested there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from robench import cli
+from robench.errors import SpecError
+from robench.scaffold.write import COMMANDS, KINDS, package, write_package
+
+NAMES = {"dataset": "sklearn-digits", "model": "small-net", "attacker": "one-step", "tuner": "bitfit"}
+LONGEST = 50
+"""Lines of a component, which is one screen."""
+
+
+class Location:
+    """An environment in which all four plugins are installed, beside what the tests run with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "env", with_pip=True)
+        # What is heavy is taken from the environment of the tests; the plugins are not in there.
+        (site,) = (folder / "env" / "lib").glob("python*/site-packages")
+        parent = sysconfig.get_path("purelib")
+        (site / "parent.pth").write_text(f"import site; site.addsitedir({parent!r})\n")
+        for kind, name in NAMES.items():
+            write_package(name, kind, folder / name)  # type: ignore[arg-type]
+        wanted = [str(folder / name) for name in NAMES.values()]
+        # Its build backend comes from the tests' environment too: nothing is fetched.
+        self("pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", *wanted)
+
+    def __call__(self, program: str, *words: str, cwd: Path | None = None) -> str:
+        command = [str(self.folder / "env" / "bin" / "python"), "-m", program, *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        done = subprocess.run(command, cwd=cwd or self.folder, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Location:
+    return Location(tmp_path_factory.mktemp("stranger"))
+
+
+def test_they_are_listed_with_the_package_they_came_from(place: Location) -> None:
+    listed = json.loads(place("robench", "list", "--json"))
+    for kind, name in NAMES.items():
+        plural = "attacks" if kind == "attacker" else f"{kind}s"
+        assert {"name": name, "plugin": f"{name} 0.1.0"}.items() <= {
+            key: value for row in listed[plural] if row["name"] == name for key, value in row.items()
+        }.items()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Location) -> None:
+    name = NAMES[kind]
+    # Their test does what `robench check` does.
+    place("pytest", "-q", "-p", "no:cacheprovider", cwd=place.folder / name)
+    words = COMMANDS[kind].format(name=name).split()[1:]  # type: ignore[index]
+    results = place.folder / "results" / kind
+    few = ["--train-size", "100", "--test-size", "50"]  # the last of two counts
+    few += ["--model", "resnet20:epochs=1"] if kind == "dataset" else []
+    place("robench", *words, *few, "--results", str(results), "--checks", "off", "--quiet")
+    (record,) = results.glob("*.json")
+    made = json.loads(record.read_text())["provenance"]
+    assert f"{name} 0.1.0" in made["plugins"].values() and name.replace("-", "_") in made["code"]
+    assert f"{name} 0.1.0" in place("robench", "leaderboard", "--results", str(results))
+
+
+def test_check_says_which_rules_it_tried(place: Location) -> None:
+    out = place("robench", "check", NAMES["attacker"])
+    assert "keeps all" in out and "FAIL" not in out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_component_fits_on_a_screen(kind: str) -> None:
+    name = NAMES[kind]
+    text = package(name, kind)[f"{name.replace('-', '_')}/{kind}.py"]  # type: ignore[arg-type]
+    assert text.count("\n") <= LONGEST
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tutorial_shows_the_very_files(kind: str, root: Path) -> None:
+    text = (root / "docs" / "tutorial.md").read_text()
+    shown = set(re.findall(r"^```(?:python|toml)\n(.*?)^```", text, flags=re.S | re.M))
+    name = NAMES[kind]
+    files = package(name, kind)  # type: ignore[arg-type]
+    for path in (f"{name.replace('-', '_')}/__init__.py", f"{name.replace('-', '_')}/{kind}.py"):
+        assert files[path] in shown, path
+
+
+@pytest.mark.parametrize("name", ["Bad", "1st", "two--hyphens", "../up", "under_score", ""])
+def test_a_name_that_cannot_be_typed_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match="cannot name a plugin"):
+        package(name, "model")
+
+
+def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    for words, message in (
+        (("fresh", "--output", str(tmp_path / "mine")), "is not empty"),
+        (("pgd",), "attacker 'pgd' is there already"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["plugin", "new", *words, "--kind", "attacker"])
+        assert exit_.value.code == 2 and message in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_somebody_elses_attack_in_sixty_lines(root: Path, tmp_path: Path) -> None:
+    path = root / "docs" / "examples" / "foolbox_ddn.py"
+    assert path.read_text().count("\n") < 60
+    words = ["check", "ddn:eps=1.0,steps=10", "--plugin", str(path)]
+    done = subprocess.run([sys.executable, "-m", "robench", *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and "keeps all" in done.stdout, done.stdout + done.stderr
