@@ -18,11 +18,29 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several test processes share the processors: one thread each is fastest. This must come before torch.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from robench import cli
 from robench.registry.discovery import load_plugin, plugin_manager
 from robench.registry.registry import Registry
 
 from tests.helpers import toy
+
+
+MOST_WORKERS = 8
+"""Test processes at most: each takes up to 2 GB of memory."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Spread the whole suite over the processors, file by file. ``-n 0``, or naming a file, keeps it in one process."""
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS and "gpu" not in config.option.markexpr
+    if whole and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+        config.option.numprocesses = min(MOST_WORKERS, os.cpu_count() or 1)
+        config.option.dist = "loadfile"
 
 
 class Distribution:
