@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-import sys
-import tomllib
+import shlex
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from robench import cli
+from robench.present.grid import Grid
 from robench.records.store import Store
 from robench.registry.discovery import GROUP
-from robench.registry.registry import Registry, discover
+from robench.registry.registry import FILES, Registry, discover
+from robench.run.plan import Request, plan
 from robench.scaffold.write import write_package
 from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
 from robench.sweep.summary import summarise, summary_grid
 
-from tests.conftest import entry_point, registry_of
+from tests.conftest import command, entry_point
 from tests.scaffold.test_scaffold import NAMES
 
 ROOT = Path(__file__).parent.parent
@@ -34,17 +35,35 @@ def blocks(text: str, language: str) -> Iterator[str]:
     yield from re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (code,) = blocks(readme, "python")
-    (toml,) = blocks(readme, "toml")
-    ((name, target),) = tomllib.loads(toml)["project"]["entry-points"]["robench"].items()
-    module = ModuleType(target)
-    exec(code, vars(module))
-    monkeypatch.setitem(sys.modules, target, module)
-    attack = registry_of(entry_point(name, target, "mine")).resolve_attack("salt:eps=16/255")
+    (tmp_path / "my_attacks.py").write_text(code)
+    assert code.startswith("# my_attacks.py\n") and "With `--plugin my_attacks.py`" in readme
+    monkeypatch.setenv(FILES, str(tmp_path / "my_attacks.py"))
+    attack = discover([]).resolve_attack("salt:eps=16/255")
     images = torch.full((2, 3, 4, 4), 0.5)
     noisy = attack.build().perturb(torch.nn.Identity(), images, torch.zeros(2))
     assert 0 < (noisy - images).abs().max() <= 16 / 255
+
+
+def test_the_output_of_the_readme_is_that_of_its_commands(
+    readme: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = readme[readme.index("## Start") :]
+    (commands,) = [line for line in next(blocks(start, "sh")).splitlines() if line.startswith("robench")]
+    run, leaderboard = (shlex.split(part) for part in commands.split(" && "))
+    given = cli.cli.commands["run"].make_context("run", run[2:]).params
+    request = Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()})
+    shown = [line.rstrip() for line in next(blocks(start, "text")).splitlines()]
+    # The run that these commands make was recorded once; making it takes a minute.
+    record = root / "tests" / "readme_run" / f"{plan(discover(), request).spec.run_id()}.json"
+    assert record.is_file(), "the commands of the README make another run than the one that it shows"
+    monkeypatch.setenv("COLUMNS", "100")
+    leaderboard[leaderboard.index("--results") + 1] = str(record.parent)
+    printed = [line.rstrip() for line in command(capsys, *leaderboard[1:])[0].splitlines()]
+    assert [line for line in shown if line != "..."] == [line for line in printed if line in shown and line]
+    told = start[start.index("\n```\n", start.index("```text")) : start.index("\n## ")]
+    assert set(re.findall(r"\d+\.\d+", told)) <= set(" ".join(shown).split())
 
 
 @pytest.fixture
@@ -71,10 +90,29 @@ def test_every_name_in_the_use_table_resolves(page: str, documented: Callable[[]
             registry.resolve(kind, re.sub(r",?surrogate\.[^,]*", "", text))
 
 
+def grid_of(name: str, root: Path) -> Grid:
+    """The table of a shipped definition, from the committed records, which must hold all of it."""
+    records = Store(root / "results").read(lambda warning: pytest.fail(warning))
+    sweep = read_sweep(root / "benchmarks" / f"{name}.toml")
+    summary = summarise(sweep, plan_sweep(discover(), sweep), latest_completed(records))
+    assert all(set(line.recorded) == set(sweep.seeds) for line in summary.lines)
+    return summary_grid(summary)
+
+
+def between_markers(page: Path, name: str) -> str:
+    shown = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", page.read_text(), re.DOTALL)
+    assert shown is not None
+    return shown[1].strip()
+
+
+def table_rows(markdown: str) -> list[dict[str, str]]:
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines() if line[:1] == "|"]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
 @pytest.mark.parametrize(
     ("page", "name"),
     [
-        ("README.md", "leaf-synth"),
         ("docs/study.md", "cifar10-clip-tiny"),
         ("docs/study.md", "leaf-synth"),
         ("docs/study-leaf.md", "leaf-photos"),
@@ -85,12 +123,19 @@ def test_every_name_in_the_use_table_resolves(page: str, documented: Callable[[]
     ],
 )
 def test_the_tables_are_what_the_committed_records_say(page: str, name: str, root: Path) -> None:
-    records = Store(root / "results").read(lambda warning: pytest.fail(warning))
-    sweep = read_sweep(root / "benchmarks" / f"{name}.toml")
-    summary = summarise(sweep, plan_sweep(discover(), sweep), latest_completed(records))
-    assert all(set(line.recorded) == set(sweep.seeds) for line in summary.lines)
-    shown = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", (root / page).read_text(), re.DOTALL)
-    assert shown is not None and shown[1].strip() == summary_grid(summary).to_markdown().strip()
+    assert between_markers(root / page, name) == grid_of(name, root).to_markdown().strip()
+
+
+def test_the_readme_s_rows_and_figures_are_those_of_the_records(readme: str, root: Path) -> None:
+    full = {row["row"]: row for row in table_rows(grid_of("leaf-synth", root).to_markdown())}
+    shown = table_rows(between_markers(root / "README.md", "leaf-synth"))
+    assert len(shown) >= 3
+    for row in shown:
+        assert row.items() <= full[row["row"]].items()
+    text = readme[readme.index("<!-- end -->") : readme.index("## Commands")]
+    means = {cell.partition(" ")[0] for row in shown for cell in row.values()}
+    said = set(re.findall(r"\d+\.\d+", text))
+    assert said and said <= means
 
 
 def test_every_run_of_a_shipped_definition_that_is_recorded_has_its_figures_in_a_table(root: Path) -> None:
