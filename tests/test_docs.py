@@ -28,6 +28,7 @@ from robench.registry.describe import describe
 from robench.registry.discovery import GROUP
 from robench.registry.registry import Registry, discover
 from robench.run.plan import Request, plan
+from robench.scaffold.write import package
 from robench.sweep.plan import plan_sweep, read_sweep
 from safetensors.numpy import save_file
 from sphinx.util.inventory import InventoryFile
@@ -38,7 +39,7 @@ from tests.helpers.documentation import blocks, commands, inline_commands
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
 CARDS = sorted((ROOT / "plugins").glob("robench_plugins/weights/*/README.md"))
-RUN = [ROOT / "docs" / "start.md", ROOT / "docs" / "certificate.md"]
+RUN = [ROOT / "docs" / "start.md", ROOT / "docs" / "checks.md"]
 """Pages whose commands are run, one after the other, and whose output is compared."""
 FOREIGN = {"cat", "cd", "cp", "eval", "export", "git", "hf", "ls", "mkdir", "pip", "pytest", "python", "sbatch", "uv"}
 LAUNCHERS = {"accelerate", "torchrun"}
@@ -106,6 +107,13 @@ def test_the_site_asks_no_other_host(site: Path) -> None:
         assert not fetched, page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", sheet.read_text()), sheet
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=name_of)
+def test_every_file_of_the_source_that_a_page_names_exists(page: Path) -> None:
+    made = {"docs/_build", "docs/_build/index.html", *package("my-plugin", "attacker")}
+    for name in re.findall(r"`((?:benchmarks|docs|plugins|robench|tests)/[\w./-]+)`", page.read_text()):
+        assert (ROOT / name).exists() or name in made, name
 
 
 @pytest.mark.parametrize("page", [*CARDS, ROOT / "benchmarks" / "README.md"], ids=name_of)
