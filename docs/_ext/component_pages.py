@@ -1,4 +1,4 @@
-"""A page for every component robench ships, made of what ``robench describe`` says of it."""
+"""Write a page for every component that robench ships, from what ``robench describe`` says."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ LEADS = {
     "datasets": "Given as `--dataset NAME`.",
     "models": "Given as `--model NAME`, or as the surrogate of an attack, `ATTACK-MODEL`.",
     "tuners": "Given as `--tuner NAME`. Any `ADAPTATION+OBJECTIVE` is a tuner too.",
-    "adaptations": "What may change: one half of a tuner, `--tuner ADAPTATION+OBJECTIVE`.",
-    "objectives": "What is optimised: the other half of a tuner, `--tuner ADAPTATION+OBJECTIVE`.",
+    "adaptations": "One half of a tuner, what may change: `--tuner ADAPTATION+OBJECTIVE`.",
+    "objectives": "The other half of a tuner, what is optimised: `--tuner ADAPTATION+OBJECTIVE`.",
     "attacks": "Given as `--attack NAME`, repeatable; `NAME-MODEL` takes gradients from a surrogate.",
-    "loggers": "Given as `--log NAME`, repeatable: what hears a run, to draw it elsewhere.",
+    "loggers": "Given as `--log NAME`, repeatable. A logger listens to a run and shows it elsewhere.",
 }
 
 
 def shipped() -> Registry:
-    """Return the components that come with robench, whatever else is installed beside it."""
+    """Return the components that come with robench, and no others that are installed."""
     return discover(entry_points(group=GROUP, name="builtin"))
 
 
 def write_pages(app: Sphinx) -> None:
-    """Write the pages that are missing or out of date, and remove those of components that are gone."""
+    """Write pages that are missing or outdated, and remove those of components that no longer exist."""
     folder, registry = Path(app.srcdir) / FOLDER, shipped()
     pages = {folder / name: text for name, text in all_pages(registry)}
     for path, text in pages.items():
@@ -53,7 +53,7 @@ def write_pages(app: Sphinx) -> None:
 
 
 def all_pages(registry: Registry) -> Iterator[tuple[str, str]]:
-    """Yield for every kind its list, and for every component its page, as a path and Markdown."""
+    """Yield a list for every kind and a page for every component, each as a path and Markdown."""
     for plural, kind in PLURALS.items():
         components = [component for _, component in registry.components(kind)]
         yield f"{plural}/index.md", kind_page(plural, components)
@@ -62,7 +62,7 @@ def all_pages(registry: Registry) -> Iterator[tuple[str, str]]:
 
 
 def kind_page(plural: str, components: list[Component]) -> str:
-    """Return a list of components with what each is."""
+    """Return a list of components with one line on each."""
     rows = [f"| [{shown_name(each)}]({each.name}.md) | {cell(each.summary)} |" for each in components]
     tree = ["```{toctree}", ":hidden:", "", *(each.name for each in components), "```"]
     head = [f"# {plural.capitalize()}", "", LEADS[plural], "", "| name | what it is |", "|---|---|"]
@@ -70,14 +70,14 @@ def kind_page(plural: str, components: list[Component]) -> str:
 
 
 def component_page(component: Component, described: Description) -> str:
-    """Return a component's page: what it is, how it is typed, its parameters and where it comes from."""
+    """Return a component's page: what it is, how to type it, its parameters and its source."""
     typed = shown_name(component)
     if needed := [each.name for each in described.parameters if each.default == "required"]:
         typed += ":" + ",".join(f"{name}={name.upper()}" for name in needed if name != component.family)
     command = OPTIONS[component.kind].format(typed.removesuffix(":"))
     lines = [f"# {shown_name(component)}", "", f"{sentence(component.summary)}", ""]
     lines += ["```sh", f"robench run {command}", "```", ""]
-    # Docstrings are reStructuredText, as everywhere in Python.
+    # Docstrings are reStructuredText.
     lines += ["```{eval-rst}", *described.documentation.splitlines(), "```", ""]
     lines += ["## Parameters", ""]
     if described.parameters:
@@ -98,11 +98,11 @@ def component_page(component: Component, described: Description) -> str:
 
 
 def recommended(component: Component) -> list[str]:
-    """Return what the component recommends where the user says nothing."""
+    """Return the settings that the component recommends; they hold unless the user types others."""
     if not component.recommends:
         return []
     chosen = "" if component.kind == "dataset" else "; chosen on validation images"
-    lines = ["## What it recommends", "", f"Used where you type nothing else{chosen}.", ""]
+    lines = ["## What it recommends", "", f"Used unless you type something else{chosen}.", ""]
     for key, value in component.recommends.items():
         settings = ",".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, Mapping) else value
         lines.append(f"- {key}: `{settings}`")
@@ -110,17 +110,17 @@ def recommended(component: Component) -> list[str]:
 
 
 def shown_name(component: Component) -> str:
-    """Return a name as ``robench list`` shows it."""
+    """Return the name that ``robench list`` shows."""
     return component.name + ("-NAME" if component.family else "")
 
 
 def sentence(text: str) -> str:
-    """Return `text` as a sentence."""
+    """Return `text` with a capital letter and a full stop."""
     return text[0].upper() + text[1:].rstrip(".") + "."
 
 
 def cell(text: str) -> str:
-    """Return `text` as it may stand in a table."""
+    """Return `text` escaped for a table."""
     return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
 
 

@@ -1,4 +1,4 @@
-"""Links that leave docs/ lead to a page here too: Markdown files of the repository become pages, others downloads."""
+"""Make links that leave docs/ work on the site: Markdown files of the repository become pages, others downloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def relink(text: str, home: Path, page: Path, docs: Path) -> str:
-    """Return Markdown whose relative links, written in the folder `home`, are valid from the page `page`."""
+    """Return Markdown with relative links that are valid from `page`; they were written for the folder `home`."""
 
     def replace(found: re.Match[str]) -> str:
         target = (home / found[1]).resolve()
@@ -35,7 +35,7 @@ def relink(text: str, home: Path, page: Path, docs: Path) -> str:
 
 
 def write_pages(app: Sphinx) -> None:
-    """Copy what :data:`PAGES` names."""
+    """Copy the files that :data:`PAGES` names."""
     docs = Path(app.srcdir)
     for source, name in PAGES.items():
         original, page = docs.parent / source, docs / f"{name}.md"
@@ -46,7 +46,7 @@ def write_pages(app: Sphinx) -> None:
 
 
 def relink_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Correct the links of a page of docs/ as it is read."""
+    """Correct the links of a page of docs/ while it is read."""
     if not docname.startswith(f"{FOLDER}/"):
         page = Path(app.env.doc2path(docname))
         source[0] = relink(source[0], page.parent, page, Path(app.srcdir))

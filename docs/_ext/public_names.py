@@ -1,4 +1,4 @@
-"""Public names are documented as users import them, ``robench.ImageSet``, wherever in the package they live."""
+"""Document public names as users import them, ``robench.ImageSet``, wherever they are defined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT = re.compile(r"``(?:\w+Path\()?'(.*)'\)?``")
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element) -> reference | None:
-    """Lead a reference to ``robench.images.image_set.ImageSet``, or to ``ImageSet``, to ``robench.ImageSet``."""
+    """Resolve ``robench.images.image_set.ImageSet``, or ``ImageSet``, to ``robench.ImageSet``."""
     head, _, tail = node.get("reftarget", "").rpartition(".")
     owner = head.rpartition(".")[2]
     name = f"{owner}.{tail}" if owner in robench.__all__ else tail
@@ -30,26 +30,26 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Ele
 def shorten(
     app: Sphinx, what: str, name: str, obj: object, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str, str | None]:
-    """Leave out signatures that say nothing, of models and errors, and make the others readable."""
+    """Leave out the signatures of models and errors, which say nothing, and make the others readable."""
     if isinstance(obj, type) and issubclass(obj, BaseModel | Exception):
         return "", None
-    # Sphinx sets a signature well only if it is Python.
+    # Sphinx formats a signature well only if it is valid Python.
     return MADE.sub("...", signature or ""), returned
 
 
 def as_typed(app: Sphinx, context: Any, lines: list[str]) -> None:
-    """Show the help of commands as the terminal does: an asterisk there is an asterisk, a default what one types."""
+    """Show the help of commands as the terminal does: asterisks as they are, and defaults as one types them."""
     lines[:] = [DEFAULT.sub(r"``\1``", line.replace("*", r"\*")) for line in lines]
 
 
 def dashes(app: Sphinx, tree: document) -> None:
-    """Make dashes of what Sphinx writes between a name and its meaning; other hyphens stay as they are typed."""
+    """Replace the hyphens that Sphinx writes between a name and its meaning by a dash; other hyphens stay."""
     for text in [each for each in tree.findall(Text) if each == " -- "]:
         text.parent.replace(text, Text(" \N{EN DASH} "))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Resolve names that autodoc writes by their homes."""
+    """Connect the functions above to Sphinx."""
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-signature", shorten)
     app.connect("doctree-read", dashes)
