@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -39,6 +40,7 @@ def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyP
     (code,) = blocks(readme, "python")
     (tmp_path / "my_attacks.py").write_text(code)
     assert code.startswith("# my_attacks.py\n") and "With `--plugin my_attacks.py`" in readme
+    monkeypatch.delitem(sys.modules, "my_attacks", raising=False)  # another test may have imported its own
     monkeypatch.setenv(FILES, str(tmp_path / "my_attacks.py"))
     attack = discover([]).resolve_attack("salt:eps=16/255")
     images = torch.full((2, 3, 4, 4), 0.5)
