@@ -1,4 +1,10 @@
-"""Find the processes that a launcher, accelerate's or torchrun, started together with this one."""
+"""Join the processes that ``accelerate launch`` or ``torchrun`` started together.
+
+accelerate's `PartialState` starts the group. It does not choose the device, because it would put two processes on one
+GPU if there are too few, and would let each process do the whole run where it knows neither GPU nor ``cpu=True``.
+
+This file imports nothing heavy at the top, since every command reads it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
     from robench.compute.world import World
 
 WAIT = timedelta(hours=6)
-"""Longest wait for another process, which may be waiting itself for a set that another run makes. One that dies is
+"""Longest wait for another process, which may itself wait for a set that another run makes. A process that ends is
 noticed at once."""
 
 
@@ -25,7 +31,7 @@ def launched() -> int:
 
 
 def speaks() -> bool:
-    """Return whether this process prints errors: of those on one machine, the first does."""
+    """Return whether this process prints errors: the first one of each machine does."""
     return launched() == 1 or os.environ["LOCAL_RANK"] == "0"
 
 
@@ -34,10 +40,10 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
     """Join the processes that were started together with this one, and leave them afterwards.
 
     Args:
-        device: As of ``--device``.
+        device: As given by ``--device``.
 
     Yields:
-        All processes, and the device that is this one's; without a launcher nothing but what was given.
+        The processes, and the device of this one. Without a launcher: this process alone, and `device` as it is.
 
     Raises:
         SpecError: There is no device for each process.
@@ -50,7 +56,7 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
     from accelerate import PartialState
 
     own = own_device(device, launched())
-    # Objects and arrays go through the CPU, which costs no memory of a GPU; gradients stay where they are.
+    # Objects and arrays are sent between CPUs, so they take no memory of a GPU. Gradients are sent between GPUs.
     backend = {"backend": "cpu:gloo,cuda:nccl"} if own.startswith("cuda") else {}
     state = PartialState(cpu=own == "cpu", timeout=WAIT, **backend)
     try:
@@ -60,25 +66,26 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
 
 
 def own_device(device: str, size: int) -> str:
-    """Return the device of this process, one of `size`, given that of ``--device``.
+    """Return the device of this process, one of `size`.
+
+    Args:
+        device: As given by ``--device``.
 
     Raises:
-        SpecError: It is one device for all, or there are fewer than processes.
+        SpecError: `device` is a single one, or there are fewer than processes.
     """
     import torch
 
     from robench.compute.device import resolve_device
 
-    kind, colon, _ = device.partition(":")
-    if colon:
+    if ":" in device:
         raise SpecError(f"--device {device} is one device for {size} processes; use auto, cuda or cpu")
-    if kind == "auto":
-        kind = resolve_device("auto").type
+    kind = resolve_device("auto").type if device == "auto" else device
     if kind == "cpu":
         return kind
     if kind != "cuda":
         raise SpecError(f"--device {device}: {size} processes of one run need CUDA devices, or cpu")
-    here, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if here >= there:
-        raise SpecError(f"this machine has {there} CUDA devices, one for each of so many processes; start no more")
-    return f"cuda:{here}"
+    number, available = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= available:
+        raise SpecError(f"this machine has {available} CUDA devices and each process needs its own; start fewer")
+    return f"cuda:{number}"
