@@ -1,20 +1,27 @@
-"""Started by a launcher as two processes: what they share comes out as in one; a check that fails is an error.
+"""A launcher starts this as two processes: what they share comes out as in one process, or an assertion fails.
 
-Used by ``tests/compute/test_world.py``; the argument is a folder.
+``tests/compute/test_world.py`` starts it once, because most of its time goes into imports. The argument is a folder
+for the files of two runs, which that test compares.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
-from robench import Attacker, DataError, ImageSet, PluginError, TuningTask
+from accelerate import Accelerator, PartialState
+from accelerate.utils import gather, reduce
+from robench import DataError, ImageSet, PluginError, TuningTask, cli
 from robench.attack.adversary import Adversaries
 from robench.attack.perturbation import ATTACK_BATCH, perturb_set, seeded
 from robench.compute.launch import joined
@@ -27,12 +34,16 @@ from robench.storage.checkpoint import Checkpoint
 from robench.train.adapters import changing
 from robench.train.product import Product, product
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from tests.helpers.many_images import ASKED, Jitter
 from tests.helpers.plugin_fixtures import make_context
 from tests.helpers.toy import Dots, Likely, Shift
 
 CPU = torch.device("cpu")
 THREAT = ThreatModel(norm="Linf", eps=Fraction(8, 255), knowledge="white-box")
+TUNED = ["--tuner", "shift+likely:adversary=liar-linear,batch_size=16,epochs=2,validate_on=9"]
+ATTACKS = ["--attack", "liar-linear", "--attack", "sign:n=130", "--no-white-box"]
 
 
 class Compared(Likely):
@@ -73,15 +84,6 @@ class Body(Shift):
 
     def after_step(self, network: nn.Module, step: int) -> None:
         self.steps.append(fingerprint(network))
-
-
-class Jitter(Attacker):
-    """A random start and a step, so that seeds and gradients both count."""
-
-    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        images = (images + 0.01 * torch.randn_like(images)).requires_grad_()
-        (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(network(images), labels), images)
-        return images.detach() + float(self.params.eps) * gradient.sign()
 
 
 def network_of(norm: bool = False, dropout: float = 0.0) -> nn.Module:
@@ -171,7 +173,7 @@ def trained(
 
     context = replace(make_context(Path("unused"), Dots()), world=world, report=report)
     data = images_of(n)
-    attack = discover().resolve_attack("pgd:steps=1")
+    attack = discover().resolve_attack("random-step")
     seen: list[int] = []
 
     def plain(indices: Any, images: Tensor, labels: Tensor, score: Any = None) -> Tensor:
@@ -292,6 +294,71 @@ def agreement(world: World) -> None:
     assert total.item() == 2
 
 
+def accelerate_alone(world: World) -> None:
+    """Try out what accelerate cannot do, and `World` therefore does: see the top of ``robench/compute/world.py``."""
+    state, accelerator = PartialState(), Accelerator(cpu=True)
+
+    def dealt_out(images: Any) -> Any:
+        with state.split_between_processes(images) as mine:
+            return mine
+
+    # It cuts through batches of 125 and returns an array undivided. It divides a list of batches as `share` does.
+    assert len(dealt_out(list(range(253)))) == (127 if world.is_main else 126)
+    assert len(dealt_out(np.arange(253))) == 253
+    for n in (1, 2, 253, 501, 750):
+        starts, share = dealt_out(list(range(0, n, 125))), world.share(n, 125)
+        assert starts == list(range(n))[share][::125]
+    # It fills the last batches with images from the start.
+    loader = accelerator.prepare(DataLoader(torch.arange(253), batch_size=125))  # type: ignore[arg-type]
+    last = [batch.tolist() for batch in loader][-1]
+    assert last == ([*range(250, 253), *range(122)] if world.is_main else [*range(122, 247)])
+    # It cannot gather unequal parts. Outside its debug mode, a process crashes.
+    state.debug = True
+    raises(Exception, "All shapes across devices must be valid", lambda: gather(torch.zeros(3 + world.rank)))
+    state.debug = False
+    # It averages the gradients of unequal parts, which is not the gradient of all images.
+    with seeded(7, CPU):
+        network = nn.Linear(3, 1)
+    images = torch.arange(15.0).reshape(5, 3)
+    network(images).square().mean().backward()
+    (expected,) = torch.autograd.grad(network(images).square().mean(), network.weight)
+    network.zero_grad()
+    mine = images[:3] if world.is_main else images[3:]
+    accelerator.backward(accelerator.prepare(network)(mine).square().mean())
+    assert not torch.allclose(network.weight.grad, expected, rtol=1e-2)
+    # It refuses a missing gradient, and adds up the wrong elements if gradients lie differently in memory.
+    raises(TypeError, "NoneType", lambda: reduce([None], "sum"))
+    values = torch.arange(6.0).reshape(2, 3)
+    added = reduce(values if world.is_main else values.T.contiguous().T, "sum")
+    assert not torch.equal(added, 2 * values)
+
+
+def runs(world: World, folder: Path) -> None:
+    """Let all processes carry out one ``robench run``, and the main process the same alone."""
+
+    def run(name: str, sharing: World) -> str:
+        os.environ["HEARD"] = str(folder / f"{name}-heard")
+        kept = ["--results", folder / name, "--cache-dir", folder / f"{name}-cache"]
+        kept += ["--save-adapter", folder / f"{name}.safetensors", "--json"]
+        said = io.StringIO()
+        with (
+            mock.patch("robench.compute.launch.joined", lambda device: contextlib.nullcontext((sharing, device))),
+            contextlib.redirect_stdout(said),
+        ):
+            try:
+                cli.main(["run", *ASKED, *TUNED, *ATTACKS, *map(str, kept)])
+            except SystemExit as end:
+                assert not end.code
+        return said.getvalue()
+
+    said = run("two", world)
+    assert bool(said) == world.is_main
+    if world.is_main:
+        (folder / "two.json").write_text(said)
+        (folder / "one.json").write_text(run("one", ALONE))
+    world.gather(None)
+
+
 def main(folder: Path) -> None:
     with joined("auto") as (world, device):
         assert (world.size, device) == (2, "cpu")
@@ -302,6 +369,8 @@ def main(folder: Path) -> None:
         whole_batches(world)
         random_streams(world, folder)
         cached_sets(world, folder)
+        accelerate_alone(world)
+        runs(world, folder)
         if world.is_main:
             print("all as in one process")
 
