@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from robench.compute.processor import model_name
 from robench.compute.software import git_state, versions
 from robench.errors import DataError
-from robench.present.grid import NOTHING, Grid, Heading
+from robench.present.grid import NOTHING, Grid, headings
 from robench.records.record import Record
 
 if TYPE_CHECKING:
@@ -82,11 +82,10 @@ class Report(Record):
         ]
         if self.quick:
             notes.append("A smoke run: these figures mean nothing.")
-        headings = ("what", "robench", "rival", "its figure", "times better", "target", "same work?")
         return Grid(
             title="robench bench",
             notes=tuple(notes),
-            headings=tuple(Heading(label=label) for label in headings),
+            headings=headings("what", "robench", "rival", "its figure", "times better", "target", "same work?"),
             rows=tuple(_cells(row) for row in self.rows),
         )
 

@@ -17,6 +17,7 @@ from robench.storage.location import Location
 if TYPE_CHECKING:
     from robench.leaderboard.rankings import Ranking
 
+FORMATS = ("table", "markdown", "csv", "json", "html")
 SHOWN = 200
 """Rows that a person may want to read at once; more are shown if they are asked for."""
 FEWEST = 5
@@ -74,15 +75,16 @@ def leaderboard(
 
     Of 1,000 records and more an index is kept in the cache folder, so that only new ones are read.
     """
-    from robench.leaderboard import write as tables
     from robench.leaderboard.build import table_of
+    from robench.leaderboard.export import csv_fields, csv_pieces, figures_of_ranking, json_pieces
     from robench.leaderboard.index import read_entries
     from robench.leaderboard.rankings import rankings
+    from robench.leaderboard.write import to_markdown, to_rich
     from robench.storage.location import local_folder
 
     style = "json" if as_json else style
-    if style not in (*tables.FORMATS, "html"):
-        raise SpecError(f"unknown format {style!r}{nearest(style, (*tables.FORMATS, 'html'))}")
+    if style not in FORMATS:
+        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
     if output is not None and style != "html":
         raise SpecError(f"--output {output} is for --format html, not for {style}")
     folder = _brought_here(results)
@@ -96,21 +98,21 @@ def leaderboard(
         kept = _readable(ranked)
     made = (table_of(ranking, rows) for ranking, rows in zip(ranked, kept, strict=True) if rows)
     if style == "json":
-        for piece in tables.json_pieces(made):
+        for piece in json_pieces(made):
             click.echo(piece, nl=False)
         click.echo()
     elif style == "csv":
-        for piece in tables.csv_pieces(made, tables.csv_fields(map(tables.figures_of_ranking, ranked))):
+        for piece in csv_pieces(made, csv_fields(map(figures_of_ranking, ranked))):
             click.echo(piece, nl=False)
     elif style == "html":
         _write_page(results, list(made), sort, output or Path("site"))
     elif style == "markdown":
         for number, table in enumerate(made):
-            click.echo(("\n" if number else "") + tables.to_markdown([table], classes=classes))
+            click.echo(("\n" if number else "") + to_markdown([table], classes=classes))
     else:
         out = console(no_color)
         for table in made:
-            out.print(tables.to_rich(table, classes=classes))
+            out.print(to_rich(table, classes=classes))
 
 
 def _readable(ranked: Sequence[Ranking]) -> list[int]:

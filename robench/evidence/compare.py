@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robench.present.grid import NOTHING, Grid, Heading
+from robench.present.grid import NOTHING, Grid, headings
 from robench.records.record import RunResult, Score
 from robench.statistics.intervals import Paired, holm, paired
 
@@ -73,7 +73,7 @@ def settings_grid(found: Sequence[Difference]) -> Grid:
         for each in found
     )
     title = "what differs" if rows else "Nothing differs in what was asked or in what it was made with."
-    return Grid(title=title, notes=(), headings=tuple(Heading(label=name) for name in ("setting", "A", "B")), rows=rows)
+    return Grid(title=title, headings=headings("setting", "A", "B"), rows=rows)
 
 
 def contests_grid(found: Sequence[Contest]) -> Grid:
@@ -95,7 +95,7 @@ def contests_grid(found: Sequence[Contest]) -> Grid:
     if not rows:
         title = "No accuracy can be compared: the runs scored other images, or under other attacks."
     names = ("", "A", "B", "B - A, 95 % interval", "only A right", "only B right", "n", "p")
-    return Grid(title=title, notes=(), headings=tuple(Heading(label=name) for name in names), rows=rows)
+    return Grid(title=title, headings=headings(*names), rows=rows)
 
 
 def _settings(run: RunResult) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from robench.present.grid import Grid, Heading
+from robench.present.grid import Grid, headings
 from robench.records.measurement import measurements
 from robench.records.record import RunResult, Score
 from robench.statistics.intervals import wilson
@@ -54,8 +54,7 @@ def repeats_grid(found: Sequence[Repeat], title: str, names: tuple[str, str] = (
         (each.name, f"{each.then:.2f}", f"{each.now:.2f}", f"{each.changed} of {each.n}", each.agreement)
         for each in found
     )
-    headings = tuple(Heading(label=name) for name in ("", *names, "images that changed", "agreement"))
-    return Grid(title=title, notes=(), headings=headings, rows=rows)
+    return Grid(title=title, headings=headings("", *names, "images that changed", "agreement"), rows=rows)
 
 
 def _scores(run: RunResult) -> Iterator[tuple[str, Score]]:

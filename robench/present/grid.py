@@ -1,9 +1,13 @@
-"""Plain tables of text, for a terminal or as Markdown."""
+"""Tables of text, for a terminal and as Markdown.
+
+rich and tabulate draw them. What is done here beside that keeps a table with many columns readable in 80 characters,
+where rich alone cuts names and figures off and tabulate lets lines run on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,30 +34,26 @@ class Heading:
         return f"{self.label} ({', '.join(self.details)})" if self.details else self.label
 
 
+def headings(*labels: str, minor: bool = False) -> tuple[Heading, ...]:
+    """Return headings without details."""
+    return tuple(Heading(label=label, minor=minor) for label in labels)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Grid:
     """Cells under headings; the first column names the rows. ``notes`` are lines above the table."""
 
     title: str
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     headings: tuple[Heading, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def to_rich(self) -> RichTable:
         """Return a table for a terminal; long labels of columns move to a legend above it."""
-        from rich import box
-        from rich.table import Table as RichTable
         from rich.text import Text
 
         legend = [str(heading) for heading in self.headings if ":" in heading.label]
-        view = RichTable(
-            title=Text("\n".join([self.title, *self.notes, *legend])),
-            title_justify="left",
-            title_style="",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
-        )
+        view = terminal_table([self.title, *self.notes, *legend], collapse_padding=True)
         first, *others = self.headings
         longest = max((len(row[0]) for row in self.rows), default=0)
         view.add_column(first.label, min_width=min(longest, NAME_WIDTH), overflow="fold")
@@ -73,18 +73,31 @@ class Grid:
 
     def to_markdown(self) -> str:
         """Return a GitHub table under a line with its title and one with its notes."""
-        from tabulate import tabulate
-
-        table = tabulate(
-            self.rows,
-            headers=[str(heading) for heading in self.headings],
-            tablefmt="github",
-            disable_numparse=True,
-            colalign=("left", *["right"] * (len(self.headings) - 1)),
-        )
+        table = github_table([str(heading) for heading in self.headings], self.rows)
         return "\n\n".join(part for part in (f"**{self.title}**", "\n".join(self.notes), table) if part)
 
 
-def duration(seconds: float | None) -> str:
-    """Return `seconds` as ``h:mm:ss``."""
-    return "unknown" if seconds is None else str(timedelta(seconds=round(seconds)))
+def terminal_table(lines: Sequence[str], *, collapse_padding: bool = False) -> RichTable:
+    """Return a table without columns yet, under `lines` of text; ``collapse_padding`` puts columns closer together."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(
+        title=Text("\n".join(lines)),
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=collapse_padding,
+    )
+
+
+def github_table(labels: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Return a GitHub table; the columns at the positions `left`, negative ones from the end, are aligned left."""
+    from tabulate import tabulate
+
+    aligned = ["right"] * len(labels)
+    for position in left:
+        aligned[position] = "left"
+    return tabulate(rows, headers=labels, tablefmt="github", disable_numparse=True, colalign=aligned)

@@ -6,10 +6,11 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import median
 
 from robench.errors import DataError
-from robench.present.grid import NOTHING, Grid, Heading, duration
+from robench.present.grid import NOTHING, Grid, Heading, headings
 from robench.records.record import RunResult, RunSpec
 from robench.run.plan import Plan
 from robench.sweep.plan import Job, Sweep
@@ -123,8 +124,7 @@ def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
         title=f"{sweep.title}: {len(missing)} of {len(costs)} runs to do",
         notes=(sweep.note,) if sweep.note else (),
         headings=(
-            Heading(label="row"),
-            *(Heading(label=f"seed {seed}") for seed in sweep.seeds),
+            *headings("row", *(f"seed {seed}" for seed in sweep.seeds)),
             Heading(label="training", details=("images", "x epochs")),
             Heading(label="attacks", details=("images", "to make")),
             Heading(label="time", details=("h:mm:ss",)),
@@ -148,6 +148,11 @@ def _time(costs: Sequence[RunCost]) -> str:
     if not known:
         return duration(None)
     return duration(sum(known)) + (f" + {unknown} unknown" if unknown else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Return `seconds` as ``h:mm:ss``."""
+    return "unknown" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def cost_json(sweep: Sweep, costs: Sequence[RunCost]) -> str:

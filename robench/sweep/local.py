@@ -15,7 +15,6 @@ import torch
 
 from robench.checks.certificate import Level
 from robench.compute.device import resolve_device
-from robench.present.grid import duration
 from robench.records.record import RunResult
 from robench.records.shared_store import store_at
 from robench.registry.registry import Registry, discover
@@ -27,6 +26,7 @@ from robench.run.status import status_kept
 from robench.storage.claims import ClaimedError, claimed, claimed_among
 from robench.storage.location import Location, local_folder
 from robench.storage.shared_folder import SharedFolder
+from robench.sweep.cost import duration
 from robench.sweep.plan import Job
 
 PAUSE = 2.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from robench.present.grid import NOTHING, Grid, Heading
+from robench.present.grid import NOTHING, Grid, Heading, headings
 from robench.records.labels import attack_label
 from robench.records.measurement import Measured, measurements
 from robench.records.record import RunResult, Score
@@ -191,9 +191,7 @@ def summary_grid(summary: Summary, intervals: bool = False) -> Grid:
             Heading(label="row"),
             *_headings(summary.columns),
             *(heading for heading, _ in published),
-            Heading(label="trained", minor=True),
-            Heading(label="seconds", minor=True),
-            Heading(label="seeds", minor=True),
+            *headings("trained", "seconds", "seeds", minor=True),
         ),
         rows=tuple(rows),
     )

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from robench.bench.synthetic import records as made_up
 from robench.errors import DataError
-from robench.leaderboard import index_read
+from robench.leaderboard import export, index_read
 from robench.leaderboard import write as tables
 from robench.leaderboard.build import Table, leaderboard, table_of
 from robench.leaderboard.index import read_entries
@@ -180,8 +180,8 @@ def test_an_index_changes_no_table_in_any_format(
 
 def same(found: list[Table], expected: list[Table]) -> None:
     assert found == expected
-    assert tables.to_csv(found) == tables.to_csv(expected)
-    assert tables.to_json(found) == tables.to_json(expected)
+    assert export.to_csv(found) == export.to_csv(expected)
+    assert export.to_json(found) == export.to_json(expected)
     for classes in (False, True):
         assert tables.to_markdown(found, classes=classes) == tables.to_markdown(expected, classes=classes)
 

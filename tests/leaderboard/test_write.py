@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 from rich.console import Console
+from robench.leaderboard import export
 from robench.leaderboard import write as tables
 from robench.leaderboard.build import Table, leaderboard
 
@@ -37,15 +38,15 @@ def test_markdown_has_a_line_a_run_and_says_what_rows_share(board: list[Table]) 
 
 
 def test_csv_holds_numbers_that_read_back(board: list[Table]) -> None:
-    rows = list(csv.DictReader(io.StringIO(tables.to_csv(board))))
+    rows = list(csv.DictReader(io.StringIO(export.to_csv(board))))
     assert len(rows) == 3
-    frame = pd.read_csv(io.StringIO(tables.to_csv(board)))
+    frame = pd.read_csv(io.StringIO(export.to_csv(board)))
     assert frame["pgd-resnet20_percent"].tolist() == [50.0] * 3
     assert frame["pgd-resnet20_n"].tolist() == [100] * 3
 
 
 def test_json_holds_every_figure(board: list[Table]) -> None:
-    first = json.loads(tables.to_json(board))[0]
+    first = json.loads(export.to_json(board))[0]
     row = first["rows"][0]
     assert row["clean"]["n"] == 100 and 0 < row["clean"]["low"] < row["clean"]["percent"]
     assert first["columns"][0] == {"label": "pgd-resnet20", "threat": "Linf 8/255 transfer", "n": 100}
@@ -58,10 +59,10 @@ def test_classes_stand_in_every_format_when_asked_for(board: list[Table]) -> Non
     console.print(tables.to_rich(board[0], classes=True))
     assert isinstance(console.file, io.StringIO)
     assert "worst 88.0" in console.file.getvalue()
-    frame = pd.read_csv(io.StringIO(tables.to_csv(board)))
+    frame = pd.read_csv(io.StringIO(export.to_csv(board)))
     assert frame["pgd-resnet20_worst_class"].tolist() == ["class_2"] * 3
     assert frame["clean_worst_class_n"].tolist() == [25] * 3
 
 
 def test_no_tables_are_no_text() -> None:
-    assert tables.to_csv([]) == "" and tables.to_json([]) == "[]"
+    assert export.to_csv([]) == "" and export.to_json([]) == "[]"

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 from robench.errors import PluginError, SpecError
-from robench.present.grid import duration
 from robench.records.record import RunResult
 from robench.records.store import Store
 from robench.registry.registry import Registry, discover
@@ -23,7 +22,7 @@ from robench.run.runner import run as real_run
 from robench.run.status import running
 from robench.storage.claims import claimed
 from robench.sweep import local as sweep_run
-from robench.sweep.cost import adversarial_sets, cost_grid, estimate, sweep_cost
+from robench.sweep.cost import adversarial_sets, cost_grid, duration, estimate, sweep_cost
 from robench.sweep.local import Bench, carry_out, run_sweep
 from robench.sweep.plan import Job, latest_completed, plan_sweep, read_sweep
 
