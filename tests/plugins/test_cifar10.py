@@ -20,7 +20,7 @@ from PIL import Image
 from robench import DataError, ImageSet
 
 from robench_plugins.datasets.cifar10 import CIFAR10, CLASSES, open_source
-from robench_plugins.datasets.parquet import ParquetSource
+from robench_plugins.datasets.readers.parquet import ParquetSource
 from tests.helpers.plugin_fixtures import real, switch_hub_off
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -249,6 +249,33 @@ def test_truncated_parquet_is_refused_and_named(tmp_path: Path, originals: dict[
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(DataError, match=f"{path.name} cannot be read"):
         cifar10(tmp_path).split("train")
+
+
+def test_the_damaged_one_of_several_parquet_files_is_named_and_the_row_in_it(
+    tmp_path: Path, originals: dict[str, Part]
+) -> None:
+    images, labels = originals["test"]
+    write_parquet(tmp_path, {"train": originals["train"]})
+    encoded: list[Any] = [png(image) for image in images]
+    first, second = (tmp_path / f"test-0000{number}-of-00002.parquet" for number in (0, 1))
+    write_table(first, encoded[:12], labels[:12])
+    write_table(second, [*encoded[12:15], b"no picture", *encoded[16:]], labels[12:])
+    with pytest.raises(DataError, match=rf"^{second.name}, image 3 is damaged"):
+        cifar10(tmp_path).split("test")
+    second.write_bytes(second.read_bytes()[:500])
+    with pytest.raises(DataError, match=f"{second.name} cannot be read"):
+        cifar10(tmp_path).split("test")
+
+
+def test_a_file_that_a_cell_of_a_parquet_names_is_not_opened(tmp_path: Path, originals: dict[str, Part]) -> None:
+    write_parquet(tmp_path, {"train": originals["train"]})
+    images, labels = originals["test"]
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(png(images[0]))
+    cells = [{"bytes": None, "path": str(secret)}] * len(labels)
+    pq.write_table(pa.table({"img": cells, "label": labels}), tmp_path / "test-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="image 0 is damaged"):
+        cifar10(tmp_path).split("test")
 
 
 def test_parquet_without_an_image_column_is_refused_with_the_columns(

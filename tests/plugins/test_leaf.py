@@ -16,11 +16,11 @@ from robench import DataError, SpecError
 from robench.registry.registry import discover
 
 from robench_plugins.datasets.leaf import Leaf
-from robench_plugins.datasets.leaf_classes import CLASS_NAMES
-from robench_plugins.datasets.leaf_names import class_name, in_order, prompts_for
-from robench_plugins.datasets.leaf_splits import fair_order, locked
-from robench_plugins.datasets.near_duplicates import near_duplicates, perceptual_hash
-from robench_plugins.datasets.photographs import read_photograph, to_square
+from robench_plugins.datasets.leaf.names import class_name, in_order, prompts_for
+from robench_plugins.datasets.leaf.near_duplicates import near_duplicates, perceptual_hash
+from robench_plugins.datasets.leaf.splits import fair_order, locked
+from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES
+from robench_plugins.datasets.readers.photographs import read_photograph, to_square
 
 CLASSES = ("Tomato___Early_blight", "Tomato_healthy", "aphids")
 
@@ -303,7 +303,7 @@ def test_folders_without_classes_photographs_or_sense_are_refused(tmp_path: Path
     with pytest.raises(DataError, match="holds only the class healthy"):
         leaf(tmp_path)
     (tmp_path / "scab").mkdir()
-    with pytest.raises(DataError, match=r"scab holds no photographs"):
+    with pytest.raises(DataError, match=r"scab holds no images"):
         leaf(tmp_path)
     (tmp_path / "scab").rename(tmp_path / "Tomato_healthy")
     with pytest.raises(DataError, match="are both the class healthy"):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from robench import DataError, SpecError
 
-from robench_plugins.datasets.leaf_render import render
 from robench_plugins.datasets.leaf_synth import SIZES, LeafSynth
+from robench_plugins.datasets.leaf_synth.render import render
 
 SPLITS = ("train", "validation", "test")
 

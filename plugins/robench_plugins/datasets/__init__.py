@@ -1,1 +1,10 @@
-"""Datasets."""
+"""The datasets.
+
+==============  ======================================================================================
+``leaf_synth``  the dataset that is drawn, ``leaf-synth``: no files, no download
+``leaf``        the dataset that reads a folder of photographs, ``leaf:path=DIR``
+``cifar10``     CIFAR-10 in each form that it is handed on in
+``readers``     files to arrays: parquet, python batches, class folders and photographs, for any dataset
+``components``  their names and one-line descriptions, as `robench list datasets` shows them
+==============  ======================================================================================
+"""

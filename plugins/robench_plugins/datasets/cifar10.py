@@ -1,4 +1,4 @@
-"""CIFAR-10 in every form users have it."""
+"""The dataset `cifar10`, in each form that it is handed on in: parquet, python batches, class folders or the Hub."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from robench import DataError, Dataset, Field, ImageSet, Params
 
-from robench_plugins.datasets.image_folder import FolderSource
-from robench_plugins.datasets.parquet import ParquetSource
-from robench_plugins.datasets.python_batches import BatchesSource
+from robench_plugins.datasets.readers.class_folders import FolderSource
+from robench_plugins.datasets.readers.parquet import ParquetSource
+from robench_plugins.datasets.readers.python_batches import BatchesSource
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HUB_ID = "uoft-cs/cifar10"

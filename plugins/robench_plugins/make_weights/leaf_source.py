@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from robench_plugins.datasets.leaf_render import PROMPTS, labels, render
+from robench_plugins.datasets.leaf_synth.classes import PROMPTS, labels
+from robench_plugins.datasets.leaf_synth.render import render
 from robench_plugins.make_weights.source import Source
 
 PRETRAIN_SPLIT = "pretrain"

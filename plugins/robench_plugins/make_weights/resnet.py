@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from robench_plugins.datasets.leaf_render import CLASS_NAMES, labels, render
+from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES, labels
+from robench_plugins.datasets.leaf_synth.render import render
 from robench_plugins.models.resnet_network import DEPTHS, ResNet
 from robench_plugins.models.resnet_training import MEAN, STD, normalise, train
 

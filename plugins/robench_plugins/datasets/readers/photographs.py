@@ -1,4 +1,4 @@
-"""Read photographs as they come: turned, grey, transparent or in print colours."""
+"""Read photographs of every kind, such as turned, grey, transparent or CMYK ones, as upright RGB images."""
 
 from __future__ import annotations
 

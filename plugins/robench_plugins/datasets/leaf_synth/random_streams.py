@@ -1,7 +1,7 @@
-"""Counter-based random numbers: every value is a pure function of its key.
+"""Random numbers that are computed from a key, without a state: the same key always gives the same number.
 
-Only integer arithmetic and correctly rounded float conversions are used, so the numbers do not
-depend on the batch, the numpy version or the processor.
+numpy's generators may change their streams with its version. These use integer arithmetic and exactly rounded
+conversions, so they do not depend on the batch, on numpy's version or on the processor.
 """
 
 from __future__ import annotations

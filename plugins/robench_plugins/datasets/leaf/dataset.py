@@ -1,4 +1,4 @@
-"""Photographs of leaves, or of anything else, in folders named for their classes."""
+"""The dataset `leaf`: its parameters, how photographs are divided, and its splits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 from robench import DataError, Dataset, Field, ImageSet, Params, augment
 
-from robench_plugins.datasets.leaf_index import Index, look_through
-from robench_plugins.datasets.leaf_names import prompts_for
-from robench_plugins.datasets.leaf_splits import fair_order, locked, study
-from robench_plugins.datasets.near_duplicates import BITS, near_duplicates
-from robench_plugins.datasets.photographs import read_photograph, to_square
+from robench_plugins.datasets.leaf.index import Index, look_through
+from robench_plugins.datasets.leaf.names import prompts_for
+from robench_plugins.datasets.leaf.near_duplicates import BITS, near_duplicates
+from robench_plugins.datasets.leaf.splits import fair_order, locked, study
+from robench_plugins.datasets.readers.photographs import read_photograph, to_square
 
 ALIKE = 76
 

@@ -1,4 +1,4 @@
-"""Images in folders named for their classes."""
+"""Read images that lie in folders named for their classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from robench import DataError
 
-from robench_plugins.datasets.decode import decode
+from robench_plugins.datasets.readers.decode import decode
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
@@ -24,7 +24,7 @@ class FolderSource:
             if found != set(class_names):
                 odd = sorted(found.symmetric_difference(class_names))
                 raise DataError(f"{root / part} should hold the folders {', '.join(class_names)}; check {odd[0]!r}")
-            groups = [_images_in(root / part / name) for name in class_names]
+            groups = [images_in(root / part / name) for name in class_names]
             self._files[part] = [path for group in groups for path in group]
             self._labels[part] = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
 
@@ -49,8 +49,13 @@ class FolderSource:
         return decode((path.read_bytes() for path in files), range(len(files)), f"{part} image")
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """Return the image files of a folder by name.
+
+    Raises:
+        DataError: There are none.
+    """
     images = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not images:
-        raise DataError(f"{folder} holds no images")
+        raise DataError(f"{folder} holds no images; expected files such as *.jpg, or no such folder")
     return images

@@ -1,4 +1,4 @@
-"""Decode image files to arrays."""
+"""Decode encoded images of one size, such as PNG or JPEG files, to one array."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What PlantVillage's tomato classes are called, in every spelling that its copies use."""
+"""Names of PlantVillage's tomato classes, which its copies spell in many ways."""
 
 from __future__ import annotations
 
 import re
 
-from robench_plugins.datasets.leaf_classes import CLASS_NAMES
+from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES
 
 _CONDITIONS = {
     "Bacterial_spot": "bacterial spot",

@@ -1,4 +1,4 @@
-"""The ten tomato leaf conditions: what each looks like, as numbers to draw and words to match.
+"""The ten conditions of a tomato leaf: numbers that say how to draw each, and prompts that describe it.
 
 Appearances follow the PlantVillage tomato classes (Hughes and Salathe 2015, arXiv:1511.08060).
 Prompts describe visible attributes and never name a disease.
@@ -7,6 +7,9 @@ Prompts describe visible attributes and never name a disease.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 RGB = tuple[float, float, float]
 Range = tuple[float, float]
@@ -191,3 +194,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
 
 CLASS_NAMES: tuple[str, ...] = tuple(symptom.name for symptom in SYMPTOMS)
 PROMPTS: tuple[tuple[str, ...], ...] = tuple(symptom.prompts for symptom in SYMPTOMS)
+
+
+def labels(n: int) -> NDArray[np.int64]:
+    """Return the labels of images 0 .. n-1: classes take turns."""
+    return np.arange(n, dtype=np.int64) % len(CLASS_NAMES)

@@ -1,4 +1,4 @@
-"""Look through a folder of photographs once: which classes, which files, which are damaged, which alike."""
+"""Look through a folder of photographs once: its classes, its files, which are damaged, and the hash of each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from robench import DataError
 
-from robench_plugins.datasets.image_folder import SUFFIXES
-from robench_plugins.datasets.leaf_names import class_name, in_order
-from robench_plugins.datasets.near_duplicates import perceptual_hash
-from robench_plugins.datasets.photographs import read_photograph
+from robench_plugins.datasets.leaf.names import class_name, in_order
+from robench_plugins.datasets.leaf.near_duplicates import perceptual_hash
+from robench_plugins.datasets.readers.class_folders import images_in
+from robench_plugins.datasets.readers.photographs import read_photograph
 
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 """What folders of a dataset that comes split may be called."""
@@ -82,11 +82,7 @@ def _classes(folder: Path) -> list[tuple[str, list[Path]]]:
     if len(found) < 2:
         what = f"only the class {next(iter(found))}" if found else "no class folders"
         raise DataError(f"{folder} holds {what}; expected a folder of photographs for each of two or more classes")
-    files = {name: sorted(file for file in found[name].iterdir() if file.suffix.lower() in SUFFIXES) for name in found}
-    for name, inside in files.items():
-        if not inside:
-            raise DataError(f"{found[name]} holds no photographs; expected files such as *.jpg, or no such folder")
-    return list(files.items())
+    return [(name, images_in(path)) for name, path in found.items()]
 
 
 Listed = tuple[tuple[str, str, tuple[tuple[Path, int], ...]], ...]

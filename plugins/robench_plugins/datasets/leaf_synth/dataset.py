@@ -1,11 +1,12 @@
-"""Synthetic tomato leaves, drawn on the spot: the dataset that needs no download."""
+"""The dataset `leaf-synth`: its parameters, its splits and its prompts."""
 
 from __future__ import annotations
 
 import numpy as np
 from robench import DataError, Dataset, Field, ImageSet, Params
 
-from robench_plugins.datasets.leaf_render import CLASS_NAMES, PROMPTS, labels, render
+from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES, PROMPTS, labels
+from robench_plugins.datasets.leaf_synth.render import render
 
 SIZES = {"train": 50_000, "validation": 5_000, "test": 10_000}
 

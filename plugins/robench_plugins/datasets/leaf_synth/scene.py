@@ -1,4 +1,4 @@
-"""Sample what a picture shows (pose, light, background, severity)."""
+"""Choose at random what a picture shows: pose, light, background and severity."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robench_plugins.datasets.leaf_classes import CLASS_NAMES, RGB, SYMPTOMS
-from robench_plugins.datasets.leaf_random import Floats, Stream
+from robench_plugins.datasets.leaf_synth.classes import RGB, SYMPTOMS
+from robench_plugins.datasets.leaf_synth.random_streams import Floats, Stream
 
 _BACKGROUNDS: tuple[RGB, ...] = (
     (0.55, 0.54, 0.55),  # grey
@@ -76,11 +76,6 @@ class Scene:
     blur: Floats
     noise: Floats
     noise_key: NDArray[np.uint32]
-
-
-def labels(n: int) -> NDArray[np.int64]:
-    """Return the labels of images 0 .. n-1: classes take turns."""
-    return np.arange(n, dtype=np.int64) % len(CLASS_NAMES)
 
 
 def draw_scene(seed: int, split: str, indices: NDArray[np.int64]) -> Scene:

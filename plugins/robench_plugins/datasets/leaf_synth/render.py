@@ -1,7 +1,7 @@
-"""Draw tomato leaves: numpy only, any size, every image a pure function of (seed, split, index).
+"""Draw tomato leaves with numpy, at any size; seed, split and index alone decide what an image looks like.
 
-Only correctly rounded arithmetic is used (+ - * / sqrt floor), so the bytes are the same on every
-machine, for every batch.
+The arithmetic is limited to operations that every processor rounds alike (+ - * / sqrt floor), so the bytes are the
+same on every machine and in every batch.
 """
 
 from __future__ import annotations
@@ -9,11 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from robench_plugins.datasets.leaf_classes import CLASS_NAMES, PROMPTS
-from robench_plugins.datasets.leaf_random import Floats, mix32
-from robench_plugins.datasets.leaf_scene import Scene, draw_scene, labels
-
-__all__ = ["CLASS_NAMES", "PROMPTS", "labels", "render"]
+from robench_plugins.datasets.leaf_synth.random_streams import Floats, mix32
+from robench_plugins.datasets.leaf_synth.scene import Scene, draw_scene
 
 _CHUNK_PIXELS = 1 << 16
 
