@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
-import venv
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -28,6 +20,7 @@ from robench.registry.discovery import load_plugin, plugin_manager
 from robench.registry.registry import Registry
 
 from tests.helpers import toy
+from tests.helpers.mlflow_rest import stand_in
 
 
 MOST_WORKERS = 8
@@ -104,35 +97,7 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server, which needs an environment of its own beside torchattacks."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    venv.create(folder / "env", with_pip=True)
-    install = [folder / "env" / "bin" / "pip", "install", "--quiet", "mlflow>=3"]
-    if subprocess.run(install, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("MLflow cannot be installed here")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [folder / "env" / "bin" / "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder / 'runs.db'}",
-        "--artifacts-destination",
-        folder / "artifacts",
-    ]
-    with (folder / "log").open("w") as log:
-        # Its queues of jobs would only take processor time.
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=environment)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health"):
-                break
-            assert server.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+def mlflow_server() -> Iterator[str]:
+    """The address of a server in this process that takes what MLflow's REST interface documents."""
+    with stand_in() as server:
+        yield server.address

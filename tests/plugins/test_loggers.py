@@ -1,11 +1,19 @@
-"""What TensorBoard, Weights & Biases and MLflow, the real ones, hold of a run."""
+"""What TensorBoard, Weights & Biases and MLflow hold of a run."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import socket
 import struct
+import subprocess
 import sys
+import time
 import urllib.request
+import uuid
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +26,9 @@ from robench.run.loggers import listening
 from robench.run.plan import Request, plan
 from robench.run.runner import run
 
+from robench_plugins.loggers.mlflow import MLflow
 from tests.conftest import entry_point, registry_of
+from tests.helpers.mlflow_rest import RefusedError, StandIn, stand_in
 
 ASKED = Request(
     dataset="leaf-synth", tuner="vpt:adversary=none,batch_size=8", attacks=("fgsm",), train_size=32, test_size=20
@@ -99,29 +109,166 @@ def test_weights_and_biases_keeps_an_offline_run(tmp_path: Path) -> None:
     assert logged_losses == pytest.approx([epoch["loss"] for epoch in result.tuning.history])
 
 
-def test_mlflow_has_the_run_on_its_server(tmp_path: Path, mlflow_server: str) -> None:
-    result = logged(f"mlflow:uri={mlflow_server},experiment=leaves", tmp_path)
-    logged(f"mlflow:uri={mlflow_server},experiment=leaves", tmp_path)  # into the experiment that is there now
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as made:
+        yield made
+
+
+def assert_holds(address: str, experiment: str, result: RunResult, runs: int) -> None:
+    """Ask a server, this process's or a real one, for the `runs` of an experiment, each of which is `result`."""
 
     def ask(path: str, **content: Any) -> Any:
         request = urllib.request.Request(
-            f"{mlflow_server}/api/2.0/mlflow/{path}",
+            f"{address}/api/2.0/mlflow/{path}",
             data=json.dumps(content).encode() if content else None,
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
-    experiment = ask("experiments/get-by-name?experiment_name=leaves")["experiment"]["experiment_id"]
-    runs = ask("runs/search", experiment_ids=[experiment])["runs"]
-    assert [found["info"]["status"] for found in runs] == ["FINISHED", "FINISHED"]
-    found = runs[0]
-    assert found["info"]["run_name"] == result.run_id
-    metrics = {metric["key"]: metric["value"] for metric in found["data"]["metrics"]}
-    lasting = {name: value for name, value in Logger.figures(result).items() if not name.startswith("seconds/")}
-    assert lasting and lasting.items() <= metrics.items()
-    assert {"key": "tuner", "value": result.spec.tuner.label} in found["data"]["params"]
-    assert any(tag["key"] == "command" and tag["value"].startswith("robench run") for tag in found["data"]["tags"])
+    about = ask(f"experiments/get-by-name?experiment_name={experiment}")["experiment"]
+    found = ask("runs/search", experiment_ids=[about["experiment_id"]])["runs"]
+    assert [kept["info"]["status"] for kept in found] == ["FINISHED"] * runs
+    for kept in found:
+        assert kept["info"]["run_name"] == result.run_id
+        metrics = {metric["key"]: metric["value"] for metric in kept["data"]["metrics"]}
+        lasting = {name: value for name, value in Logger.figures(result).items() if not name.startswith("seconds/")}
+        assert lasting and lasting.items() <= metrics.items()
+        assert {"key": "tuner", "value": result.spec.tuner.label} in kept["data"]["params"]
+        tags = {tag["key"]: tag["value"] for tag in kept["data"]["tags"]}
+        assert tags["command"].startswith("robench run")
+
+
+def test_mlflow_has_the_run_in_the_fields_that_its_interface_documents(tmp_path: Path, server: StandIn) -> None:
+    result = logged(f"mlflow:uri={server.address},experiment=leaves", tmp_path)
+    assert not [line for line in result.warnings if "MLflow" in line]
+    assert_holds(server.address, "leaves", result, 1)
+    paths = [path for path, _ in server.requests]
+    assert paths[:3] == ["experiments/create", "runs/create", "runs/log-batch"]
+    assert paths[-5:-2] == ["runs/set-tag", "runs/set-tag", "runs/update"]  # before what was asked here
+    assert set(paths[3:-5]) == {"runs/log-batch"}
+    (kept,) = server.runs.values()
+    params = {param["key"]: param["value"] for param in kept["data"]["params"]}
+    assert params == {name: str(value) for name, value in Logger.settings(result.spec).items()}
+    losses = [metric for metric in kept["data"]["metrics"] if metric["key"] == "tuning/loss"]
+    assert result.tuning is not None
+    assert [metric["value"] for metric in losses] == [epoch["loss"] for epoch in result.tuning.history]
+    steps = [metric["step"] for metric in kept["data"]["metrics"] if metric["key"] == "tuning by step/loss"]
+    assert steps and steps == sorted(set(steps))
+    assert kept["info"]["start_time"] <= kept["info"]["end_time"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    registry = registry_of(entry_point("toy", "tests.helpers.toy", "toy"))
+    asked = Request(dataset="dots", model="linear", tuner="bias", attacks=("sign",), train_size=40, test_size=40)
+    folder = tmp_path_factory.mktemp("made")
+    return run(
+        registry, plan(registry, asked), device=torch.device("cpu"), cache_dir=folder, save=lambda result: result
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("completed", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED")]
+)
+def test_mlflow_uses_the_experiment_that_is_there_and_tells_how_a_run_ended(
+    server: StandIn, made: RunResult, status: str, told: str
+) -> None:
+    server.experiments["robench"] = "7"
+    logger = MLflow(MLflow.Params.read({"uri": server.address + "/"}, "mlflow"))
+    logger.open()
+    logger.started(made.spec, made.run_id)
+    logger.finished(made.model_copy(update={"status": status}))
+    assert [path for path, _ in server.requests[:3]] == ["experiments/create", "experiments/get-by-name", "runs/create"]
+    (kept,) = server.runs.values()
+    assert (kept["info"]["experiment_id"], kept["info"]["status"]) == ("7", told)
+
+
+def test_mlflow_gets_long_histories_and_odd_names_in_requests_that_it_takes(server: StandIn, made: RunResult) -> None:
+    assert made.tuning is not None
+    history = tuple({"epoch": epoch, "loss": 1.0, "odd [name]": 2.0} for epoch in range(1, 701))
+    logger = MLflow(MLflow.Params.read({"uri": server.address}, "mlflow"))
+    logger.open()
+    logger.started(made.spec, made.run_id)
+    logger.finished(made.model_copy(update={"tuning": made.tuning.model_copy(update={"history": history})}))
+    (kept,) = server.runs.values()
+    keys = [metric["key"] for metric in kept["data"]["metrics"]]
+    assert keys.count("tuning/loss") == keys.count("tuning/odd _name_") == 700
+
+
+def test_the_server_of_these_tests_refuses_what_is_not_documented(server: StandIn) -> None:
+    now = 1_700_000_000_000
+    for path, body in {
+        "runs/made-up": {},
+        "experiments/create": {"name": "x", "color": "red"},
+        "runs/create": {"experiment_id": 0, "start_time": now},
+        "runs/log-batch": {"run_id": "0", "params": [{"key": "x", "value": 6001 * "x"}]},
+        "runs/set-tag": {"run_id": "0", "key": "[x]", "value": ""},
+        "runs/update": {"run_id": "0", "status": "DONE", "end_time": now},
+    }.items():
+        with pytest.raises(RefusedError):
+            server.answer("POST", path, body)
+    assert not server.requests
+
+
+def test_the_refusal_of_an_mlflow_server_is_one_line(server: StandIn, made: RunResult) -> None:
+    logger = MLflow(MLflow.Params.read({"uri": server.address}, "mlflow"))
+    logger.open()
+    server.experiments.clear()
+    with pytest.raises(PluginError, match=r"^MLflow server http://.*RESOURCE_DOES_NOT_EXIST") as caught:
+        logger.started(made.spec, made.run_id)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def real_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server: the one that runs there, or one in an environment made for it."""
+    asked = os.environ.get("ROBENCH_TEST_MLFLOW")
+    if not asked:
+        pytest.skip("ROBENCH_TEST_MLFLOW is neither the address of an MLflow server nor 'install'")
+    if asked != "install":
+        yield asked.rstrip("/")
+        return
+    folder = tmp_path_factory.mktemp("mlflow")
+    venv.create(folder / "env", with_pip=True)
+    subprocess.run([folder / "env" / "bin" / "pip", "install", "--quiet", "mlflow>=3"], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [folder / "env" / "bin" / "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'runs.db'}"]
+    command += ["--artifacts-destination", folder / "artifacts"]
+    # Its queues of jobs would only take processor time.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=environment)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health"):
+                break
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_real_mlflow_server_has_the_run(tmp_path: Path, real_mlflow: str) -> None:
+    """Log two runs to a real server. It runs only where the environment variable ROBENCH_TEST_MLFLOW says how:
+
+    - ``ROBENCH_TEST_MLFLOW=http://127.0.0.1:5000``: to the server that runs there, into an experiment of its own;
+    - ``ROBENCH_TEST_MLFLOW=install``: MLflow is installed into a new environment, which takes minutes, and started.
+
+    MLflow cannot be installed beside torchattacks, hence the second environment.
+    """
+    experiment = f"robench-test-{uuid.uuid4().hex}"
+    for _ in range(2):  # the second into the experiment that is there by then
+        result = logged(f"mlflow:uri={real_mlflow},experiment={experiment}", tmp_path)
+    assert_holds(real_mlflow, experiment, result, 2)
 
 
 def test_a_server_that_does_not_answer_or_a_missing_library_is_one_line_before_the_run(

@@ -1,7 +1,8 @@
-"""Runs on an MLflow server, through its REST interface.
+"""Log runs to an MLflow server, through its REST interface.
 
-MLflow 3 cannot be installed beside torchattacks, which pins an old version of requests; its server can be anywhere
-else, and what crosses to it is documented and stable: https://mlflow.org/docs/latest/api_reference/rest-api.html.
+MLflow's own client is not used because it cannot be installed beside robench: `mlflow`, `mlflow-skinny` and
+`mlflow-tracing` of version 3 all need requests 2.28.1 or newer, and torchattacks allows 2.25 only. The server can run
+in another environment, and its interface is documented: https://mlflow.org/docs/latest/api_reference/rest-api.html.
 """
 
 from __future__ import annotations
