@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -21,7 +22,6 @@ from robench.registry.registry import Registry
 
 from tests.helpers import toy
 from tests.helpers.mlflow_rest import stand_in
-
 
 MOST_WORKERS = 8
 """Test processes at most: each takes up to 2 GB of memory."""

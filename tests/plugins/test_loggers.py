@@ -141,7 +141,13 @@ def assert_holds(address: str, experiment: str, result: RunResult, runs: int) ->
 
 
 def test_mlflow_has_the_run_in_the_fields_that_its_interface_documents(tmp_path: Path, server: StandIn) -> None:
-    result = logged(f"mlflow:uri={server.address},experiment=leaves", tmp_path)
+    toy = registry_of(
+        entry_point("toy", "tests.helpers.toy", "toy"), entry_point("builtin", "robench_plugins", "robench")
+    )
+    asked = Request(
+        dataset="dots", model="linear", tuner="shift+ce:adversary=none", attacks=("sign",), train_size=40, test_size=40
+    )
+    result = logged(f"mlflow:uri={server.address},experiment=leaves", tmp_path, toy, asked)
     assert not [line for line in result.warnings if "MLflow" in line]
     assert_holds(server.address, "leaves", result, 1)
     paths = [path for path, _ in server.requests]
