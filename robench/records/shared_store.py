@@ -1,9 +1,8 @@
-"""Records on a place that machines share: written there first, read from copies on this machine."""
+"""Records at a URL that machines share: written there first, read from copies on this machine."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -15,21 +14,20 @@ from filelock import FileLock
 from robench.errors import DataError
 from robench.records.record import RunResult
 from robench.records.store import Store
-from robench.storage.claims import FOLDER
 from robench.storage.location import Location
-from robench.storage.shared_folder import SharedFolder
+from robench.storage.shared_folder import Entry, SharedFolder
 
 if TYPE_CHECKING:
     from robench.records.samples import Samples
 
-MARKS = ".marks"
-"""The file of a mirror that tells of which state its copies are."""
+RUNNING = ".running"
+"""Folder of the status files of runs under way, beside the records."""
 
 
 class SharedStore(Store):
-    """The records at `place`. Whatever reads records reads the copies in its mirror, brought up to date first.
+    """The records at the URL `place`; they are read from copies in its mirror, which are brought up to date first.
 
-    Every method raises a DataError if the place cannot be reached.
+    Every method raises a DataError if the URL cannot be reached.
     """
 
     def __init__(self, place: SharedFolder) -> None:
@@ -37,7 +35,7 @@ class SharedStore(Store):
         self.place = place
 
     def prepare(self) -> None:
-        """Prove that the place can be written to, before a run spends time."""
+        """Check before a run that records can be written."""
         super().prepare()
         self.place.prepare()
 
@@ -50,7 +48,7 @@ class SharedStore(Store):
         self._require(self.fetch())
 
     def read(self, warn: Callable[[str], None], wanted: Callable[[str], bool] = lambda name: True) -> list[RunResult]:
-        """Return all records, or those wanted, oldest first; a damaged one is named to `warn` and left as it is.
+        """Return all records, or those wanted, oldest first; a damaged one is named to `warn` and left unchanged.
 
         Raises:
             DataError: There are none.
@@ -82,12 +80,12 @@ class SharedStore(Store):
         return path
 
     def add_certificate(self, result: RunResult) -> Path:
-        """Put `result`, a record from here with a certificate, in the place of the one without, and return it."""
+        """Replace a record by `result`, the same record with a certificate, and return its path."""
         path = super().add_certificate(result)
         try:
-            self.place.put(self._name(path), path.read_bytes())
+            self.place.upload(path, self._name(path))
         except DataError:
-            path.unlink()  # no copy of anything there
+            path.unlink()  # it is not a copy of the record there
             raise
         return path
 
@@ -96,28 +94,12 @@ class SharedStore(Store):
 
         Args:
             beginning: Only of names that begin with this.
-            anew: Do not trust the copies that are here.
+            anew: Also of those whose copies look up to date.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
-            there = {name: entry for name, entry in self.place.entries("", beginning).items() if _is_record(name)}
-            marks = {} if anew else self._marks()
-            states = {name: f"{entry.size} {entry.changed!r}" for name, entry in there.items()}
-            changed = [n for n, state in states.items() if marks.get(n) != state or not (self.folder / n).exists()]
-            for name, content in self.place.read_all(changed).items():
-                _replace(self.folder / name, content)
-                marks[name] = states[name]
-            if not beginning:
-                for path in self.folder.glob("*.json"):
-                    if path.name not in there:
-                        path.unlink(missing_ok=True)
-                marks = {name: mark for name, mark in marks.items() if name in there}
-            if changed or not beginning:
-                _replace(self.folder / MARKS, json.dumps(marks).encode())
-        return len(there)
+        return self._mirror("", beginning, anew)
 
     def fetch_all(self) -> None:
-        """Bring all that a page shows up to date: records, their samples, and the files of runs under way.
+        """Bring all that a page shows up to date: records, their samples, and the status of runs under way.
 
         Raises:
             DataError: There are no records.
@@ -127,7 +109,7 @@ class SharedStore(Store):
         self.fetch_running()
 
     def follow(self, seconds: float, warn: Callable[[str], None]) -> NoReturn:
-        """Fetch all every so many seconds; `warn` hears when the place cannot be reached."""
+        """Fetch all every so many seconds; `warn` hears when the URL cannot be reached."""
         while True:
             time.sleep(seconds)
             try:
@@ -141,16 +123,22 @@ class SharedStore(Store):
             self.samples(name.removesuffix(".safetensors"))
 
     def fetch_running(self) -> None:
-        """Bring the copies of the files of runs under way up to date."""
-        folder = self.folder / FOLDER
+        """Bring the copies of the status files of runs under way up to date."""
+        self._mirror(RUNNING)
+
+    def _mirror(self, name: str, beginning: str = "", anew: bool = False) -> int:
+        """Bring the copies of the JSON files of a folder up to date, and return how many there are."""
+        folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        names = [name for name in self.place.entries(FOLDER) if _is_record(name)]
-        contents = self.place.read_all(f"{FOLDER}/{name}" for name in names)
-        for name, content in contents.items():
-            _replace(self.folder / name, content)
-        for path in folder.glob("*.json"):
-            if f"{FOLDER}/{path.name}" not in contents:
+        with FileLock(folder / ".lock"):
+            found = self.place.entries(name, beginning).items()
+            there = {folder / file: entry for file, entry in found if file.endswith(".json") and file[0] != "."}
+            changed = {self._name(path): path for path, entry in there.items() if anew or not _is_copy(path, entry)}
+            for file, content in self.place.read_all(changed).items():
+                _replace(changed[file], content, there[changed[file]].changed)
+            for path in set(folder.glob(f"{beginning}*.json")) - there.keys():
                 path.unlink(missing_ok=True)
+        return len(there)
 
     def _create(self, path: Path, text: str) -> None:
         try:
@@ -158,35 +146,35 @@ class SharedStore(Store):
         except FileExistsError:
             _replace(path, self.place.read(self._name(path)))
             raise
-        with contextlib.suppress(OSError):  # the record is there; a copy can be had again
+        with contextlib.suppress(OSError):  # the record is saved; a copy can be fetched again
             _replace(path, text.encode())
 
     def _require(self, n_records: int) -> None:
         if not n_records:
             raise DataError(f"no results at {self.place}; run `robench run` first or pass --results")
 
-    def _marks(self) -> dict[str, str]:
-        try:
-            marks: dict[str, str] = json.loads((self.folder / MARKS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return marks
-
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
 
 def store_at(results: Location) -> Store:
-    """Return the records in a folder, or at a place that machines share."""
+    """Return the records in a folder, or at a URL that machines share."""
     return SharedStore(results) if isinstance(results, SharedFolder) else Store(results)
 
 
-def _is_record(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(".")
+def _is_copy(path: Path, entry: Entry) -> bool:
+    """Return whether `path` is a copy of the file as it is now; a copy has the time of the file it is of."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_size == entry.size and abs(found.st_mtime - entry.changed) < 1e-3
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, changed: float | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
+    if changed is not None:
+        os.utime(temporary, (changed, changed))
     temporary.replace(path)

@@ -1,4 +1,7 @@
-"""Which runs are under way: each keeps a small file beside the records, which ``robench serve`` reads."""
+"""Which runs are under way: each keeps a small file beside the records.
+
+``robench serve`` shows these files, and at a URL sweeps use them to share their runs.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,21 @@ from robench.contracts.hookspecs import hookimpl
 from robench.errors import RobenchError
 from robench.records.labels import tuner_label
 from robench.records.record import RunSpec
-from robench.storage.claims import FOLDER
+from robench.records.shared_store import RUNNING
 from robench.storage.location import Location, local_folder, shared_folder
 
 EVERY = 1.0
-"""Seconds between two writes at least."""
+"""Least seconds between two writes to a folder."""
 EVERY_SHARED = 20.0
-"""Seconds between two writes to a place that machines share by a URL, which is farther away."""
+"""Least seconds between two writes to a URL."""
+STALE = 600.0
+"""Seconds after the last write when a status file at a URL stops keeping other workers from the run."""
 SILENT = 3600.0
-"""Seconds after which a run on another machine, whose processes cannot be asked, counts as ended."""
+"""Seconds after the last write when a run on another machine is no longer shown."""
 
 
 class Running(BaseModel):
-    """One file under ``results/.running/``."""
+    """One status file, ``results/.running/RUN_ID.json``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,37 +52,58 @@ class Running(BaseModel):
     detail: str = ""
     seconds_left: float | None = Field(default=None, description="of the stage, at its speed so far; null if unknown")
 
+    @property
+    def recent(self) -> bool:
+        """Whether this was written in the last minutes."""
+        return abs(time.time() - self.updated) < STALE  # a time far ahead is of a clock that is wrong
+
 
 class StatusFile:
     """Writes where the run of this process stands; a subscriber of the hooks like the progress bars.
 
-    Nobody needs the file, so that no failure to write it is worth a run.
+    A failure to write never stops a run.
     """
 
     def __init__(self, results: Location) -> None:
-        self._folder = local_folder(results) / FOLDER
+        self._folder = local_folder(results) / RUNNING
         self._shared = shared_folder(results)
         self._every = EVERY if self._shared is None else EVERY_SHARED
         self._state: Running | None = None
         self._written = 0.0
         self._stage_began = (0.0, 0)
 
+    def claim(self, spec: RunSpec) -> bool:
+        """Write the file of a run at a URL before it starts; return False if another process is carrying it out.
+
+        Raises:
+            DataError: The URL cannot be reached.
+        """
+        assert self._shared is not None
+        state = _begin(spec, spec.run_id())
+        name = f"{RUNNING}/{state.run_id}.json"
+        while True:
+            try:
+                self._shared.create(name, state.model_dump_json(indent=1).encode())
+            except FileExistsError:
+                found = self._shared.read_all([name]).values()
+                if any(other.recent and _under_way(other) for other in map(_parse, found) if other):
+                    return False
+                self._shared.remove(name)  # its worker died
+            else:
+                self._state = state
+                return True
+
     @hookimpl
     def robench_run_started(self, spec: RunSpec, run_id: str) -> None:
-        """Leave a file for the run, and none for the one before."""
-        self.remove()
-        now = time.time()
-        name = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}, seed {spec.seed}"
-        with suppress(OSError, psutil.Error):
-            born = psutil.Process().create_time()
-            self._state = Running(
-                run_id=run_id, name=name, host=platform.node(), pid=os.getpid(), born=born, started=now, updated=now
-            )
+        """Write a file for the run, and remove the one of the run before."""
+        if self._state is not None and self._state.run_id != run_id:
+            self.remove()
+        self._state = _begin(spec, run_id)
         self._write()
 
     @hookimpl
     def robench_run_progress(self, progress: Progress) -> None:
-        """Note how far the stage has come, at most once a second."""
+        """Note how far the stage has come."""
         if self._state is None:
             return
         now = time.monotonic()
@@ -102,16 +128,16 @@ class StatusFile:
 
     @hookimpl
     def robench_run_finished(self) -> None:
-        """Take the file away."""
+        """Remove the file."""
         self.remove()
 
     def remove(self) -> None:
-        """Take the file away, and the folder with the last one."""
+        """Remove the file, and the folder if it is empty."""
         if self._state is not None:
             with suppress(OSError, RobenchError):
                 path = self._path(self._state)
                 if self._shared is not None:
-                    self._shared.remove(f"{FOLDER}/{path.name}")
+                    self._shared.remove(f"{RUNNING}/{path.name}")
                 path.unlink(missing_ok=True)
                 self._folder.rmdir()
         self._state = None
@@ -130,43 +156,59 @@ class StatusFile:
             temporary.write_text(self._state.model_dump_json(indent=1) + "\n", encoding="utf-8")
             temporary.replace(path)
             if self._shared is not None:
-                self._shared.upload(path, f"{FOLDER}/{path.name}")
+                self._shared.upload(path, f"{RUNNING}/{path.name}")
 
 
 @contextmanager
-def status_kept(manager: pluggy.PluginManager, results: Location) -> Iterator[None]:
-    """Keep a status file beside the records for every run that reports to `manager` meanwhile."""
+def status_kept(manager: pluggy.PluginManager, results: Location) -> Iterator[StatusFile]:
+    """Keep a status file beside the records for every run that reports to `manager` within the block."""
     file = StatusFile(results)
     manager.register(file)
     try:
-        yield
+        yield file
     finally:
         manager.unregister(file)
         file.remove()
 
 
 def running(results: Path) -> list[Running]:
-    """Return the runs under way, the oldest first; files that dead processes left behind are removed."""
+    """Return the runs under way, the oldest first; files of dead processes of this machine are removed."""
     found = []
-    for path in sorted((results / FOLDER).glob("*.json")):
-        try:
-            state = Running.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError):
-            continue  # gone meanwhile, or of another version of robench: not ours to judge
-        if state.host != platform.node():
-            found += [state] if time.time() - state.updated < SILENT else []
-        elif _alive(state):
-            found.append(state)
-        else:
-            with suppress(OSError):
+    for path in sorted((results / RUNNING).glob("*.json")):
+        with suppress(OSError):  # removed since the folder was listed
+            if (state := _parse(path.read_bytes())) is None:
+                continue
+            if _under_way(state):
+                found.append(state)
+            elif state.host == platform.node():
                 path.unlink(missing_ok=True)
     return sorted(found, key=lambda state: state.started)
 
 
-def _alive(state: Running) -> bool:
-    """Return whether the process that wrote `state` still runs, and is no other of the same number."""
+def _begin(spec: RunSpec, run_id: str) -> Running:
+    name = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}, seed {spec.seed}"
+    pid, now = os.getpid(), time.time()
+    return Running(run_id=run_id, name=name, host=platform.node(), pid=pid, born=_born(pid), started=now, updated=now)
+
+
+def _parse(content: bytes) -> Running | None:
     try:
-        process = psutil.Process(state.pid)
-        return bool(abs(process.create_time() - state.born) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+        return Running.model_validate_json(content)
+    except ValidationError:  # damaged, or of another version of robench
+        return None
+
+
+def _under_way(state: Running) -> bool:
+    """Return whether the process that wrote `state` still runs; on another machine, whether it wrote lately."""
+    if state.host != platform.node():
+        return time.time() - state.updated < SILENT
+    return abs(_born(state.pid) - state.born) < 1
+
+
+def _born(pid: int) -> float:
+    """Return when a process began, in seconds since 1970; 0 if it has ended or cannot be asked."""
+    try:
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
-        return False
+        return 0.0

@@ -1,10 +1,12 @@
 """Adversarial sets on disk, named by the hash of all that decides them, so that every run can share them.
 
 A set is a folder ``adversarial/<key>/`` with ``images.npy`` (``uint8``, memory-mapped on reading) and
-``meta.json``. It appears by one rename, so a kill leaves either a whole set or none; a lock per key keeps two
-processes from making the same set twice; a set whose bytes do not match its hash is put aside and made again.
+``meta.json``. It appears by one rename, so a kill leaves a whole set or none. A lock for each key keeps two processes
+from making the same set. A set whose bytes do not match its hash is put aside and made again.
 
-Where machines share a cache by its URL, this folder holds copies; see :mod:`robench.storage.shared_cache`.
+Where machines share a cache by its URL, this folder holds copies. There a set is ``adversarial/<key>/<sha256>.npy`` and
+``adversarial/<key>/meta.json``; the second is written last, and only if it does not exist. Two machines may make the
+same set at the same time, and both use the one that was published first.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,6 @@ from numpy.typing import NDArray
 from robench.compute.world import ALONE, World
 from robench.errors import DataError
 from robench.images.memory_mapped import parts_of, save_images
-from robench.storage.shared_cache import fetch_set, made_once, publish_set, withdraw_set
 from robench.storage.shared_folder import SharedFolder
 
 
@@ -46,7 +48,7 @@ class AdversarialCache:
     Args:
         cache_dir: The folder.
         warn: Hears of damaged sets.
-        shared: The place that has the sets of all machines, of which the folder has copies; None for a folder alone.
+        shared: The URL that has the sets of all machines, of which the folder has copies; None for a folder alone.
         world: The processes that share a run, of which the main one looks up and writes.
     """
 
@@ -69,60 +71,78 @@ class AdversarialCache:
         path = self.folder / key
         if not self.world.is_main:
             return self._follow(path, make)
-
-        def make_here() -> AdversarialSet:
-            self.world.from_main(False)  # it was not found: the others take part
+        with self._locked(path):
+            found = self._read(path) or self._fetch(path)
+            self.world.from_main(found is not None)
+            if found is not None:
+                return found
+            for leftover in self.folder.glob(f"{key}.*.tmp"):  # of a maker that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
             images, notes = make()
             sha256 = self._write(path, images, {"identity": identity, "notes": notes})
-            return AdversarialSet(images=images, notes=notes, sha256=sha256, cached=False)
+            theirs = self._publish(path, sha256)
+            self.world.from_main(theirs is not None)
+            return theirs or AdversarialSet(images=images, notes=notes, sha256=sha256, cached=False)
 
+    def _follow(self, path: Path, make: Callable[[], tuple[NDArray[np.uint8], dict[str, Any]]]) -> AdversarialSet:
+        """Do as the main process, which looks up and writes: read the set that it found, or help to make it."""
+        if not self.world.from_main(False):
+            images, notes = make()
+            if not self.world.from_main(False):
+                return AdversarialSet(images=images, notes=notes, sha256=hash_images(images), cached=False)
+        with self._locked(path):
+            found = self._read(path) or self._fetch(path)
+        if found is None:
+            raise DataError(f"not all processes of this run see {path}; pass a --cache-dir DIR that all machines share")
+        return found
+
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f"{key}.lock"):
-                found = self._read(path)
-                if found is None:
-                    for leftover in self.folder.glob(f"{key}.*.tmp"):  # of a maker that was killed
-                        shutil.rmtree(leftover, ignore_errors=True)
-                    found = make_here() if self.shared is None else self._shared(self.shared, path, make_here)
-                if found.cached:
-                    self.world.from_main(True)
-                return found
+            with FileLock(path.with_name(f"{path.name}.lock")):
+                yield
         except OSError as error:
             raise DataError(
                 f"cannot write the cache {self.folder}: {error.strerror or error}; pass --cache-dir DIR"
             ) from None
 
-    def _shared(self, shared: SharedFolder, path: Path, make_here: Callable[[], AdversarialSet]) -> AdversarialSet:
-        """Return the set that all machines share, which one of them makes."""
-
-        def fetch(take_away: bool) -> AdversarialSet | None:
-            found = self._read(path) if fetch_set(shared, path) else None
-            if found is None and take_away:
-                withdraw_set(shared, path.name)
+    def _fetch(self, path: Path) -> AdversarialSet | None:
+        """Copy the set from the URL in place of any that is here; a damaged one is removed there."""
+        if self.shared is None:
+            return None
+        there = f"adversarial/{path.name}"
+        temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=f"{path.name}.", suffix=".tmp"))
+        try:
+            meta = self.shared.read(f"{there}/meta.json")
+            (temporary / "meta.json").write_bytes(meta)
+            with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+                self.shared.download(f"{there}/{json.loads(meta)['sha256']}.npy", temporary / "images.npy")
+            if (found := self._read(temporary)) is None:
+                self.shared.remove(f"{there}/meta.json")
+                return None
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.replace(path)
             return found
+        except FileNotFoundError:
+            return None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
-        def make_for_all() -> AdversarialSet:
-            made = make_here()
-            if publish_set(shared, path):
-                return made
-            shutil.rmtree(path)  # one who had the lease before was first after all: everybody uses the same set
-            if self.world.size > 1:
-                raise DataError(f"another machine made the set {path.name} meanwhile; start the run again to use it")
-            return fetch(True) or make_for_all()
-
-        return made_once(shared, path.name, fetch, make_for_all)
-
-    def _follow(self, path: Path, make: Callable[[], tuple[NDArray[np.uint8], dict[str, Any]]]) -> AdversarialSet:
-        """Do as the main process, which alone looks up and holds the lock: read what it found, or help to make it."""
-        if not self.world.from_main(False):
-            images, notes = make()
-            return AdversarialSet(images=images, notes=notes, sha256=hash_images(images), cached=False)
-        found = self._read(path)
-        if found is None and self.shared is not None and fetch_set(self.shared, path):
-            found = self._read(path)
-        if found is None:
-            raise DataError(f"not all processes of this run see {path}; pass a --cache-dir DIR that all machines share")
-        return found
+    def _publish(self, path: Path, sha256: str) -> AdversarialSet | None:
+        """Give the set at `path` to all machines, or return the one that another machine published first."""
+        if self.shared is None:
+            return None
+        there = f"adversarial/{path.name}"
+        self.shared.upload(path / "images.npy", f"{there}/{sha256}.npy")
+        while True:
+            try:
+                self.shared.create(f"{there}/meta.json", (path / "meta.json").read_bytes())
+            except FileExistsError:
+                if (theirs := self._fetch(path)) is not None:
+                    return theirs
+            else:
+                return None
 
     def _read(self, path: Path) -> AdversarialSet | None:
         if not path.is_dir():

@@ -1,4 +1,4 @@
-"""Where records and cached sets are."""
+"""Where records and cached sets are: in a folder, or at a URL."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from robench.errors import SpecError, nearest
 from robench.storage.shared_folder import FILES, OBJECTS, SharedFolder
 
 Location = Path | SharedFolder
-"""Where records or cached sets are: a folder of this machine, or a place that several share by a URL."""
+"""A folder of this machine, or a folder that machines share by its URL."""
 
 
 def parse_location(text: str) -> Location:
-    """Return the place that a user names.
+    """Return the folder or the URL that a user typed.
 
     Raises:
-        SpecError: A URL of a kind that cannot be shared without workers doing the same work twice.
+        SpecError: A URL of a kind that is not supported.
     """
     known = (*OBJECTS, *FILES)
     protocol, separator, rest = text.partition("://")
@@ -25,17 +25,17 @@ def parse_location(text: str) -> Location:
             raise SpecError(f"{text} is neither a folder nor a URL; did you mean {kind}://{rest}?")
         return Path(text)
     if protocol not in known:
-        raise SpecError(f"{text}: no place that can be shared begins with {protocol}://{nearest(protocol, known)}")
+        raise SpecError(f"{text}: URLs that begin with {protocol}:// are not supported{nearest(protocol, known)}")
     if not rest.strip("/"):
         raise SpecError(f"{text} names no folder; expected a URL such as {protocol}://place/results")
     return SharedFolder(text.rstrip("/"))
 
 
 def local_folder(place: Location) -> Path:
-    """Return the folder of this machine that stands for `place`."""
+    """Return the folder of this machine that is `place`, or that has the copies of it."""
     return place.mirror if isinstance(place, SharedFolder) else place
 
 
 def shared_folder(place: Location) -> SharedFolder | None:
-    """Return `place` if machines share it by a URL."""
+    """Return `place` if it is a URL."""
     return place if isinstance(place, SharedFolder) else None

@@ -1,7 +1,11 @@
-"""A place that machines share by its URL, such as ``s3://bucket/results``: whole files under names.
+"""A folder that machines share by its URL, such as ``s3://bucket/results``: whole files under names.
 
-Anything that fsspec reaches can be one if it can create a file only where there is none, which is what keeps two
-workers from doing the same work.
+fsspec does most of the work. This file adds what fsspec lacks, as ``tests/storage/test_shared_folder.py`` shows:
+
+- For ``file`` and ``sftp`` its ``mode="create"`` looks first and writes afterwards, so two writers can both succeed.
+  Here a file is written under another name and then linked or renamed; the server refuses that if the name is taken.
+- Uploads to those and downloads from anywhere show half a file while they last, and leave it behind if they fail.
+- Each service raises errors of its own. Here they are one line that names the URL.
 """
 
 from __future__ import annotations
@@ -11,31 +15,25 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from robench.errors import DataError, RobenchError, SpecError
 
 OBJECTS = ("abfs", "abfss", "az", "gcs", "gs", "memory", "s3", "s3a")
-"""Protocols whose writes appear whole, and refuse to replace a file where asked to."""
+"""Protocols whose writes appear whole, and can refuse to replace a file."""
 FILES = ("file", "sftp", "ssh")
-"""Protocols where a file is written under another name, and then linked or renamed to its own."""
+"""Protocols where a file is written under another name and then given its own."""
 TIMES = ("mtime", "LastModified", "last_modified", "created")
 """What the file systems of fsspec call the time of the last change."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What a listing says of a file.
-
-    Attributes:
-        size: In bytes.
-        changed: When it was last written, in seconds by the clock of the place itself.
-    """
+class Entry(NamedTuple):
+    """What a listing says of a file: its size in bytes, and when it was last written, by the server's clock."""
 
     size: int
     changed: float
@@ -43,20 +41,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """The place at `url`; names of files in it are relative, with slashes.
+    """The folder at `url`; names of files in it are relative, with slashes.
 
-    Every method raises a DataError if the place cannot be reached, and a SpecError if the package that would reach it
-    is not installed.
+    Every method raises a DataError if the URL cannot be reached, and a SpecError if the package for it is missing.
     """
 
     url: str
 
     def __str__(self) -> str:
-        return re.sub(r"(//[^/@]*:)[^/@]*@", r"\1***@", self.url)  # a password is nobody's business
+        return re.sub(r"(//[^/@]*:)[^/@]*@", r"\1***@", self.url)  # hides a password
 
     @property
     def mirror(self) -> Path:
-        """The folder of this machine for copies of what is there; it may be deleted at any time."""
+        """The folder of this machine for copies of the files; it may be deleted at any time."""
         from platformdirs import user_cache_path
 
         name = self.url.rstrip("/")
@@ -68,10 +65,10 @@ class SharedFolder:
         return bool(self.entries())
 
     def prepare(self) -> None:
-        """Prove that the place can be written to and creates a file only where there is none, before a run spends time.
+        """Check before a run that files can be written, and that ``create`` never replaces one.
 
         Raises:
-            DataError: It cannot, or does not.
+            DataError: One of the two fails.
         """
         probe = f".robench-{uuid.uuid4().hex}"
         try:
@@ -85,15 +82,15 @@ class SharedFolder:
         finally:
             self.remove(probe)
         raise DataError(
-            f"{self} replaces files that are to be created only where there is none, so that workers would do the "
-            "same work twice; its server does not know conditional writes"
+            f"{self} replaces a file that should only be created if it does not exist, so records could be lost; "
+            "its server does not know conditional writes"
         )
 
     def create(self, name: str, content: bytes) -> None:
         """Write a new file, completely or not at all.
 
         Raises:
-            FileExistsError: There is another of that name; it is left as it is.
+            FileExistsError: Another file has that name; it is unchanged.
         """
         with self._reached() as (fs, root):
             path = f"{root}/{name}"
@@ -105,34 +102,35 @@ class SharedFolder:
                         fs.pipe_file(temporary, content)
                         _link(fs, temporary, path)
             except FileExistsError:
-                with contextlib.suppress(FileNotFoundError):  # removed since
-                    # The library may have tried again after an answer was lost, and met our own file.
+                # The library may have lost the server's answer, tried again, and met the file that it wrote itself.
+                with contextlib.suppress(FileNotFoundError):
                     if fs.cat_file(path) == content:
                         return
                 raise FileExistsError(f"{self}/{name}") from None
 
-    def put(self, name: str, content: bytes) -> None:
-        """Write a file, completely or not at all, in place of any that is there."""
-        with self._reached() as (fs, root), self._whole(fs, f"{root}/{name}") as path:
-            fs.pipe_file(path, content)
-
     def upload(self, path: Path, name: str) -> None:
-        """Write the content of the file `path`, completely or not at all, in place of any that is there."""
-        with self._reached() as (fs, root), self._whole(fs, f"{root}/{name}") as there:
-            fs.put_file(str(path), there)
+        """Write the content of the file `path`, completely or not at all, in place of any file that is there."""
+        with self._reached() as (fs, root):
+            there = f"{root}/{name}"
+            if self._protocol in OBJECTS:
+                fs.put_file(str(path), there)
+            else:
+                with _beside(fs, there) as temporary:
+                    fs.put_file(str(path), temporary)
+                    fs.mv(temporary, there)
 
     def read(self, name: str) -> bytes:
-        """Return what is in a file.
+        """Return the content of a file.
 
         Raises:
-            FileNotFoundError: There is none of that name.
+            FileNotFoundError: It does not exist.
         """
         with self._reached() as (fs, root):
             content: bytes = fs.cat_file(f"{root}/{name}")
         return content
 
     def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Return what is in each file, many at a time where the library can; those gone meanwhile are left out."""
+        """Return the content of each file that exists, many at a time where the library can."""
         with self._reached() as (fs, root):
             paths = {f"{root}/{name}": name for name in names}
             found = fs.cat(list(paths), on_error="return") if paths else {}
@@ -142,10 +140,10 @@ class SharedFolder:
         return {paths[path]: content for path, content in found.items() if isinstance(content, bytes)}
 
     def download(self, name: str, path: Path) -> None:
-        """Write what is in a file to `path`, completely or not at all.
+        """Write the content of a file to `path`, completely or not at all.
 
         Raises:
-            FileNotFoundError: There is none of that name.
+            FileNotFoundError: It does not exist.
             OSError: `path` cannot be written to.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,23 +161,20 @@ class SharedFolder:
             fs.rm_file(f"{root}/{name}")
 
     def entries(self, folder: str = "", beginning: str = "") -> dict[str, Entry]:
-        """Return the files right in `folder` whose names begin with `beginning`, by name; none without the folder."""
+        """Return the files directly in `folder` whose names begin with `beginning`, by name."""
         with self._reached() as (fs, root):
             there = f"{root}/{folder}" if folder else root
-            fs.invalidate_cache()  # listings are kept by some, and other machines write here
-            while True:
-                try:
-                    if beginning and self._protocol in OBJECTS:  # one question, however many files there are
-                        found = list(fs.find(there, prefix=beginning, detail=True).values())
-                    else:
-                        found = fs.ls(there, detail=True)
-                    break
-                except FileNotFoundError:
-                    if not fs.isdir(there):  # else one of its files was removed while it was read
-                        return {}
+            fs.invalidate_cache()  # some libraries keep listings, and other machines write here
+            try:
+                if beginning and self._protocol in OBJECTS:  # one request, however many files there are
+                    found = list(fs.find(there, prefix=beginning, detail=True).values())
+                else:
+                    found = fs.ls(there, detail=True)
+            except FileNotFoundError:
+                return {}
             split = [(*info["name"].rstrip("/").rpartition("/"), info) for info in found if info["type"] == "file"]
             return {
-                name: Entry(size=info["size"], changed=_changed(info))
+                name: Entry(info["size"], _changed(info))
                 for parent, _, name, info in split
                 if parent.lstrip("/") == there.lstrip("/") and name.startswith(beginning)
             }
@@ -190,7 +185,7 @@ class SharedFolder:
 
     @contextmanager
     def _reached(self) -> Iterator[tuple[Any, str]]:
-        """Yield the file system, which fsspec makes once a thread, and the path of this place in it."""
+        """Yield fsspec's file system and the path of this folder in it."""
         from fsspec.core import url_to_fs
 
         try:
@@ -200,25 +195,15 @@ class SharedFolder:
             raise SpecError(f"{self}: {_line(error)}") from error
         except (FileNotFoundError, FileExistsError, RobenchError):
             raise
-        except Exception as error:  # whatever the libraries of so many services raise
+        except Exception as error:  # each service has errors of its own
             raise DataError(f"cannot reach {self}: {type(error).__name__}: {_line(error)}") from error
-
-    @contextmanager
-    def _whole(self, fs: Any, path: str) -> Iterator[str]:
-        """Yield where to write so that `path` is whole at any moment."""
-        if self._protocol in OBJECTS:
-            yield path
-        else:
-            with _beside(fs, path) as temporary:
-                yield temporary
-                fs.mv(temporary, path)
 
 
 @contextmanager
 def _beside(fs: Any, path: str) -> Iterator[str]:
-    """Yield a free name in the folder of `path`, which is made, and remove what is left there at the end."""
+    """Yield a free name in the folder of `path`, which is made; a file that is left there is removed at the end."""
     folder, _, name = path.rpartition("/")
-    for _ in range(folder.count("/")):  # others may make a part of it at the same moment
+    for _ in range(folder.count("/")):  # over SFTP it fails if another process makes a part of it at the same moment
         with contextlib.suppress(OSError):
             fs.makedirs(folder, exist_ok=True)
             break
@@ -233,7 +218,7 @@ def _beside(fs: Any, path: str) -> Iterator[str]:
 
 
 def _link(fs: Any, temporary: str, path: str) -> None:
-    """Give the file `temporary` the name `path`, which nothing must have; both calls are exclusive on the server."""
+    """Give the file `temporary` the name `path`; the server refuses both calls if that name is taken."""
     try:
         if hasattr(fs, "ftp"):
             fs.ftp.rename(temporary, path)
@@ -245,7 +230,7 @@ def _link(fs: Any, temporary: str, path: str) -> None:
         raise
 
 
-def _changed(info: Mapping[str, Any]) -> float:
+def _changed(info: dict[str, Any]) -> float:
     value = next(info[key] for key in TIMES if key in info)
     return value.timestamp() if isinstance(value, datetime) else float(value)
 

@@ -1,4 +1,4 @@
-"""Run a sweep: whatever is missing, in this process or several, whatever becomes of single runs."""
+"""Run what is missing of a sweep, in this process or several; a run that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from robench.run.loggers import listening
 from robench.run.plan import Request, plan
 from robench.run.runner import run
 from robench.run.status import status_kept
-from robench.storage.claims import ClaimedError, claimed, claimed_among
 from robench.storage.location import Location, local_folder
 from robench.storage.shared_folder import SharedFolder
+from robench.sweep.claims import ClaimedError, claimed, claimed_among
 from robench.sweep.cost import duration
 from robench.sweep.plan import Job
 
@@ -35,15 +35,15 @@ PAUSE = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where runs take place, all of it text and paths, so that it reaches another process.
+    """Where and how runs are carried out, as plain values that can be sent to another process.
 
     Attributes:
         results: Where the records are.
-        cache_dir: Where the cache is, which may be emptied at any time.
+        cache_dir: Where the cache is; it may be emptied at any time.
         device: As of ``--device``.
         adapters: Folder for what runs train, one file a run under its id; None if it is not kept.
         checks: How thoroughly runs are checked.
-        loggers: What hears them, as typed after ``--log``.
+        loggers: Who is told of runs, as typed after ``--log``.
         compiled: As of ``--compile``.
     """
 
@@ -58,7 +58,7 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one run ended: with a record, with a line that says why not, or ``claimed`` by another process."""
+    """How one run ended: with a record, with an error in one line, or ``claimed`` by another process."""
 
     row: str
     seed: int
@@ -68,9 +68,9 @@ class Outcome:
 
 
 Work = Callable[[Request, Bench, int], RunResult]
-"""What carries out a run in a process of its own with a number of threads: a function that pickles by name."""
+"""Carries out a run in a process of its own with a number of threads; a function that can be pickled."""
 Engine = Callable[[Sequence[Job], Bench], Generator[tuple[Job, Outcome]]]
-"""What carries out runs wherever it does, and yields each with how it ended."""
+"""Carries out runs and yields each with how it ended."""
 
 
 def run_sweep(
@@ -85,20 +85,20 @@ def run_sweep(
 ) -> list[Outcome]:
     """Carry out `jobs` and return how each ended, in the order they ended.
 
-    A run that fails is reported and the rest goes on. Runs that another process is carrying out come last, by when it
-    has made their record or has died. On Ctrl-C nothing new is started, and runs under way in other processes save
-    their record first.
+    A run that fails is reported and the others go on. Runs that another process is carrying out come last, when it has
+    recorded them or has died. On Ctrl-C no other run is started, and runs under way in other processes save their
+    record first.
 
     Args:
         registry: The components of this process; other processes discover their own.
-        processes: How many runs at a time, which share the CPU's threads. One run a time stays in this process.
-        report: Hears one line a run.
+        processes: How many runs at a time; they share the CPU's threads. A single one runs in this process.
+        report: Is told one line for each run.
         work: For tests, in place of :func:`carry_out_alone`.
         engine: In place of processes of this machine.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
-        DataError: The folder of results cannot be written, or a place that machines share cannot be reached.
+        DataError: The results cannot be written, or a URL cannot be reached.
         SpecError: No such device on this machine, without `engine`.
     """
     store_at(bench.results).prepare()
@@ -153,9 +153,8 @@ def carry_out(
     trained = None
     if bench.adapters is not None and planned.spec.train_size is not None:
         trained = bench.adapters / f"{planned.spec.run_id()}.safetensors"
-    run_id = planned.spec.run_id()
-    with claimed(bench.results, run_id), status_kept(registry.manager, bench.results):
-        return store.completed(run_id) or run(
+    with status_kept(registry.manager, bench.results) as status, claimed(bench.results, planned.spec, status):
+        return store.completed(planned.spec.run_id()) or run(
             registry,
             planned,
             device=resolve_device(bench.device),
@@ -194,12 +193,12 @@ def describe(outcome: Outcome) -> str:
 
 
 def attempt(job: Job, work: Callable[[Request], RunResult]) -> Outcome:
-    """Carry out `job` by `work`, and say how it ended; what it raises is one line."""
+    """Carry out `job` by `work` and return how it ended; an exception becomes one line."""
     try:
         return Outcome(row=job.row, seed=job.seed, result=work(job.request))
     except ClaimedError:
         return Outcome(row=job.row, seed=job.seed, claimed=True)
-    except Exception as error:  # one failed run, be it a plugin's bug, does not stop the rest
+    except Exception as error:  # also a plugin's bug does not stop the other runs
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return Outcome(row=job.row, seed=job.seed, error=message)
 
@@ -214,7 +213,7 @@ def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work)
     threads = max(1, torch.get_num_threads() // processes)
 
     def alone(request: Request) -> RunResult:
-        # A pool of one for each run: a process that dies, say for want of memory, takes no other run with it.
+        # Each run has a pool of one process, so that a process that dies takes no other run with it.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             try:
                 return process.submit(work, request, bench, threads).result()

@@ -1,4 +1,4 @@
-"""A sweep as an array job of Slurm: the same command many times, which share its runs."""
+"""A sweep as an array job of Slurm: the same command many times; the tasks share its runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def slurm_script(command: Sequence[str], *, tasks: int, cpus: int, gpus: int) ->
 
     Args:
         command: The sweep, in words; folders and URLs in it are shared by all nodes.
-        tasks: Processes, each of which takes runs that nobody has recorded or is carrying out.
-        cpus: Processors of a process.
-        gpus: Devices of a process.
+        tasks: Number of processes; each takes runs that no other has recorded or is carrying out.
+        cpus: Processors of one process.
+        gpus: Devices of one process.
     """
     lines = [
         "#!/bin/bash",

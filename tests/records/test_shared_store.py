@@ -151,14 +151,14 @@ def test_commands_that_read_records_take_a_url(url: str, capsys: pytest.CaptureF
 
 
 def test_verify_looks_at_what_is_there_and_not_at_copies(
-    url: str, machine: Machine, capsys: pytest.CaptureFixture[str]
+    url: str, machine: Machine, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store = machine("b")
     store.read(pytest.fail)
     name = f"{result().run_id}.json"
     (store.folder / name).write_text("damaged here")
     assert ", 0 faults" in command(capsys, "verify", "--results", url)[0]
-    store.place.put(name, b"damaged there")
+    (tmp_path / "there" / "results" / name).write_bytes(b"damaged there")
     assert name in command(capsys, "verify", "--results", url, code=1)[1]
     _, errors = command(capsys, "verify", "--quarantine", "--results", url, code=2)
     assert errors.startswith("robench: --quarantine moves files of a folder") and errors.count("\n") == 1

@@ -19,6 +19,7 @@ from robench.records.record import RunSpec
 from robench.registry.registry import Registry
 from robench.run import status
 from robench.run.status import StatusFile, running, status_kept
+from robench.storage.shared_folder import SharedFolder
 
 from tests.helpers.results import result
 
@@ -148,3 +149,47 @@ def test_robench_run_keeps_a_status(
     assert not exit_.value.code, capsys.readouterr().err
     assert seen and all(names == ["linear, bias:lr=0.5 on dots, seed 0"] for names in seen)
     assert running(tmp_path) == []
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SharedFolder:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "copies"))
+    return SharedFolder(f"file://{tmp_path}/there")
+
+
+def test_one_process_claims_a_run_at_a_url(shared: SharedFolder, spec: RunSpec) -> None:
+    first, second = StatusFile(shared), StatusFile(shared)
+    assert first.claim(spec) and not second.claim(spec)
+    second.remove()
+    first.robench_run_started(spec, spec.run_id())
+    assert list(shared.entries(".running")) == [f"{spec.run_id()}.json"] and not second.claim(spec)
+    first.robench_run_finished()
+    assert second.claim(spec)
+    second.remove()
+    assert not shared.entries(".running")
+
+
+@pytest.mark.parametrize(
+    ("more", "free"),
+    [
+        ({"host": "elsewhere"}, False),
+        ({"host": "elsewhere", "updated": -0.9 * status.STALE}, False),
+        ({"host": "elsewhere", "updated": -1.1 * status.STALE}, True),
+        ({"host": "elsewhere", "updated": 1.1 * status.STALE}, True),  # by a clock that is wrong
+        ({"pid": os.getpid(), "born": 1.0}, True),  # the process of that number is another one
+        ({"pid": "?"}, True),
+    ],
+)
+def test_a_status_file_blocks_while_it_is_renewed(
+    shared: SharedFolder, spec: RunSpec, more: dict[str, Any], free: bool
+) -> None:
+    file = StatusFile(shared)
+    assert file.claim(spec)
+    name = f".running/{spec.run_id()}.json"
+    left = json.loads(shared.read(name))
+    if "updated" in more:
+        more = more | {"updated": time.time() + more["updated"]}
+    file.remove()
+    shared.create(name, json.dumps(left | more).encode())
+    assert StatusFile(shared).claim(spec) == free
+    assert (json.loads(shared.read(name)) != left | more) == free

@@ -1,14 +1,15 @@
-"""Places that machines share by URL, of the two kinds there are: stores of objects, and file systems."""
+"""Folders that machines share by URL, of the two kinds there are: object stores and file systems."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from robench.errors import DataError
 from robench.storage.location import local_folder, parse_location
@@ -39,11 +40,24 @@ def test_a_file_is_created_only_where_there_is_none(shared: SharedFolder) -> Non
     assert list(shared.entries("a")) == ["one.json"]  # and nothing beside it
 
 
-def test_files_are_listed_read_replaced_and_removed(shared: SharedFolder, tmp_path: Path) -> None:
-    shared.put("one", b"1")
-    shared.put("one", b"12")
-    shared.put("other", b"")
-    shared.put("one.folder/deep", b"123")
+@pytest.fixture
+def write(tmp_path: Path, shared: SharedFolder) -> Callable[[str, bytes], None]:
+    """Write a file there, in place of any."""
+
+    def write(name: str, content: bytes) -> None:
+        (tmp_path / "mine").write_bytes(content)
+        shared.upload(tmp_path / "mine", name)
+
+    return write
+
+
+def test_files_are_listed_read_replaced_and_removed(
+    shared: SharedFolder, write: Callable[[str, bytes], None], tmp_path: Path
+) -> None:
+    write("one", b"1")
+    write("one", b"12")
+    write("other", b"")
+    write("one.folder/deep", b"123")
     assert {name: entry.size for name, entry in shared.entries().items()} == {"one": 2, "other": 0}
     assert list(shared.entries("", "one")) == ["one"] and list(shared.entries("one.folder")) == ["deep"]
     assert shared.entries("nowhere") == {} and shared.is_dir()
@@ -52,8 +66,7 @@ def test_files_are_listed_read_replaced_and_removed(shared: SharedFolder, tmp_pa
         shared.read("nothing")
     copy = tmp_path / "copies" / "deep"
     shared.download("one.folder/deep", copy)
-    shared.upload(copy, "again/deep")
-    assert copy.read_bytes() == shared.read("again/deep") == b"123"
+    assert copy.read_bytes() == shared.read("one.folder/deep") == b"123"
     with pytest.raises(FileNotFoundError):
         shared.download("nothing", copy)
     assert [path.name for path in copy.parent.iterdir()] == ["deep"]
@@ -62,11 +75,49 @@ def test_files_are_listed_read_replaced_and_removed(shared: SharedFolder, tmp_pa
     assert list(shared.entries()) == ["other"]
 
 
-def test_a_later_write_is_seen_to_be_later(shared: SharedFolder) -> None:
-    shared.put("one", b"1")
+def test_a_later_write_is_seen_to_be_later(shared: SharedFolder, write: Callable[[str, bytes], None]) -> None:
+    write("one", b"1")
     before = shared.entries()["one"].changed
-    shared.put("one", b"2")
+    write("one", b"2")
     assert shared.entries()["one"].changed > before
+
+
+def test_of_two_writers_at_the_same_time_one_creates_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other writes while the first has seen no file and not yet written; fsspec alone would let both succeed."""
+    shared, path = SharedFolder(f"file://{tmp_path}"), tmp_path / "one"
+    write = LocalFileSystem.pipe_file
+
+    def interrupted(self: LocalFileSystem, name: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        path.write_bytes(b"theirs")
+        write(self, name, value, mode=mode, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFileSystem, "pipe_file", interrupted)
+        with pytest.raises(FileExistsError):
+            shared.create("one", b"ours")
+    assert path.read_bytes() == b"theirs"
+    monkeypatch.setattr(LocalFileSystem, "exists", lambda self, path, **kwargs: False)
+    LocalFileSystem().pipe_file(str(path), b"ours", mode="create")
+    assert path.read_bytes() == b"ours", "fsspec creates by itself: shared_folder.py can do without its link"
+
+
+@pytest.mark.parametrize("method", ["put_file", "get_file"])
+def test_a_transfer_that_fails_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    shared, mine = SharedFolder(f"file://{tmp_path}/there"), tmp_path / "mine"
+    mine.write_bytes(b"whole")
+    shared.upload(mine, "one")
+
+    def fails(self: LocalFileSystem, source: str, target: str, **kwargs: Any) -> None:
+        Path(target).write_bytes(b"ha")
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(LocalFileSystem, method, fails)
+    with pytest.raises(DataError, match="ConnectionError: gone"):
+        shared.upload(mine, "one") if method == "put_file" else shared.download("one", mine)
+    assert mine.read_bytes() == b"whole" == shared.read("one")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "one", "there"]
 
 
 def test_a_server_that_replaces_what_it_should_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +148,8 @@ def test_a_place_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("s4://bucket/results", "no place that can be shared begins with s4://; did you mean 's3'?"),
-        ("http://host/results", "no place that can be shared begins with http://"),
+        ("s4://bucket/results", "URLs that begin with s4:// are not supported; did you mean 's3'?"),
+        ("http://host/results", "URLs that begin with http:// are not supported"),
         ("s3:/bucket/results", "is neither a folder nor a URL; did you mean s3://bucket/results?"),
         ("s3://", "s3:// names no folder; expected a URL such as s3://place/results"),
     ],

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from robench import cli
+from robench import cli, hookimpl
 from robench.contracts.context import Progress
 from robench.errors import PluginError
 from robench.records.record import RunResult
@@ -19,21 +18,21 @@ from robench.records.shared_store import SharedStore
 from robench.records.store import Store
 from robench.registry.registry import Registry
 from robench.run.plan import Request
-from robench.storage import lease
 from robench.storage.adversarial_cache import AdversarialCache
 from robench.storage.shared_folder import SharedFolder
-from robench.sweep import local as sweep_run
 from robench.sweep import ray_engine
+from robench.sweep.cost import adversarial_sets
 from robench.sweep.local import Bench, carry_out, run_sweep
-from robench.sweep.plan import plan_sweep, read_sweep
+from robench.sweep.plan import Job, plan_sweep, read_sweep
 from robench.sweep.ray_engine import on_ray
+from robench.sweep.shared_sets import sets_of, sets_of_several
 
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
 
 TOY = """
 title = "Dots"
-seeds = [0, 1, 2, 3]
+seeds = [0, 1]
 [common]
 dataset = "dots"
 attacks = ["sign-linear", "sign:n=10"]
@@ -49,17 +48,13 @@ model = "steep"
 """
 
 
-LOST = 3.0
-"""Seconds after which the lease of a worker that was killed is lost."""
-
-
 @pytest.fixture(scope="module")
 def cluster(root: Path) -> Iterator[None]:
-    """Three worker processes on this machine."""
+    """Two worker processes on this machine."""
     import ray
 
     ray.init(
-        num_cpus=3,
+        num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([str(root), *sys.path]), "OMP_NUM_THREADS": "1"}},
@@ -68,29 +63,52 @@ def cluster(root: Path) -> Iterator[None]:
     ray.shutdown()
 
 
-def toy_work(request: Request, bench: Bench, threads: int) -> RunResult:
-    """What a worker does: toy runs, of which that with seed 1 kills its worker the first time, half-way."""
-    registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"))
-    assert isinstance(bench.results, Path)
-    marker = bench.results.parent / f"killed-{request.model}-{request.seed}"
-    if request.seed == 1 and not marker.exists():
+WRITE = AdversarialCache._write
 
-        def die(progress: object) -> None:
-            marker.touch()
+
+def toy_components(folder: Path, deadly: bool = False) -> Registry:
+    """The toy components, in a process that notes in `folder` which sets it makes.
+
+    Args:
+        deadly: The first process that makes a set dies of it.
+    """
+
+    def write(self: AdversarialCache, path: Path, *more: object) -> str:
+        if deadly and not (folder / "killed-maker").exists():
+            (folder / "killed-maker").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        with (folder / "made").open("a") as file:
+            file.write(f"{path.name}\n")
+        return WRITE(self, path, *more)  # type: ignore[arg-type]
 
-        registry.manager.register(type("Killer", (), {"robench_run_progress": hook(die)})())
+    AdversarialCache._write = write  # type: ignore[method-assign, assignment]
+    return registry_of(entry_point("toy", toy.__name__, "toy-dist"))
+
+
+def far_apart(folder: Path, deadly: bool = False) -> Registry:
+    """The same on a machine of its own, as far as files go."""
+    os.environ["XDG_CACHE_HOME"] = str(folder / f"machine-{os.getpid()}")
+    return toy_components(folder, deadly)
+
+
+def no_components() -> Registry:
+    raise PluginError("no components here")
+
+
+def toy_work(request: Request, bench: Bench, threads: int, folder: Path, far: bool = False) -> RunResult:
+    """What a worker does: toy runs, of which one kills its worker the first time, half-way."""
+    registry = (far_apart if far else toy_components)(folder)
+    marker = folder / "killed-run"
+
+    class Killer:
+        @hookimpl
+        def robench_run_progress(self, progress: Progress) -> None:
+            if (request.model, request.seed) == ("steep", 1) and not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    registry.manager.register(Killer())
     return carry_out(registry, request, bench)
-
-
-def hook(function: object) -> object:
-    from robench import hookimpl
-
-    @hookimpl
-    def robench_run_progress(self: object, progress: object) -> None:
-        function(progress)  # type: ignore[operator]
-
-    return robench_run_progress
 
 
 def always_dies(request: Request, bench: Bench, threads: int) -> RunResult:
@@ -98,89 +116,100 @@ def always_dies(request: Request, bench: Bench, threads: int) -> RunResult:
     raise AssertionError
 
 
-def test_every_run_is_recorded_once_although_workers_are_killed(
+def planned(registry: Registry, folder: Path, text: str = TOY) -> list[Job]:
+    (folder / "sweep.toml").write_text(text)
+    return plan_sweep(registry, read_sweep(folder / "sweep.toml"))
+
+
+def made(folder: Path) -> list[str]:
+    """Return each set that was made, as often as it was."""
+    return sorted((folder / "made").read_text().split())
+
+
+def test_sets_on_surrogates_are_known_before_the_runs(registry: Registry, tmp_path: Path) -> None:
+    more = 'tuner = "shift+likely:adversary=sign-linear,validate_on=5"\neval_datasets = ["stripes"]\n[[rows]]'
+    jobs = planned(registry, tmp_path, TOY.replace('tuner = "bias"\n[[rows]]', more))
+    for job in jobs:
+        shared = [n for key, n in adversarial_sets(job.plan.spec) if "sign-linear" in key and n]
+        assert sorted(each.n for each in sets_of(job.plan).values()) == sorted(shared)
+    several = sets_of_several(jobs)
+    assert [[job.seed for job in needing] for needing in several.values()] == [[0, 0], [0, 0], [1, 1], [1, 1]]
+    assert sets_of_several(jobs[1:3]) == {}
+
+
+def test_every_run_is_recorded_once_and_every_set_made_once_although_workers_are_killed(
     cluster: None, registry: Registry, tmp_path: Path
 ) -> None:
-    (tmp_path / "sweep.toml").write_text(TOY)
-    jobs = plan_sweep(registry, read_sweep(tmp_path / "sweep.toml"))
+    jobs = planned(registry, tmp_path)
     bench = Bench(results=tmp_path / "results", cache_dir=tmp_path / "cache", device="cpu")
-    engine = partial(on_ray, cpus=1, gpus=0, work=toy_work)
+    work, components = partial(toy_work, folder=tmp_path), partial(toy_components, tmp_path, deadly=True)
+    engine = partial(on_ray, cpus=1, gpus=0, work=work, components=components)
     lines: list[str] = []
     outcomes = run_sweep(jobs, bench, registry=registry, report=lines.append, engine=engine)
-    assert len(outcomes) == len(lines) == len(jobs) == 8 and all(outcome.result for outcome in outcomes)
+    assert len(outcomes) == len(lines) == len(jobs) == 4 and all(outcome.result for outcome in outcomes)
     assert len(list(tmp_path.glob("killed-*"))) == 2
     recorded = sorted(path.stem for path in (tmp_path / "results").glob("*.json"))
     assert recorded == sorted(job.run_id for job in jobs)
-    # The same figures as in this process.
-    here = Bench(results=tmp_path / "here", cache_dir=tmp_path / "cache", device="cpu")
+    # For each of two seeds, the test images and the training images on the surrogate, which both rows need.
+    assert made(tmp_path) == sorted(
+        path.name for path in (tmp_path / "cache" / "adversarial").iterdir() if path.is_dir()
+    )
+    assert len(made(tmp_path)) == 4
+    records = Store(tmp_path / "results").read(pytest.fail)
+    assert all(record.attacks[0].cached for record in records)
+    # The same figures as in this process, which makes its own sets.
+    here = Bench(results=tmp_path / "here", cache_dir=tmp_path / "cache-here", device="cpu")
     alone = {
         outcome.result.run_id: outcome.result
         for outcome in run_sweep(jobs, here, registry=registry, report=lambda line: None)
         if outcome.result
     }
-    for record in Store(tmp_path / "results").read(pytest.fail):
+    for record in records:
         other = alone[record.run_id]
         assert record.clean == other.clean
         assert [score.bits for score in record.attacks] == [score.bits for score in other.attacks]
+        assert [score.images for score in record.attacks] == [score.images for score in other.attacks]
 
 
-def work_far_apart(request: Request, bench: Bench, threads: int) -> RunResult:
-    """The same on a machine of its own, as far as files go; one with seed 1 dies while it makes images for all."""
-    assert isinstance(bench.results, SharedFolder)
-    folder = Path(bench.results.url.removeprefix("file://")).parent
-    os.environ["XDG_CACHE_HOME"] = str(folder / f"machine-{os.getpid()}")
-    lease.BEAT, lease.LOST, lease.POLL = 0.2, LOST, 0.05
-    write = AdversarialCache._write
-
-    def noted(self: AdversarialCache, path: Path, *arguments: Any) -> str:
-        with (folder / "made").open("a") as file:
-            file.write(f"{path.name}\n")
-        return write(self, path, *arguments)
-
-    def die(progress: Progress) -> None:
-        if request.seed == 1 and progress.stage.startswith("attack sign-linear") and not (folder / "killed").exists():
-            (folder / "killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AdversarialCache, "_write", noted)
-        registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"))
-        registry.manager.register(type("Killer", (), {"robench_run_progress": hook(die)})())
-        return carry_out(registry, request, bench)
-
-
-def test_machines_that_share_nothing_but_a_url_make_everything_once(
+def test_machines_that_share_nothing_but_a_url_make_each_set_once(
     cluster: None, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "driver"))
-    monkeypatch.setattr(lease, "LOST", LOST)
-    monkeypatch.setattr(sweep_run, "PAUSE", 0.2)
-    (tmp_path / "sweep.toml").write_text(TOY.replace("[0, 1, 2, 3]", "[0, 1]"))
-    jobs = plan_sweep(registry, read_sweep(tmp_path / "sweep.toml"))
+    jobs = planned(registry, tmp_path)
     results, cache = SharedFolder(f"file://{tmp_path}/there/results"), SharedFolder(f"file://{tmp_path}/there/cache")
     bench = Bench(results=results, cache_dir=cache, device="cpu")
-    engine = partial(on_ray, cpus=1, gpus=0, work=work_far_apart)
+    work, components = partial(toy_work, folder=tmp_path, far=True), partial(far_apart, tmp_path)
+    engine = partial(on_ray, cpus=1, gpus=0, work=work, components=components)
     outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None, engine=engine)
     assert len(outcomes) == len(jobs) == 4 and all(outcome.result for outcome in outcomes)
-    there = tmp_path / "there"
-    assert (there / "killed").exists() and len(list(there.glob("machine-*"))) > 1
-    recorded = sorted(path.stem for path in (there / "results").glob("*.json"))
+    assert (tmp_path / "killed-run").exists() and len(list(tmp_path.glob("machine-*"))) > 1
+    recorded = sorted(path.stem for path in (tmp_path / "there" / "results").glob("*.json"))
     assert recorded == sorted(job.run_id for job in jobs)
-    made = (there / "made").read_text().split()
-    assert sorted(made) == sorted(path.name for path in (there / "cache" / "adversarial").iterdir())
+    assert made(tmp_path) == sorted(path.name for path in (tmp_path / "there" / "cache" / "adversarial").iterdir())
     records = SharedStore(results).read(pytest.fail)
     assert {record.status for record in records} == {"completed"}
-    # Both rows attack the same images of a seed on the same network.
+    assert all(record.attacks[0].cached for record in records)
     assert all(len({r.attacks[0].images for r in records if r.spec.seed == seed}) == 1 for seed in (0, 1))
-    assert not results.entries(".running") and not cache.entries("making") and not cache.entries("checkpoints")
+    assert not results.entries(".running") and not cache.entries("checkpoints")
+
+
+def test_a_set_that_cannot_be_made_is_left_to_the_runs(cluster: None, registry: Registry, tmp_path: Path) -> None:
+    broken = '[[rows]]\nname = "broken"\nmodel = "linear:broken=true"\n'
+    jobs = planned(registry, tmp_path, TOY.replace("[0, 1]", "[0]") + broken)
+    bench = Bench(results=tmp_path / "results", cache_dir=tmp_path / "cache", device="cpu")
+    (tmp_path / "killed-run").touch()
+    engine = partial(on_ray, cpus=1, gpus=0, work=partial(toy_work, folder=tmp_path), components=no_components)
+    outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None, engine=engine)
+    ended = {outcome.row: outcome for outcome in outcomes}
+    assert ended["bias"].result and ended["steep"].result and len(made(tmp_path)) == 2
+    assert ended["broken"].error.startswith("PluginError: ") and "no components" not in ended["broken"].error
 
 
 def test_a_run_whose_every_worker_dies_is_an_error_and_the_rest_goes_on(
     cluster: None, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_engine, "RETRIES", 1)
-    (tmp_path / "sweep.toml").write_text(TOY.replace("[0, 1, 2, 3]", "[0]"))
-    jobs = plan_sweep(registry, read_sweep(tmp_path / "sweep.toml"))
+    jobs = planned(registry, tmp_path)
     bench = Bench(results=tmp_path / "results", cache_dir=tmp_path / "cache", device="cpu")
     engine = partial(on_ray, cpus=1, gpus=0, work=always_dies)
     outcomes = run_sweep(jobs[:1], bench, registry=registry, report=lambda line: None, engine=engine)
@@ -191,7 +220,8 @@ def test_the_command_line_runs_a_sweep_on_ray(
     cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sweep.toml").write_text(
-        'title = "Leaves"\nseeds = [0]\n[common]\ntest_size = 16\nattacks = ["fgsm"]\n[[rows]]\nname = "zero-shot"\n'
+        'title = "Leaves"\nseeds = [0]\n[[rows]]\nname = "zero-shot"\n'
+        '[common]\nmodel = "resnet20"\ntest_size = 16\nattacks = ["fgsm"]\n'
     )
     monkeypatch.chdir(tmp_path)
     words = ["sweep", "sweep.toml", "--engine", "ray", "--cache-dir", "cache", "--checks", "off"]

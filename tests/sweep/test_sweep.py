@@ -19,9 +19,11 @@ from robench.records.store import Store
 from robench.registry.registry import Registry, discover
 from robench.run.plan import Request
 from robench.run.runner import run as real_run
-from robench.run.status import running
-from robench.storage.claims import claimed
+from robench.run.status import StatusFile, running
+from robench.storage.location import Location, local_folder, parse_location
+from robench.storage.shared_folder import SharedFolder
 from robench.sweep import local as sweep_run
+from robench.sweep.claims import claimed
 from robench.sweep.cost import adversarial_sets, cost_grid, duration, estimate, sweep_cost
 from robench.sweep.local import Bench, carry_out, run_sweep
 from robench.sweep.plan import Job, latest_completed, plan_sweep, read_sweep
@@ -369,17 +371,17 @@ WORKERS = """
 import os, signal, sys, time
 from pathlib import Path
 import torch
-from robench.run.runner import run
+from robench.storage.location import parse_location
 from robench.sweep.plan import plan_sweep, read_sweep
 from robench.sweep.local import Bench, run_sweep
 from tests.helpers import toy
 from tests.conftest import entry_point, registry_of
 
 torch.set_num_threads(1)
-folder = Path(sys.argv[1])
+folder, results, cache = Path(sys.argv[1]), *map(parse_location, sys.argv[2:])
 registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"))
 jobs = plan_sweep(registry, read_sweep(folder / "sweep.toml"))
-bench = Bench(results=folder / "results", cache_dir=folder / "cache", device="cpu")
+bench = Bench(results=results, cache_dir=cache, device="cpu")
 
 def work():
     outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None)
@@ -390,7 +392,7 @@ for _ in range(3):
     workers.append(os.fork())
     if workers[-1] == 0:
         work()
-while not list((folder / "results").glob("*.json")):  # all are at work
+while not list((folder / "there" / "results").glob("*.json")):  # all are at work
     time.sleep(0.001)
 os.kill(workers[0], signal.SIGKILL)
 codes = [os.waitpid(worker, 0)[1] for worker in workers]
@@ -398,25 +400,52 @@ assert codes == [signal.SIGKILL, 0, 0], codes
 """
 
 
-def test_sweeps_of_one_definition_share_its_runs_and_survive_the_death_of_one(write: Write, tmp_path: Path) -> None:
-    path = write(TOY.replace("[0, 1]", str(list(range(12)))))
-    subprocess.run([sys.executable, "-c", WORKERS, str(tmp_path)], check=True, cwd=Path(__file__).parents[2])
+def bench_at(folder: str) -> Bench:
+    return Bench(results=parse_location(f"{folder}/results"), cache_dir=parse_location(f"{folder}/cache"), device="cpu")
+
+
+@pytest.fixture
+def by_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Results and cache at a URL, which is that of the folder ``there``."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "copies"))
+    return bench_at(f"file://{tmp_path}/there")
+
+
+@pytest.fixture(params=["folder", "url"])
+def there(request: pytest.FixtureRequest, tmp_path: Path, by_url: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Results and cache in the folder ``there``, or at its URL."""
+    monkeypatch.setattr(sweep_run, "PAUSE", 0.05)
+    return by_url if request.param == "url" else bench_at(f"{tmp_path}/there")
+
+
+def url(location: Location) -> str:
+    return location.url if isinstance(location, SharedFolder) else str(location)
+
+
+def test_sweeps_of_one_definition_share_its_runs_and_survive_the_death_of_one(
+    write: Write, tmp_path: Path, there: Bench
+) -> None:
+    path = write(TOY.replace("[0, 1]", str(list(range(6)))))
+    words = [sys.executable, "-c", WORKERS, str(tmp_path), url(there.results), url(there.cache_dir)]
+    subprocess.run(words, check=True, cwd=Path(__file__).parents[2])
     jobs = planned(registry_of(entry_point("toy", toy.__name__, "toy-dist")), path)
-    recorded = sorted(file.stem for file in (tmp_path / "results").glob("*.json"))
+    recorded = sorted(file.stem for file in (tmp_path / "there" / "results").glob("*.json"))
     assert recorded == sorted(job.run_id for job in jobs)  # each once: a repeat would be called -2
-    assert {record.status for record in Store(tmp_path / "results").read(pytest.fail)} == {"completed"}
+    assert {record.status for record in Store(tmp_path / "there" / "results").read(pytest.fail)} == {"completed"}
 
 
-def test_a_run_that_somebody_else_carries_out_comes_last(registry: Registry, write: Write, bench: Bench) -> None:
+def test_a_run_that_somebody_else_carries_out_comes_last(registry: Registry, write: Write, there: Bench) -> None:
     jobs = planned(registry, write(TOY))
-    Store(bench.results).prepare()
+    local_folder(there.results).mkdir(parents=True)
     lines: list[str] = []
     release = threading.Event()
 
     def elsewhere() -> None:
-        with claimed(bench.results, jobs[0].run_id):
+        status = StatusFile(there.results)
+        with claimed(there.results, jobs[0].plan.spec, status):
             held.set()
             release.wait(30)
+        status.remove()
 
     def report(line: str) -> None:
         lines.append(line)
@@ -427,7 +456,39 @@ def test_a_run_that_somebody_else_carries_out_comes_last(registry: Registry, wri
     thread = threading.Thread(target=elsewhere)
     thread.start()
     held.wait(30)
-    outcomes = run_sweep(jobs, bench, registry=registry, report=report)
+    outcomes = run_sweep(jobs, there, registry=registry, report=report)
     thread.join()
     assert [outcome.seed for outcome in outcomes][-1] == jobs[0].seed and outcomes[-1].row == jobs[0].row
     assert lines[3] == "waiting for other processes, which carry out 1 more" and len(lines) == 5
+
+
+def test_a_run_that_another_sweep_has_recorded_meanwhile_is_not_done_again(
+    registry: Registry, write: Write, there: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = planned(registry, write(TOY))[:2]
+    run_sweep(jobs, there, registry=registry, report=silent)
+    monkeypatch.setattr(sweep_run, "run", lambda *arguments, **more: pytest.fail("done again"))
+    outcomes = run_sweep(jobs, there, registry=registry, report=silent)
+    assert [outcome.result and outcome.result.run_id for outcome in outcomes] == [job.run_id for job in jobs]
+    if isinstance(there.results, SharedFolder):
+        assert not there.results.entries(".running")
+
+
+def test_a_run_that_is_done_twice_at_a_url_is_recorded_once(
+    registry: Registry, write: Write, by_url: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a status file is too old although its worker lives."""
+    (job, *_) = planned(registry, write(TOY))
+    first: list[RunResult | None] = []
+
+    def slow(*arguments: object, **more: object) -> RunResult:
+        monkeypatch.setattr(sweep_run, "run", real_run)
+        for file in (tmp_path / "there" / "results" / ".running").iterdir():
+            file.unlink()
+        first.extend(outcome.result for outcome in run_sweep([job], by_url, registry=registry, report=silent))
+        return real_run(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweep_run, "run", slow)
+    outcomes = run_sweep([job], by_url, registry=registry, report=silent)
+    assert [outcome.result for outcome in outcomes] == first != [None]
+    assert len(list((tmp_path / "there" / "results").glob("*.json"))) == 1
