@@ -79,7 +79,8 @@ class RunContext:
     def cached(self, name: str, *, read: Callable[[Path], T], make: Callable[[Path], None]) -> T:
         """Return what `read` makes of the file `name` in the cache; `make` writes it if there is none.
 
-        One process makes it while others wait for it; if machines share the cache, one process of all of them.
+        One process of a machine makes it while others wait for it. Machines that share the cache by a URL all use the
+        file that was published first.
 
         Args:
             name: With slashes, as ``surrogates/NAME-HASH.safetensors``; all that decides the content is in the hash.

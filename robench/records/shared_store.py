@@ -45,7 +45,8 @@ class SharedStore(Store):
         Raises:
             DataError: There are none.
         """
-        self._require(self.fetch())
+        if not self.fetch():
+            raise DataError(f"no results at {self.place}; run `robench run` first or pass --results")
 
     def read(self, warn: Callable[[str], None], wanted: Callable[[str], bool] = lambda name: True) -> list[RunResult]:
         """Return all records, or those wanted, oldest first; a damaged one is named to `warn` and left unchanged.
@@ -89,14 +90,28 @@ class SharedStore(Store):
             raise
         return path
 
-    def fetch(self, beginning: str = "", *, anew: bool = False) -> int:
-        """Bring the copies of records up to date, and return how many there are.
+    def fetch(self, beginning: str = "", *, folder: str = "", anew: bool = False) -> int:
+        """Bring the copies of records, or of the JSON files of another folder, up to date.
 
         Args:
             beginning: Only of names that begin with this.
+            folder: Relative to the records.
             anew: Also of those whose copies look up to date.
+
+        Returns:
+            How many files there are.
         """
-        return self._mirror("", beginning, anew)
+        here = self.folder / folder
+        here.mkdir(parents=True, exist_ok=True)
+        with FileLock(here / ".lock"):
+            found = self.place.entries(folder, beginning).items()
+            there = {here / file: entry for file, entry in found if file.endswith(".json") and file[0] != "."}
+            changed = {self._name(path): path for path, entry in there.items() if anew or not _is_copy(path, entry)}
+            for name, content in self.place.read_all(changed).items():
+                _replace(changed[name], content, there[changed[name]].changed)
+            for path in set(here.glob(f"{beginning}*.json")) - there.keys():
+                path.unlink(missing_ok=True)
+        return len(there)
 
     def fetch_all(self) -> None:
         """Bring all that a page shows up to date: records, their samples, and the status of runs under way.
@@ -104,9 +119,9 @@ class SharedStore(Store):
         Raises:
             DataError: There are no records.
         """
-        self._require(self.fetch())
+        self.refresh()
         self.fetch_samples()
-        self.fetch_running()
+        self.fetch(folder=RUNNING)
 
     def follow(self, seconds: float, warn: Callable[[str], None]) -> NoReturn:
         """Fetch all every so many seconds; `warn` hears when the URL cannot be reached."""
@@ -122,24 +137,6 @@ class SharedStore(Store):
         for name in self.place.entries("samples"):
             self.samples(name.removesuffix(".safetensors"))
 
-    def fetch_running(self) -> None:
-        """Bring the copies of the status files of runs under way up to date."""
-        self._mirror(RUNNING)
-
-    def _mirror(self, name: str, beginning: str = "", anew: bool = False) -> int:
-        """Bring the copies of the JSON files of a folder up to date, and return how many there are."""
-        folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            found = self.place.entries(name, beginning).items()
-            there = {folder / file: entry for file, entry in found if file.endswith(".json") and file[0] != "."}
-            changed = {self._name(path): path for path, entry in there.items() if anew or not _is_copy(path, entry)}
-            for file, content in self.place.read_all(changed).items():
-                _replace(changed[file], content, there[changed[file]].changed)
-            for path in set(folder.glob(f"{beginning}*.json")) - there.keys():
-                path.unlink(missing_ok=True)
-        return len(there)
-
     def _create(self, path: Path, text: str) -> None:
         try:
             self.place.create(self._name(path), text.encode())
@@ -148,10 +145,6 @@ class SharedStore(Store):
             raise
         with contextlib.suppress(OSError):  # the record is saved; a copy can be fetched again
             _replace(path, text.encode())
-
-    def _require(self, n_records: int) -> None:
-        if not n_records:
-            raise DataError(f"no results at {self.place}; run `robench run` first or pass --results")
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

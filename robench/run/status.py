@@ -81,17 +81,16 @@ class StatusFile:
         assert self._shared is not None
         state = _begin(spec, spec.run_id())
         name = f"{RUNNING}/{state.run_id}.json"
-        while True:
-            try:
-                self._shared.create(name, state.model_dump_json(indent=1).encode())
-            except FileExistsError:
-                found = self._shared.read_all([name]).values()
-                if any(other.recent and _under_way(other) for other in map(_parse, found) if other):
-                    return False
-                self._shared.remove(name)  # its worker died
-            else:
-                self._state = state
-                return True
+        for other in map(_parse, self._shared.read_all([name]).values()):
+            if other is not None and other.recent and _under_way(other):
+                return False
+            self._shared.remove(name)  # its worker died
+        try:
+            self._shared.create(name, state.model_dump_json(indent=1).encode())
+        except FileExistsError:
+            return False
+        self._state = state
+        return True
 
     @hookimpl
     def robench_run_started(self, spec: RunSpec, run_id: str) -> None:

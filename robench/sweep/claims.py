@@ -60,7 +60,7 @@ def claimed_among(results: Location, run_ids: Sequence[str]) -> set[str]:
     busy = set(run_ids)
     if isinstance(results, SharedFolder):
         store = SharedStore(results)
-        store.fetch_running()
+        store.fetch(folder=RUNNING)
         return busy & {state.run_id for state in running(store.folder) if state.recent}
     for run_id in run_ids:
         with suppress(Timeout), _lock(results, run_id).acquire(timeout=0):

@@ -13,6 +13,7 @@ from robench.errors import DataError
 from robench.present.grid import NOTHING, Grid, Heading, headings
 from robench.records.record import RunResult, RunSpec
 from robench.run.plan import Plan
+from robench.sweep.adversarial_sets import sets_of
 from robench.sweep.plan import Job, Sweep
 
 
@@ -43,7 +44,7 @@ def sweep_cost(jobs: Iterable[Job], completed: Mapping[str, RunResult]) -> list[
     for job in jobs:
         spec = job.plan.spec
         recorded = job.run_id in completed
-        new = {} if recorded else {key: n for key, n in adversarial_sets(spec) if key not in made}
+        new = {} if recorded else {key: n for key, n in adversarial_images(job.plan) if key not in made}
         made |= new.keys()
         costs.append(
             RunCost(
@@ -59,24 +60,14 @@ def sweep_cost(jobs: Iterable[Job], completed: Mapping[str, RunResult]) -> list[
     return costs
 
 
-def adversarial_sets(spec: RunSpec) -> Iterator[tuple[str, int]]:
-    """Yield an identity and the number of images of each adversarial set that a run needs.
+def adversarial_images(plan: Plan) -> Iterator[tuple[str, int]]:
+    """Yield the key of each adversarial set that a run needs, and how many images are made for it.
 
-    What is made on the target itself is the run's own, and made anew in every epoch of training.
+    What a run trains on or validates with is made anew in every epoch if it is made on the target itself.
     """
-    wanted = [
-        (dataset, f"scored {spec.split}", attack, attack.n)
-        for dataset in (spec.dataset, *spec.eval_datasets)
-        for attack in spec.attacks
-    ]
-    if spec.adversary is not None:
-        passes = 1 if spec.adversary.surrogate else _epochs(spec)
-        judged = spec.tuner.params.get("validate_on", 0)
-        wanted.append((spec.dataset, "train", spec.adversary, spec.adversary.n * passes))
-        wanted.append((spec.dataset, "judged validation", spec.adversary, judged * passes))
-    for dataset, part, attack, n in wanted:
-        owner = f"seed {spec.seed}" if attack.surrogate else spec.run_id()
-        yield " ".join([owner, part, str(n), dataset.model_dump_json(), attack.model_dump_json()]), n
+    for key, wanted in sets_of(plan).items():
+        once = wanted.attack.surrogate or wanted.purpose == "test"
+        yield key, wanted.n * (1 if once else _epochs(plan.spec))
 
 
 def _drawn(plan: Plan) -> int:

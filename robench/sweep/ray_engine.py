@@ -7,6 +7,7 @@ once. If it failed, they make it themselves and report their own errors.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +17,22 @@ import torch
 
 from robench.compute.device import resolve_device
 from robench.errors import PluginError
-from robench.registry.registry import FILES, Registry, discover
-from robench.run.plan import plan
+from robench.registry.registry import FILES, discover
+from robench.run.plan import Request, plan
 from robench.storage.location import Location
+from robench.sweep.adversarial_sets import make_set, sets_of
 from robench.sweep.local import Bench, Outcome, Work, attempt, carry_out_alone
 from robench.sweep.plan import Job
-from robench.sweep.shared_sets import make_set, sets_of_several
 
 RETRIES = 3
 """Times that a task is begun again when its worker dies; a run goes on from its last checkpoint."""
+
+
+def prepare_alone(request: Request, bench: Bench, threads: int, key: str) -> None:
+    """Make one of the sets that a run shares with others, in a process that does nothing else."""
+    torch.set_num_threads(threads)
+    device = resolve_device(bench.device)
+    make_set(plan(discover(), request), key, device=device, cache_dir=bench.cache_dir, compiled=bench.compiled)
 
 
 def on_ray(
@@ -34,7 +42,7 @@ def on_ray(
     cpus: float,
     gpus: float,
     work: Work = carry_out_alone,
-    components: Callable[[], Registry] = discover,
+    prepare: Callable[[Request, Bench, int, str], None] = prepare_alone,
 ) -> Generator[tuple[Job, Outcome]]:
     """Carry out `jobs` on the cluster at ``RAY_ADDRESS``, or on one started here, and yield how each ended.
 
@@ -45,7 +53,7 @@ def on_ray(
         cpus: Processors, and threads, of one task.
         gpus: Devices of one task; a share of one is possible.
         work: What carries out one run.
-        components: What a worker calls for the components of the sets that it makes.
+        prepare: What makes one set, given a run that needs it and its key.
 
     Raises:
         PluginError: Ray is not installed, or its cluster cannot be reached.
@@ -68,23 +76,20 @@ def on_ray(
         adapters=bench.adapters and bench.adapters.absolute(),
     )
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
-    run, prepare = remote(_carry_out), remote(_make_set)
+    run, make = remote(_carry_out), remote(_prepare)
     given = (place, max(1, int(cpus)), str(Path.cwd()))
-    needs: dict[str, set[Any]] = {job.run_id: set() for job in jobs}
-    making: set[Any] = set()
-    for key, needing in sets_of_several(jobs).items():
-        making.add(task := prepare.remote(needing[0], key, *given, components))
-        for job in needing:
-            needs[job.run_id].add(task)
+    keys = {job.run_id: {key for key, each in sets_of(job.plan).items() if each.attack.surrogate} for job in jobs}
+    users = Counter(key for own in keys.values() for key in own)
+    makers = {key: job for job in jobs for key in keys[job.run_id] if users[key] > 1}
+    making = {make.remote(job, *given, prepare, key): key for key, job in makers.items()}
     left, waiting = list(jobs), dict[Any, Job]()
     try:
         while left or waiting:
-            for job in [job for job in left if not needs[job.run_id] & making]:
+            for job in [job for job in left if keys[job.run_id].isdisjoint(making.values())]:
                 left.remove(job)
                 waiting[run.remote(job, *given, work)] = job
             (done, *_), _ = ray.wait([*making, *waiting], num_returns=1)
-            if done in making:
-                making.remove(done)
+            if making.pop(done, None):
                 continue
             job = waiting.pop(done)
             try:
@@ -106,11 +111,11 @@ def _carry_out(job: Job, bench: Bench, threads: int, folder: str, work: Work) ->
     return attempt(job, lambda request: work(request, bench, threads))
 
 
-def _make_set(job: Job, key: str, bench: Bench, threads: int, folder: str, components: Callable[[], Registry]) -> None:
+def _prepare(
+    job: Job, bench: Bench, threads: int, folder: str, prepare: Callable[[Request, Bench, int, str], None], key: str
+) -> None:
     _enter(folder)
-    torch.set_num_threads(threads)
-    planned = plan(components(), job.request)
-    make_set(planned, key, device=resolve_device(bench.device), cache_dir=bench.cache_dir, compiled=bench.compiled)
+    prepare(job.request, bench, threads, key)
 
 
 def _enter(folder: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketserver
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from robench.errors import DataError
 from robench.records.samples import Samples
 from robench.records.shared_store import SharedStore
 from robench.records.store import Store
+from robench.registry.registry import Registry
 from robench.run.status import running, status_kept
 from robench.storage.shared_folder import SharedFolder
 
@@ -148,6 +150,29 @@ def test_commands_that_read_records_take_a_url(url: str, capsys: pytest.CaptureF
     assert "2 records in file://" in command(capsys, "verify", "--results", url)[0]
     command(capsys, "submit", first, "--results", url, "--output", tmp_path / "mine")
     assert (tmp_path / "mine" / "samples" / f"{first}.safetensors").is_file()
+
+
+def test_a_run_and_the_served_page_take_a_url(
+    machine: Machine, registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = str(machine("a").place)
+    cache = results.removesuffix("results") + "cache"
+    monkeypatch.setattr("robench.cli.run.discover", lambda: registry)
+    words = ["run", "--dataset", "dots", "--attack", "sign-linear", "--test-size", "40", "--checks", "off"]
+    words += ["--results", results, "--cache-dir", cache]
+    command(capsys, *words)
+    made = machine("b")
+    (record,) = made.read(pytest.fail)
+    assert record.status == "completed" and not record.attacks[0].cached
+    command(capsys, *words, "--force")
+    assert sorted(record.attacks[0].cached for record in made.read(pytest.fail)) == [False, True]
+
+    def asked(self: socketserver.BaseServer) -> None:
+        assert (made.folder / f"{record.run_id}.json").is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socketserver.BaseServer, "serve_forever", asked)
+    assert f"shows {results}" in command(capsys, "serve", "--results", results, "--port", "0")[0]
 
 
 def test_verify_looks_at_what_is_there_and_not_at_copies(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from robench import cli, hookimpl
 from robench.contracts.context import Progress
 from robench.errors import PluginError
@@ -17,15 +18,14 @@ from robench.records.record import RunResult
 from robench.records.shared_store import SharedStore
 from robench.records.store import Store
 from robench.registry.registry import Registry
-from robench.run.plan import Request
+from robench.run.plan import Request, plan
 from robench.storage.adversarial_cache import AdversarialCache
 from robench.storage.shared_folder import SharedFolder
 from robench.sweep import ray_engine
-from robench.sweep.cost import adversarial_sets
+from robench.sweep.adversarial_sets import make_set
 from robench.sweep.local import Bench, carry_out, run_sweep
 from robench.sweep.plan import Job, plan_sweep, read_sweep
 from robench.sweep.ray_engine import on_ray
-from robench.sweep.shared_sets import sets_of, sets_of_several
 
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
@@ -91,12 +91,19 @@ def far_apart(folder: Path, deadly: bool = False) -> Registry:
     return toy_components(folder, deadly)
 
 
-def no_components() -> Registry:
-    raise PluginError("no components here")
+def toy_set(
+    request: Request, bench: Bench, threads: int, key: str, folder: Path, far: bool = False, deadly: bool = False
+) -> None:
+    registry = (far_apart if far else toy_components)(folder, deadly)
+    make_set(plan(registry, request), key, device=torch.device("cpu"), cache_dir=bench.cache_dir)
+
+
+def no_set(request: Request, bench: Bench, threads: int, key: str) -> None:
+    raise PluginError("no set here")
 
 
 def toy_work(request: Request, bench: Bench, threads: int, folder: Path, far: bool = False) -> RunResult:
-    """What a worker does: toy runs, of which one kills its worker the first time, half-way."""
+    """Toy runs, of which one kills its worker the first time, half-way."""
     registry = (far_apart if far else toy_components)(folder)
     marker = folder / "killed-run"
 
@@ -126,24 +133,13 @@ def made(folder: Path) -> list[str]:
     return sorted((folder / "made").read_text().split())
 
 
-def test_sets_on_surrogates_are_known_before_the_runs(registry: Registry, tmp_path: Path) -> None:
-    more = 'tuner = "shift+likely:adversary=sign-linear,validate_on=5"\neval_datasets = ["stripes"]\n[[rows]]'
-    jobs = planned(registry, tmp_path, TOY.replace('tuner = "bias"\n[[rows]]', more))
-    for job in jobs:
-        shared = [n for key, n in adversarial_sets(job.plan.spec) if "sign-linear" in key and n]
-        assert sorted(each.n for each in sets_of(job.plan).values()) == sorted(shared)
-    several = sets_of_several(jobs)
-    assert [[job.seed for job in needing] for needing in several.values()] == [[0, 0], [0, 0], [1, 1], [1, 1]]
-    assert sets_of_several(jobs[1:3]) == {}
-
-
 def test_every_run_is_recorded_once_and_every_set_made_once_although_workers_are_killed(
     cluster: None, registry: Registry, tmp_path: Path
 ) -> None:
     jobs = planned(registry, tmp_path)
     bench = Bench(results=tmp_path / "results", cache_dir=tmp_path / "cache", device="cpu")
-    work, components = partial(toy_work, folder=tmp_path), partial(toy_components, tmp_path, deadly=True)
-    engine = partial(on_ray, cpus=1, gpus=0, work=work, components=components)
+    work, prepare = partial(toy_work, folder=tmp_path), partial(toy_set, folder=tmp_path, deadly=True)
+    engine = partial(on_ray, cpus=1, gpus=0, work=work, prepare=prepare)
     lines: list[str] = []
     outcomes = run_sweep(jobs, bench, registry=registry, report=lines.append, engine=engine)
     assert len(outcomes) == len(lines) == len(jobs) == 4 and all(outcome.result for outcome in outcomes)
@@ -178,8 +174,8 @@ def test_machines_that_share_nothing_but_a_url_make_each_set_once(
     jobs = planned(registry, tmp_path)
     results, cache = SharedFolder(f"file://{tmp_path}/there/results"), SharedFolder(f"file://{tmp_path}/there/cache")
     bench = Bench(results=results, cache_dir=cache, device="cpu")
-    work, components = partial(toy_work, folder=tmp_path, far=True), partial(far_apart, tmp_path)
-    engine = partial(on_ray, cpus=1, gpus=0, work=work, components=components)
+    work, prepare = (partial(each, folder=tmp_path, far=True) for each in (toy_work, toy_set))
+    engine = partial(on_ray, cpus=1, gpus=0, work=work, prepare=prepare)
     outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None, engine=engine)
     assert len(outcomes) == len(jobs) == 4 and all(outcome.result for outcome in outcomes)
     assert (tmp_path / "killed-run").exists() and len(list(tmp_path.glob("machine-*"))) > 1
@@ -198,11 +194,11 @@ def test_a_set_that_cannot_be_made_is_left_to_the_runs(cluster: None, registry: 
     jobs = planned(registry, tmp_path, TOY.replace("[0, 1]", "[0]") + broken)
     bench = Bench(results=tmp_path / "results", cache_dir=tmp_path / "cache", device="cpu")
     (tmp_path / "killed-run").touch()
-    engine = partial(on_ray, cpus=1, gpus=0, work=partial(toy_work, folder=tmp_path), components=no_components)
+    engine = partial(on_ray, cpus=1, gpus=0, work=partial(toy_work, folder=tmp_path), prepare=no_set)
     outcomes = run_sweep(jobs, bench, registry=registry, report=lambda line: None, engine=engine)
     ended = {outcome.row: outcome for outcome in outcomes}
     assert ended["bias"].result and ended["steep"].result and len(made(tmp_path)) == 2
-    assert ended["broken"].error.startswith("PluginError: ") and "no components" not in ended["broken"].error
+    assert ended["broken"].error.startswith("PluginError: ") and "no set" not in ended["broken"].error
 
 
 def test_a_run_whose_every_worker_dies_is_an_error_and_the_rest_goes_on(

@@ -23,8 +23,9 @@ from robench.run.status import StatusFile, running
 from robench.storage.location import Location, local_folder, parse_location
 from robench.storage.shared_folder import SharedFolder
 from robench.sweep import local as sweep_run
+from robench.sweep.adversarial_sets import sets_of
 from robench.sweep.claims import claimed
-from robench.sweep.cost import adversarial_sets, cost_grid, duration, estimate, sweep_cost
+from robench.sweep.cost import adversarial_images, cost_grid, duration, estimate, sweep_cost
 from robench.sweep.local import Bench, carry_out, run_sweep
 from robench.sweep.plan import Job, latest_completed, plan_sweep, read_sweep
 
@@ -327,7 +328,20 @@ def test_other_datasets_and_validation_while_training_cost_attacks_too(registry:
     more = 'tuner = "shift+likely:adversary=sign-linear,validate_on=5"\neval_datasets = ["stripes"]'
     jobs = planned(registry, write(TOY.replace('tuner = "bias"', more)))
     assert sweep_cost(jobs[1:2], {})[0].adversarial_images == 2 * (40 + 10) + 30 + 5
-    assert sum(n for _, n in adversarial_sets(jobs[1].plan.spec)) == 2 * (40 + 10) + 30 + 5
+    assert sum(n for _, n in adversarial_images(jobs[1].plan)) == 2 * (40 + 10) + 30 + 5
+
+
+def test_runs_of_one_seed_share_the_sets_that_are_made_on_surrogates(registry: Registry, write: Write) -> None:
+    more = 'tuner = "bias"\neval_datasets = ["stripes"]'
+    first, second, other_seed, _ = (
+        sets_of(job.plan) for job in planned(registry, write(TOY.replace('tuner = "none"', more)))
+    )
+    shared = [first[key] for key in first if key in second]
+    assert [(each.purpose, each.attack.label, each.n) for each in shared] == [
+        ("test", "sign-linear", 40),
+        ("train", "sign-linear", 30),
+    ]
+    assert len(first) == len(second) + 2 and not first.keys() & other_seed.keys()
 
 
 def test_a_recorded_run_costs_nothing_and_the_dry_run_says_so(registry: Registry, write: Write, bench: Bench) -> None:

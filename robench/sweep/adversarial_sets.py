@@ -1,9 +1,7 @@
-"""Adversarial sets that several runs of a sweep need: those made on surrogates, which do not depend on the target."""
+"""The adversarial sets that runs need; those made on surrogates are shared, and can be made before the runs."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -18,10 +16,9 @@ from robench.registry.resolved import Resolved, ResolvedAttack
 from robench.run.data import load_split
 from robench.run.plan import Plan
 from robench.storage.location import Location, local_folder, shared_folder
-from robench.sweep.plan import Job
 
 
-class SharedSet(NamedTuple):
+class WantedSet(NamedTuple):
     """The first `n` images of a split, attacked for a `purpose`: ``train``, ``validation`` or ``test``."""
 
     dataset: Resolved
@@ -31,36 +28,33 @@ class SharedSet(NamedTuple):
     attack: ResolvedAttack
 
 
-def sets_of(plan: Plan) -> dict[str, SharedSet]:
-    """Return the sets that a run needs and that are made on surrogates, by all that decides their images."""
+def sets_of(plan: Plan) -> dict[str, WantedSet]:
+    """Return the sets that a run needs by their keys; two runs have a key in common if they can share that set."""
     spec = plan.spec
     found = [
-        SharedSet(dataset, spec.split, chosen.n, "test", attack)
+        WantedSet(dataset, spec.split, chosen.n, "test", attack)
         for dataset in (plan.dataset, *plan.eval_datasets)
         for attack, chosen in zip(plan.attacks, spec.attacks, strict=True)
     ]
     if plan.adversary is not None:
-        sizes: dict[SplitName, int] = {
-            "train": spec.train_size or 0,
-            "validation": spec.tuner.params.get("validate_on", 0),
-        }
-        found += [SharedSet(plan.dataset, split, n, split, plan.adversary) for split, n in sizes.items() if n]
-    return {_key(plan, each): each for each in found if each.attack.surrogate is not None}
+        validated: int = spec.tuner.params.get("validate_on", 0)
+        found.append(WantedSet(plan.dataset, "train", spec.train_size or 0, "train", plan.adversary))
+        found.append(WantedSet(plan.dataset, "validation", validated, "validation", plan.adversary))
+    return {_key(plan, each): each for each in found if each.n}
 
 
-def sets_of_several(jobs: Iterable[Job]) -> dict[str, list[Job]]:
-    """Return the runs that need each set, for the sets that more than one run needs."""
-    needed: defaultdict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        for key in sets_of(job.plan):
-            needed[key].append(job)
-    return {key: needing for key, needing in needed.items() if len(needing) > 1}
+def _key(plan: Plan, wanted: WantedSet) -> str:
+    dataset, split, n, purpose, attack = wanted
+    owner: object = plan.spec.run_id()
+    if attack.surrogate is not None:  # no target, so only the seed and the precision of the run count
+        owner = (attack.surrogate.name, attack.surrogate.values(), plan.spec.seed, plan.spec.precision)
+    return repr((dataset.name, dataset.values(), split, n, purpose, attack.name, attack.values(), owner))
 
 
 @ieee()
 @fast_functions()
 def make_set(plan: Plan, key: str, *, device: torch.device, cache_dir: Location, compiled: bool = False) -> None:
-    """Make the set `key` of a run in the cache, as the run itself would."""
+    """Make the set `key` of a run, which is made on a surrogate, in the cache, as the run itself would."""
     wanted, spec = sets_of(plan)[key], plan.spec
     context = RunContext(
         dataset=wanted.dataset.build(),
@@ -74,9 +68,3 @@ def make_set(plan: Plan, key: str, *, device: torch.device, cache_dir: Location,
     )
     data = load_split(context, wanted.split, wanted.n)
     Adversaries.of(context).attacked(wanted.attack, nn.Identity(), data, wanted.purpose)
-
-
-def _key(plan: Plan, wanted: SharedSet) -> str:
-    parts = [part for part in (wanted.dataset, wanted.attack, wanted.attack.surrogate) if part is not None]
-    named = [(part.name, part.values()) for part in parts]
-    return repr((wanted.split, wanted.n, wanted.purpose, plan.spec.seed, plan.spec.precision, named))
