@@ -71,7 +71,7 @@ class AdversarialCache:
         path = self.folder / key
         if not self.world.is_main:
             return self._follow(path, make)
-        with self._locked(path):
+        with self._locked(key):
             found = self._read(path) or self._fetch(path)
             self.world.from_main(found is not None)
             if found is not None:
@@ -90,17 +90,17 @@ class AdversarialCache:
             images, notes = make()
             if not self.world.from_main(False):
                 return AdversarialSet(images=images, notes=notes, sha256=hash_images(images), cached=False)
-        with self._locked(path):
+        with self._locked(f"{path.name}.follow"):  # not the main process's lock, which it may hold again by now
             found = self._read(path) or self._fetch(path)
         if found is None:
             raise DataError(f"not all processes of this run see {path}; pass a --cache-dir DIR that all machines share")
         return found
 
     @contextmanager
-    def _locked(self, path: Path) -> Iterator[None]:
+    def _locked(self, name: str) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name(f"{path.name}.lock")):
+            with FileLock(self.folder / f"{name}.lock"):
                 yield
         except OSError as error:
             raise DataError(
@@ -122,7 +122,8 @@ class AdversarialCache:
                 self.shared.remove(f"{there}/meta.json")
                 return None
             shutil.rmtree(path, ignore_errors=True)
-            temporary.replace(path)
+            with suppress(OSError):  # another process put its copy there
+                temporary.replace(path)
             return found
         except FileNotFoundError:
             return None
