@@ -75,19 +75,18 @@ def on_ray(
         cache_dir=_anywhere(bench.cache_dir),
         adapters=bench.adapters and bench.adapters.absolute(),
     )
-    remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
-    run, make = remote(_carry_out), remote(_prepare)
-    given = (place, max(1, int(cpus)), str(Path.cwd()))
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_in_folder)
+    folder, given = str(Path.cwd()), (place, max(1, int(cpus)))
     keys = {job.run_id: {key for key, each in sets_of(job.plan).items() if each.attack.surrogate} for job in jobs}
     users = Counter(key for own in keys.values() for key in own)
     makers = {key: job for job in jobs for key in keys[job.run_id] if users[key] > 1}
-    making = {make.remote(job, *given, prepare, key): key for key, job in makers.items()}
+    making = {task.remote(folder, prepare, job.request, *given, key): key for key, job in makers.items()}
     left, waiting = list(jobs), dict[Any, Job]()
     try:
         while left or waiting:
             for job in [job for job in left if keys[job.run_id].isdisjoint(making.values())]:
                 left.remove(job)
-                waiting[run.remote(job, *given, work)] = job
+                waiting[task.remote(folder, _carry_out, job, *given, work)] = job
             (done, *_), _ = ray.wait([*making, *waiting], num_returns=1)
             if making.pop(done, None):
                 continue
@@ -98,26 +97,19 @@ def on_ray(
                 why = f"its worker died {RETRIES + 1} times: {' '.join(str(error).split())[:200]}"
                 yield job, Outcome(row=job.row, seed=job.seed, error=why)
     finally:
-        for task in (*making, *waiting):  # as Ctrl-C in the workers, which save their records first
-            ray.cancel(task)
+        for each in (*making, *waiting):  # as Ctrl-C in the workers, which save their records first
+            ray.cancel(each)
 
 
 def _anywhere(place: Location) -> Location:
     return place.absolute() if isinstance(place, Path) else place
 
 
-def _carry_out(job: Job, bench: Bench, threads: int, folder: str, work: Work) -> Outcome:
-    _enter(folder)
-    return attempt(job, lambda request: work(request, bench, threads))
-
-
-def _prepare(
-    job: Job, bench: Bench, threads: int, folder: str, prepare: Callable[[Request, Bench, int, str], None], key: str
-) -> None:
-    _enter(folder)
-    prepare(job.request, bench, threads, key)
-
-
-def _enter(folder: str) -> None:
+def _in_folder(folder: str, do: Callable[..., Any], *given: Any) -> Any:
     if Path(folder).is_dir():
         os.chdir(folder)
+    return do(*given)
+
+
+def _carry_out(job: Job, bench: Bench, threads: int, work: Work) -> Outcome:
+    return attempt(job, lambda request: work(request, bench, threads))
