@@ -1,9 +1,9 @@
-"""Count the bytes that evaluation, an attack and a tuning step need on a device, by image and once.
+"""Count the bytes that evaluation, an attack and a tuning step need on a device: for each image, and once.
 
     python benchmarks/memory.py [build/vit-b32]
 
-counts tensors while they are alive, on a CPU: a GPU holds the same ones, besides what its libraries take. The folder is
-one that `benchmarks/vit_b32.py` builds.
+It counts the tensors that are alive, on a CPU. A GPU has the same tensors, and the memory of its libraries. The folder
+is one that `benchmarks/vit_b32.py` builds.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from torch.utils._pytree import tree_leaves
 
 CPU = torch.device("cpu")
 FEW, MORE = 2, 6
-"""Images of the two measurements whose difference is what an image needs."""
+"""Images of two measurements; their difference shows what an image needs."""
 NUMBERS: tuple[Float, ...] = ("float32", "bfloat16")
 BATCH = {"resnet20": 64, "clip-tiny": 64, "clip-vit-b32": 8}
-"""Images of the training steps whose peak is measured."""
+"""Images of the training steps, whose peak is measured."""
 TUNERS = {
     "resnet20": ("full+ce",),
     "clip-tiny": ("full+tecoa", "tecoa", "tecoa:n=2", "lora-ce", "vpt"),
@@ -49,7 +49,7 @@ TUNERS = {
 
 
 class Alive(TorchDispatchMode):
-    """The most bytes alive at once of tensors that were made within the block."""
+    """Counts the most bytes alive at once, of tensors made within the block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Alive(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        # A view, or an operation in place, returns a storage that was there: made before the block, or counted.
+        # A view or an operation in place returns a storage that was there before, or is counted already.
         given = {id(tensor.untyped_storage()) for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor) and id(tensor.untyped_storage()) not in self._known | given:
@@ -78,29 +78,29 @@ class Alive(TorchDispatchMode):
 
 @dataclass(frozen=True, kw_only=True)
 class Bytes:
-    """What a stage needs beside the network: for each image, and once."""
+    """What a stage needs besides the network: for each image, and once."""
 
     image: float
     shared: float
 
 
 def apart(measure: Callable[[int], int]) -> Bytes:
-    """Tell apart what an image needs and what all share, by measuring few images and more."""
-    measure(FEW)  # makes what is made on first use
+    """Return what an image needs and what all share, by measuring with few images and with more."""
+    measure(FEW)  # warm up
     few, more = measure(FEW), measure(MORE)
     image = (more - few) / (MORE - FEW)
     return Bytes(image=image, shared=few - FEW * image)
 
 
 def most(work: Callable[[], object]) -> int:
-    """Return the most bytes alive at once of what `work` makes."""
+    """Return the most bytes alive at once of the tensors that `work` makes."""
     with Alive() as alive:
         work()
     return alive.most
 
 
 def saved(network: nn.Module, loss: Callable[[], Tensor]) -> int:
-    """Return the bytes that the graph of a loss keeps for the backward pass, without the network's own."""
+    """Return the bytes that the graph of a loss keeps for the backward pass, without those of the network."""
     own = {id(tensor.untyped_storage()) for tensor in (*network.parameters(), *network.buffers())}
     kept: dict[int, Any] = {}
 
@@ -138,7 +138,7 @@ class Stages:
         return apart(lambda n: most(lambda: predict(network, self.data.images[:n], **given)))
 
     def attack(self, precision: Float = "float32", *, fold: bool = False) -> Bytes:
-        """Measure a batch of PGD, with batch norms folded, as for a set of images, or not, as in training."""
+        """Measure a batch of PGD, with batch norms folded as for a set of images, or not as in training."""
         network, attack = self.network(), self.registry.resolve_attack("pgd:steps=2")
         attacker, threat = attack.build(), attack.threat()
 
@@ -148,7 +148,7 @@ class Stages:
             return apart(lambda n: most(lambda: perturb(attacker, network, data.images[:n], data.labels[:n], **given)))
 
     def gradient(self, precision: Float = "float32", *, fold: bool = False) -> Bytes:
-        """Count what the graph of an attack's gradient keeps, likewise."""
+        """Count what the graph of an attack's gradient keeps, with batch norms folded or not."""
         network = self.network()
 
         def graph(n: int) -> int:
@@ -161,7 +161,7 @@ class Stages:
             return apart(graph)
 
     def tuner(self, name: str, n: int = FEW) -> tuple[Any, nn.Module, int]:
-        """Return a tuner for batches of `n`, a network that it has adapted, and how many parameters it trains."""
+        """Return a tuner for batches of `n`, a network that it has adapted, and the number of trained parameters."""
         settings = {"adversary": "none", "batch_size": n, "optimizer": "adamw", "epochs": 2}
         tuner = self.registry.resolve("tuner", name, settings).build()
         network = self.network()
@@ -177,14 +177,14 @@ class Stages:
 
         def graph(n: int) -> int:
             pixels, labels = self._batch(n)
-            # Another tensor for the adversarial images, as an adversary's would be.
+            # A copy for the adversarial images, which an adversary makes anew.
             with computing(precision, CPU):
                 return saved(network, lambda: objective.loss(network, pixels, pixels.clone(), labels))
 
         return apart(graph)
 
     def steps(self, name: str, n: int, precision: Float = "float32") -> int:
-        """Return the most bytes alive beside the network during two training steps of `n` images."""
+        """Return the most bytes alive besides the network during two training steps of `n` images."""
         tuner, network, _ = self.tuner(name, n)
         train = ImageSet(
             images=np.resize(self.data.images, (n, *self.data.images.shape[1:])), labels=np.zeros(n, np.int64)
@@ -200,12 +200,12 @@ class Stages:
 
 
 def copied(indices: Any, images: Tensor, labels: Tensor, score: Any = None) -> Tensor:
-    """Return the clean images in another tensor, as an adversary would."""
+    """Return a copy of the clean images, as an adversary makes new ones."""
     return images.clone()
 
 
 def formula(loss: Bytes, trained: int, n: int) -> float:
-    """Return what a tuning step of `n` images is said to need beside the network (docs/gpu.md)."""
+    """Return what a tuning step of `n` images needs besides the network by the formula of docs/gpu.md."""
     update = (4 if trained >= FUSED_FROM else 8) * trained
     return 8 * trained + max(loss.shared + n * loss.image, update)
 

@@ -1,8 +1,8 @@
 """What a table of ImageNet's size costs, and what sharing saves: python benchmarks/paper_plan.py
 
-50 models x 20 tuners x 15 attacks x 10 datasets. Work is counted, not guessed: floating-point operations of the real
-architectures, traced without weights or values, times images, times passes. Hours are these over a sustained rate,
-which is the one assumption; ``--measure`` takes the seconds of this machine's device in its place.
+The table has 50 models x 20 tuners x 15 attacks x 10 datasets. Work is counted: the floating-point operations of the
+real architectures, traced without weights or values, times images, times passes. Hours are these divided by a sustained
+rate, the only assumption. ``--measure`` uses the seconds of this machine's device instead.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from transformers import CLIPModel
 
 PIXELS = 224
 BYTES = 3 * PIXELS**2
-"""Of an image as it is cached, 8 bits a value."""
+"""Bytes of an image in the cache, 8 bits a value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def networks(self) -> int:
-        """Tuned networks, each of one model, tuner and dataset."""
+        """The number of tuned networks, each of one model, tuner and dataset."""
         return self.models * self.tuners * self.datasets
 
 
@@ -66,10 +66,10 @@ class Unit:
     """What one image costs, in 1e9 operations or in seconds.
 
     Attributes:
-        forward: Of a target's evaluation.
-        gradient: Of a step of an attack on a target.
-        tuning: Of a step of training adapters in every block of a target.
-        surrogate: Of a step of an attack on a surrogate.
+        forward: The evaluation of a target.
+        gradient: A step of an attack on a target.
+        tuning: A training step of adapters in every block of a target.
+        surrogate: A step of an attack on a surrogate.
     """
 
     forward: float
@@ -79,7 +79,7 @@ class Unit:
 
 
 class Embedding(nn.Module):
-    """CLIP's image side: the text side is computed once and costs nothing."""
+    """CLIP's image tower. The text tower is only computed once, so it is left out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Embedding(nn.Module):
 
 
 def operations(network: nn.Module) -> tuple[float, float]:
-    """Return the floating-point operations of a forward pass and of an input gradient, an image, in units of 1e9."""
+    """Return the floating-point operations of a forward pass and of an input gradient for an image, in 1e9."""
     network.eval().requires_grad_(False)
     counts = []
     for gradient in (False, True):
@@ -106,10 +106,10 @@ def operations(network: nn.Module) -> tuple[float, float]:
 
 
 def counted() -> Unit:
-    """Return the operations of each, in units of 1e9.
+    """Return the operations of each, in 1e9.
 
-    A training image and its attacked version are one forward and one backward pass; adapters in every block need the
-    whole way back, as the gradient of an image does.
+    A training image takes one forward and one backward pass. Adapters in every block need the whole backward pass, like
+    the gradient of an image.
     """
     with torch.device("meta"):
         forward, gradient = operations(Embedding())
@@ -122,8 +122,8 @@ def measured(device: torch.device, n: int, side: int = PIXELS, typed: str = "", 
     """Return the seconds of each on `device`, by robench's own loops in float32, for `n` images together.
 
     Args:
-        side: Of the images that the surrogate is attacked on, in pixels.
-        typed: A model in place of a ViT-B/32 with random weights, built on the spot.
+        side: The side of the images for the surrogate, in pixels.
+        typed: A model as typed, instead of a ViT-B/32 with random weights.
         surrogate: A model of timm.
     """
     random = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def measured(device: torch.device, n: int, side: int = PIXELS, typed: str = "", 
 
 
 def costs(plan: Plan, unit: Unit) -> list[tuple[str, float, float]]:
-    """Return what each part of the work takes in units of `unit`: shared, as robench does it, and not shared."""
+    """Return the cost of each part of the work in the units of `unit`: shared as in robench, and not shared."""
     networks, attacks = plan.networks, plan.transfer + plan.white_box
     made = plan.steps * unit.surrogate
     tuning = networks * plan.train * unit.tuning
@@ -169,7 +169,7 @@ def costs(plan: Plan, unit: Unit) -> list[tuple[str, float, float]]:
 
 
 def sustained(unit: Unit, operations: Unit) -> str:
-    """Say what each of `unit`, in seconds, takes, and how many operations a second that is."""
+    """Return a table of the seconds in `unit`, and of the operations a second that these are."""
     names = {
         "forward": "ViT-B/32 evaluated",
         "gradient": "ViT-B/32 attacked, a step",

@@ -1,8 +1,8 @@
 """What each attack costs and breaks: python -m pytest benchmarks/test_attacks.py --benchmark-only
 
-The shipped ResNet-20 on 16 test images of leaf-synth, each attack at its defaults (Linf 8/255 or L2 128/255); PGD with
-and without early exit on 250, in turns (``-k early_exit``).
-``--benchmark-json FILE`` keeps the robust accuracy as well.
+Each attack runs at its defaults (Linf 8/255 or L2 128/255) against the shipped ResNet-20 on 16 test images of
+leaf-synth. ``-k early_exit`` compares PGD with and without early exit on 250 images, in turns. ``--benchmark-json
+FILE`` saves the robust accuracy, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from robench_plugins.datasets.leaf_synth import LeafSynth
 
 CPU = torch.device("cpu")
 N_IMAGES = {"torchattacks-jsma": 1}
-"""Where it is not 16: JSMA looks at all pairs of pixel values."""
+"""Images of attacks that do not get 16: JSMA looks at all pairs of pixel values."""
 
 
 @pytest.fixture(scope="module")

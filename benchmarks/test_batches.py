@@ -1,6 +1,6 @@
-"""Images at a time: python -m pytest benchmarks/test_batches.py --benchmark-only
+"""Batch sizes: python -m pytest benchmarks/test_batches.py --benchmark-only
 
-What robench chooses, 125 images attacked and on a CPU 64 evaluated together, beside other sizes.
+robench attacks 125 images together and on a CPU evaluates 64; this compares other sizes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two hundred processes killed at random moments: how long that takes, and that nothing saved is lost."""
+"""Kills two hundred processes at random moments: how long that takes, and that nothing saved is lost."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Take CLIP ViT-B/32 through robench at its real size: shapes, parameters, memory, seconds.
+"""Run CLIP ViT-B/32 in robench at its real size: shapes, parameters, memory, seconds.
 
     python benchmarks/vit_b32.py build/vit-b32
 
-builds a folder in the Hub's layout, with the configuration of openai/clip-vit-base-patch32, the vocabulary that CLIP
-was trained with (from the installed package open_clip_torch) and random weights, and runs each tuner of the study on it
-for a few images. Random weights have no accuracy worth reading; all else is as with the published ones.
+It builds a folder in the Hub's layout, with the configuration of openai/clip-vit-base-patch32, CLIP's vocabulary (from
+the installed package open_clip_torch) and random weights. It then runs each tuner of the study on a few images. With
+random weights accuracies mean nothing; all else is as with the published weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TUNERS = ("none", "lora-ce", "tecoa", "vpt")
 
 
 def real_merges() -> list[str]:
-    """Return the merges of CLIP's own vocabulary, as open_clip_torch ships them."""
+    """Return the merges of CLIP's vocabulary from the package open_clip_torch."""
     package = importlib.util.find_spec("open_clip")  # found, not imported
     if package is None or not package.submodule_search_locations:
         raise SystemExit("CLIP's vocabulary comes with open_clip_torch: pip install open_clip_torch")
@@ -39,7 +39,7 @@ def real_merges() -> list[str]:
 
 
 def merges_of(lines: list[str]) -> list[str]:
-    """Return the merges that CLIP uses of the lines of its vocabulary file, whose first is a heading."""
+    """Return the merges that CLIP uses, from the lines of its vocabulary file; the first line is a heading."""
     return lines[1 : N_MERGES + 1]
 
 
@@ -55,7 +55,7 @@ def measure(folder: Path, tuner: str) -> tuple[dict[str, Any], float]:
             "--model",
             f"clip:path={folder}",
         ]
-        # Trained on clean images, so that the seconds of a step are those of the network and not of the surrogate.
+        # Trained on clean images, so that the seconds of a step do not include a surrogate.
         tuned = tuner if tuner == "none" else f"{tuner}:adversary=none"
         command += ["--tuner", tuned, *training, "--train-size", str(TRAIN), "--test-size", str(TEST), "--json"]
         command += ["--attack", "pgd-resnet20", "--attack", f"pgd:steps={PGD_STEPS},n={ATTACKED}"]
@@ -83,13 +83,13 @@ def row(folder: Path, tuner: str) -> list[str]:
         f"{memory:.1f}",
         f"{tuning['seconds'] / steps:.2f}" if record["spec"]["train_size"] else "",
         f"{1000 * image:.0f}",
-        # An attack's seconds count the evaluation of its images as well.
+        # An attack's seconds include the evaluation of its images.
         f"{1000 * (white_box['seconds'] / ATTACKED - image) / PGD_STEPS:.0f}",
     ]
 
 
 def main() -> None:
-    """Build the folder if it is not there, and print the table."""
+    """Build the folder if it does not exist, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the model goes (605 MB)")
     given = parser.parse_args()

@@ -1,7 +1,22 @@
-"""robench: how accurate is a fine-tuned vision model, clean and under attack, and may you trust the number?
+"""robench: how accurate is a fine-tuned vision model, clean and under attack, and can you trust the number?
 
-These are the public names; a plugin needs no others. They are imported on first use, so that
-``import robench`` costs next to nothing.
+These are the public names; a plugin needs no others. Each is imported on first use, so ``import robench`` is fast.
+
+The rooms, top to bottom. A room imports only rooms further down, and its ``__init__.py`` lists its files.
+
+- ``cli``: the commands.
+- ``exchange``: files of other harnesses, and results of several people. ``testing``: for the tests of plugins.
+- ``sweep``: a comparison in a file. ``leaderboard``: records as tables and as a page.
+- ``evidence``: look at records again. ``conformance``: does a plugin keep its contract?
+- ``run``: one run. ``checks``: its certificate. ``bench``: robench against rivals.
+- ``attack``: adversarial images. ``registry``: find components by name.
+- ``train``: the training loop. ``present``: one run as text, figures and a report.
+- ``networks``: run a network. ``statistics``: intervals, tests and ranks.
+- ``contracts``: what a plugin implements.
+- ``records``: the record of a run. ``storage``: files that outlive a process.
+- ``compute``: device and precision. ``images``: images as arrays. ``scaffold``: start a plugin. ``errors``.
+
+The components themselves, such as PGD, are in plugins/robench_plugins.
 """
 
 from __future__ import annotations
@@ -86,7 +101,7 @@ __all__ = [
 ]
 
 
-# Names that were public: what they are called now, and the version that forgets them.
+# Former public names: what each is called now, and the version that removes it.
 _RENAMED: dict[str, tuple[str, str]] = {}
 
 

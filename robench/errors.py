@@ -1,4 +1,4 @@
-"""What can go wrong that is not our bug: each error is one clear line for the person at the terminal."""
+"""Errors that users or plugins can cause. Each is one clear line at the terminal; all others are bugs of robench."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST_CHOICES = 15
-"""That an error message lists."""
+"""Choices that an error message lists."""
 
 
 class RobenchError(Exception):
-    """Base of every error a user or a plugin can cause; the CLI prints it on one line and exits with 2."""
+    """Base of all errors that a user or a plugin can cause. The command line prints one line and exits with 2."""
 
 
 class SpecError(RobenchError):
-    """A name, a parameter or a flag is not one that robench knows."""
+    """robench does not know a name, a parameter or a value of one."""
 
 
 class DataError(RobenchError):
-    """Images, labels, weights or records are missing, truncated or not what they claim to be."""
+    """Images, labels, weights or records are missing, damaged or not what they should be."""
 
 
 class PluginError(RobenchError):
-    """A component broke its contract: wrong shape, NaN, values out of range, or it could not be loaded."""
+    """A component broke its contract, for example by a wrong shape or NaN, or it could not be loaded."""
 
 
 class BudgetError(PluginError):
-    """Adversarial images lie outside their threat model."""
+    """Adversarial images are outside the ball of their threat model, or no 8-bit image is inside."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the choice closest to `name`, or a list of choices."""
+    """Return ``"; did you mean 'x'?"`` with the choice closest to `name`, or a list of choices if none is close."""
     known = sorted(set(choices))
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     if close:

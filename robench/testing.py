@@ -1,4 +1,4 @@
-"""For the tests of plugins: does a component keep its contract?
+"""For the tests of a plugin: whether a component keeps its contract.
 
 .. code-block:: python
 
@@ -24,18 +24,18 @@ def assert_conforms(
     model: str | None = None,
     registry: Registry | None = None,
 ) -> None:
-    """Try a component as ``robench check`` does.
+    """Check a component as ``robench check`` does.
 
     Args:
         kind: ``dataset``, ``model``, ``attacker``, ``tuner``, ``adaptation``, ``objective`` or ``logger``.
         text: As typed on the command line, such as ``my-attack:steps=3``.
-        dataset: The images that models, attacks and tuners are tried on.
-        model: The network that attacks and tuners are tried on; what the dataset recommends by default.
-        registry: Where to look; all installed plugins by default.
+        dataset: The images on which models, attacks and tuners are tried.
+        model: The network on which attacks and tuners are tried; by default the one that the dataset recommends.
+        registry: The components to choose from; by default those of all installed plugins.
 
     Raises:
-        AssertionError: It breaks a rule; every broken rule is named with what was seen.
-        SpecError: No such component, or a parameter is wrong.
+        AssertionError: The component breaks a rule. The message names every broken rule and what was seen.
+        SpecError: There is no such component, or a parameter is wrong.
     """
     found = list(examine(registry or discover(), kind, text, dataset=dataset, model=model))
     broken = [f"  {each.rule}: {each.seen}" for each in found if not each.kept]

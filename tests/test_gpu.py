@@ -13,7 +13,7 @@ import torch
 from robench import ImageSet, Progress, RunContext, TuningTask
 from robench.attack.adversary import Adversaries
 from robench.attack.perturbation import check_ball, perturb, perturb_set
-from robench.attack.projection import project, projected
+from robench.attack.projection import project
 from robench.compute.precision import Precision, ieee
 from robench.contracts.types import Norm, ThreatModel
 from robench.images.image_set import to_device, to_levels, to_pixels
@@ -114,8 +114,8 @@ def test_float32_is_not_tf32_within_a_run() -> None:
 def test_projection_is_that_of_a_cpu(norm: Norm) -> None:
     data, ball = noise(20), threat(norm, "8/255" if norm == "Linf" else "1")
     wild = (data.images / 255 + np.random.RandomState(1).uniform(-0.2, 0.2, data.images.shape)).astype(np.float32)
-    there = projected(to_device(data.images, GPU), torch.from_numpy(wild).to(GPU), ball).cpu().numpy()
-    here = project(data.images, wild, ball)
+    there = project(to_device(data.images, GPU), torch.from_numpy(wild).to(GPU), ball).cpu().numpy()
+    here = project(torch.from_numpy(data.images), torch.from_numpy(wild), ball).numpy()
     check_ball(data.images, there, ball)
     # A norm's last bit, added up in another order, may round a level the other way.
     assert (there != here).mean() <= (0 if norm == "Linf" else 1e-3)

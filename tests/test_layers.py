@@ -144,9 +144,11 @@ def test_nobody_imports_the_command_line(root: Path) -> None:
             assert not any(name.startswith("robench.cli") for name in top_level_imports(path)), path
 
 
-def test_the_core_never_imports_its_plugins(root: Path) -> None:
+def test_the_core_never_names_its_plugins_but_to_say_where_they_are(root: Path) -> None:
     for path in modules(root, "robench"):
-        assert "robench_plugins" not in path.read_text(), path
+        text = path.read_text()
+        about = ast.get_docstring(ast.parse(text), clean=False) or ""
+        assert "robench_plugins" not in text.replace(about, ""), path
 
 
 def test_plugins_use_public_names_only(root: Path) -> None:

@@ -1,4 +1,12 @@
-"""The built-in components, declared as data; they use the same door as anybody's plugin."""
+"""The components that come with robench. They are found like those of any other plugin.
+
+Each folder is a kind of component, with one component a file and their declarations in ``components.py``:
+
+- ``attackers/``: PGD is ``attackers/pgd.py``.
+- ``models/``, ``datasets/``, ``loggers/``.
+- ``tuners/``, made of ``adaptations/`` (what may change) and ``objectives/`` (what is optimised).
+- ``weights/``: the weights that come with robench, and the programs that made them.
+"""
 
 from __future__ import annotations
 
@@ -15,5 +23,5 @@ from robench_plugins.tuners.components import TUNERS
 
 @hookimpl
 def robench_components() -> list[Component]:
-    """Contribute the built-in components."""
+    """Return the components."""
     return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *ATTACKERS, *LOGGERS]

@@ -1,1 +1,9 @@
-"""Adversarial images that can be believed: made by an attack, then projected, rounded and checked by the core."""
+"""Adversarial images that can be believed: an attack makes them; the core projects, rounds and checks them.
+
+- ``perturbation.py``: run an attack on a set of images without side effects, and check the ball.
+- ``projection.py``: the nearest 8-bit images within the ball.
+- ``adversary.py``: the adversarial sets of a run, and the cache of those made on a surrogate.
+- ``live.py``: white-box adversarial training images, made batch by batch.
+
+The attacks themselves are plugins: PGD is in plugins/robench_plugins/attackers/pgd.py.
+"""

@@ -1,7 +1,7 @@
-"""Make adversarial images that can be believed: seeded, projected, rounded to 8 bits, and without a trace.
+"""Run an attack on images: seeded, projected on the ball, rounded to 8 bits, and without side effects.
 
-Whatever an attacker returns, the core re-projects it on the ball and on ``[0, 1]`` and rounds it to ``uint8``;
-those bytes are what is cached and evaluated. The network's modes, weights and weight gradients stay as they were.
+Whatever an attacker returns is projected on the ball and on ``[0, 1]`` and rounded to ``uint8``. These bytes are cached
+and evaluated. The network's modes, weights and weight gradients stay as they were.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.attack.projection import projected
+from robench.attack.projection import project
 from robench.compute.precision import Float, computing
 from robench.compute.world import ALONE, World
 from robench.contracts.attacker import Attacker
@@ -29,16 +29,16 @@ from robench.networks.folding import folded
 from robench.networks.memory import in_batches
 
 ATTACK_BATCH = 125
-"""Images attacked together. Part of an adversarial set's identity: random starts are drawn a batch at a time."""
-FEW = 8
-"""Images on which a network is seen to stay itself when its batch norms are folded."""
+"""Images attacked together. Another number gives other images, because each batch draws its random starts."""
+FOLDING_SAMPLE = 8
+"""Images on which folded batch norms are compared with the network as it was."""
 
 
 @contextlib.contextmanager
 def frozen_for_attack(network: nn.Module) -> Iterator[None]:
-    """Put `network` in evaluation mode with frozen weights, and restore every module and parameter afterwards.
+    """Put `network` in evaluation mode and freeze its weights; every mode and ``requires_grad`` returns afterwards.
 
-    Frozen weights also save the backward pass towards them: an attack needs the gradient of the input alone.
+    Frozen weights also save time: an attack needs no gradients by weights.
     """
     required = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     try:
@@ -53,7 +53,7 @@ def frozen_for_attack(network: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch within the block and restore its random state afterwards."""
+    """Seed torch within the block; its random state returns afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -73,13 +73,15 @@ def perturb(
     """Attack one batch and return the projected, rounded images ``uint8 (N, 3, H, W)``.
 
     Args:
-        precision: What the network computes in meanwhile, under whatever autocast this is called.
+        images: ``uint8 (N, 3, H, W)``.
+        labels: ``int64 (N,)``.
+        precision: What the network computes in, whatever autocast surrounds the call.
 
     Raises:
         PluginError: The attacker returned a wrong shape, NaN or infinity.
-        BudgetError: epsilon is too small for 8-bit images.
+        BudgetError: Epsilon is above 0 and below 1/255, too small for 8-bit images.
     """
-    found, finite = perturb_there(
+    found, finite = perturb_on_device(
         attacker,
         network,
         to_device(images, device),
@@ -89,12 +91,12 @@ def perturb(
         precision=precision,
     )
     perturbed: NDArray[np.uint8] = found.cpu().numpy()
-    if not finite.item():  # the copy has waited for the device already
+    if not finite.item():
         raise PluginError(f"{type(attacker).__name__} returned NaN or infinite pixels")
     return perturbed
 
 
-def perturb_there(
+def perturb_on_device(
     attacker: Attacker,
     network: nn.Module,
     images: Tensor,
@@ -104,15 +106,19 @@ def perturb_there(
     seed: int,
     precision: Float,
 ) -> tuple[Tensor, Tensor]:
-    """Attack one batch on its device, without waiting for it.
+    """Attack one batch on its device, without waiting for the device.
 
     Args:
         images: ``uint8 (N, 3, H, W)``.
         labels: ``int64 (N,)``, on the same device.
 
     Returns:
-        The projected, rounded images ``uint8 (N, 3, H, W)``, and whether the attacker returned finite pixels alone, a
-        scalar: if not, the images mean nothing.
+        The projected, rounded images ``uint8 (N, 3, H, W)``, and a scalar: whether all pixels were finite. If not, the
+        images mean nothing.
+
+    Raises:
+        PluginError: The attacker returned a wrong shape.
+        BudgetError: Epsilon is above 0 and below 1/255.
     """
     device = images.device
     with frozen_for_attack(network), seeded(seed, device), torch.enable_grad(), computing(precision, device):
@@ -120,17 +126,17 @@ def perturb_there(
     if perturbed.shape != images.shape:
         shapes = f"{tuple(perturbed.shape)}; expected {tuple(images.shape)}"
         raise PluginError(f"{type(attacker).__name__} returned images of shape {shapes}")
-    return projected(images, perturbed.float(), threat), torch.isfinite(perturbed).all()
+    return project(images, perturbed.float(), threat), torch.isfinite(perturbed).all()
 
 
 def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: ThreatModel) -> float:
-    """Return the largest norm of a perturbation, in ``[0, 1]`` pixel units, having checked that it is allowed.
+    """Check that all images are within the ball, and return the largest norm in ``[0, 1]`` pixel units.
 
     Raises:
         BudgetError: An image lies outside the ball, or the sets differ in shape.
     """
     if clean.shape != perturbed.shape:
-        raise BudgetError(f"adversarial images of shape {perturbed.shape} for clean ones of {clean.shape}")
+        raise BudgetError(f"adversarial images have shape {perturbed.shape}; expected {clean.shape}")
     largest = 0
     for before, after in parts_of(clean, perturbed):
         change = after.astype(np.int64) - before
@@ -162,14 +168,14 @@ def perturb_set(
     world: World = ALONE,
     compiled: bool = False,
 ) -> tuple[NDArray[np.uint8], int]:
-    """Attack all of `data` batch by batch, each batch with its own seed; the processes of `world` share the batches.
+    """Attack all of `data`, batch by batch, each with its own seed. The processes of `world` share the batches.
 
     Args:
-        compiled: Whether to have `network` compiled by torch.
+        compiled: Whether torch compiles `network` for the attack.
 
     Returns:
-        The adversarial images, ``uint8``, and how many were attacked at a time: fewer than usual, with other random
-        starts, where memory ran out.
+        The adversarial images ``uint8 (N, 3, H, W)``, and how many were attacked at a time. If memory ran out these are
+        fewer than usual, and random starts differ.
     """
     mine = world.share(len(data), ATTACK_BATCH)
     result = empty_images(data.images[mine].shape)
@@ -191,6 +197,6 @@ def perturb_set(
         report(Progress(stage=stage, done=len(data) * part.stop // len(result), total=len(data)))
 
     attacked = Compiled(network, warn, stage) if compiled else network
-    with folded(network, to_pixels(data.images[:FEW], device)):
+    with folded(network, to_pixels(data.images[:FOLDING_SAMPLE], device)):
         size = in_batches(len(result), ATTACK_BATCH, attack, warn, stage)
     return world.concatenate(result), min(world.gather(size))

@@ -1,4 +1,4 @@
-"""Bring whatever an attack returned back to 8-bit images within its ball, on the device where they are."""
+"""Project what an attack returned to 8-bit images within its ball, on the device where they are."""
 
 from __future__ import annotations
 
@@ -6,32 +6,25 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from robench.contracts.types import ThreatModel, format_pixels
 from robench.errors import BudgetError
 
 
-def project(clean: NDArray[np.uint8], perturbed: NDArray[np.float32], threat: ThreatModel) -> NDArray[np.uint8]:
-    """Return :func:`projected` for arrays."""
-    images: NDArray[np.uint8] = projected(torch.tensor(clean), torch.tensor(perturbed), threat).numpy()
-    return images
-
-
-def projected(clean: Tensor, perturbed: Tensor, threat: ThreatModel) -> Tensor:
+def project(clean: Tensor, perturbed: Tensor, threat: ThreatModel) -> Tensor:
     """Return the 8-bit images nearest to `perturbed` within the ball around `clean` and within ``[0, 255]``.
 
-    Linf: round, then clip to ``floor(255 eps)`` levels either side. L2: scale down to the ball, then round; where
-    rounding would lengthen a perturbation beyond the ball, scale it down a little further before.
+    Linf: round, then clip to ``floor(255 eps)`` levels on either side. L2: scale down to the ball, then round. If
+    rounding would lengthen a perturbation beyond the ball, it is scaled down a little more first.
 
     Args:
         clean: ``uint8 (N, 3, H, W)``.
-        perturbed: ``float32``, of the same shape and on the same device.
+        perturbed: ``float32`` in ``[0, 1]``, of the same shape and on the same device.
         threat: The ball.
 
     Raises:
-        BudgetError: The ball holds no other 8-bit image than the clean one, though epsilon is above zero.
+        BudgetError: Epsilon is above 0 and below 1/255, so that no 8-bit image but the clean one is in the ball.
     """
     if 0 < threat.eps < Fraction(1, 255):
         raise BudgetError(f"epsilon {format_pixels(threat.eps)} is below 1/255, the smallest change of an 8-bit image")
@@ -45,16 +38,16 @@ def projected(clean: Tensor, perturbed: Tensor, threat: ThreatModel) -> Tensor:
 
 
 def _round_within(levels: Tensor, radius: float) -> Tensor:
-    """Return whole levels near `levels` of an L2 norm of at most `radius` an image."""
+    """Return whole levels near `levels` whose L2 norm for each image is at most `radius`."""
     norms = _norms(levels).clamp_min(1e-12)
-    # Not radius / norms, which torch computes as a product with the reciprocal, rounded twice.
+    # Not radius / norms, which torch computes as a product with the reciprocal, and so rounds twice.
     scale = (torch.full_like(norms, radius) / norms).clamp_max(1)
     levels = levels * scale.view(-1, 1, 1, 1)
-    # Rounding towards zero never lengthens, but loses much of a perturbation whose pixels change by a level or two.
+    # Rounding towards zero never lengthens, but loses much of a perturbation of a level or two a pixel.
     change = levels.trunc()
     for shrink in (0.8, 0.9, 0.94, 0.96, 0.98, 0.99, 1.0):
         rounded = (levels * shrink).round()
-        # Whole numbers, so that their sum is exact, in any order.
+        # Sums of whole numbers are exact in any order.
         fits = rounded.flatten(1).double().square().sum(dim=1) <= radius**2
         change = torch.where(fits.view(-1, 1, 1, 1), rounded, change)
     return change
@@ -63,7 +56,7 @@ def _round_within(levels: Tensor, radius: float) -> Tensor:
 def _norms(levels: Tensor) -> Tensor:
     """Return the L2 norm of each image, ``(N,)``."""
     if levels.device.type == "cpu":
-        # In numpy's order of summation, which decides last bits and, through them, bytes of sets made before.
+        # numpy's order of summation decides the last bits, and with them the bytes of sets made earlier.
         return torch.from_numpy(np.linalg.norm(levels.flatten(1).numpy(), axis=1))
     norms: Tensor = torch.linalg.vector_norm(levels.flatten(1), dim=1)
     return norms

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import DataError
+from robench.records.class_labels import pack_labels
 from robench.records.labels import command_of
-from robench.records.packed import pack_labels
 from robench.records.record import (
     AttackScore,
     AttackSpec,

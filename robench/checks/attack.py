@@ -1,135 +1,92 @@
-"""Checks of one attack on a network: whether it is as strong as it ought to be."""
+"""Checks of one attack, from its results and from simpler adversaries that it must beat."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from fractions import Fraction
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robench.attack.perturbation import perturb_set
-from robench.attack.projection import projected
+from robench.attack.projection import project
 from robench.checks import probes
-from robench.checks.judge import Subject, check, graded, no_weaker, weaker
-from robench.contracts.types import ThreatModel
+from robench.checks.verdict import Subject, check, must_beat, significantly_more
 from robench.images.image_set import to_bytes, to_device
 from robench.records.record import AttackScore, Check
 from robench.registry.resolved import ResolvedAttack
 from robench.statistics.intervals import Mask
 
-SECONDS = 30.0
-"""What repeating an attack on the sample may take unless all checks are asked for."""
-HUGE = Fraction(128, 255)
-"""A radius at which grey is within reach of every pixel."""
-LEFT_AT_HUGE = (0.02, 0.10)
-"""Robust accuracy at it from which to warn, and to fail."""
-GAINED = 0.05
-"""Share of images that more effort may break before the effort was too little."""
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One attack of a run, as its checks see it.
 
-def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *, full: bool) -> Iterator[Check]:
-    """Yield the checks of one attack with what it found; controls have none.
-
-    ``ball``: the largest change is allowed. ``noise``: it beats random noise of the same length. ``surrogate``: the
-    network that images are made on knows the classes, and is fooled. ``early exit``: images stop at its boundary.
-    ``resampling``: it beats a control that attacks nothing. White-box attacks also: ``single step``, they beat one full
-    step along the gradient; ``epsilon``, no accuracy is regained as the radius doubles; ``huge epsilon``, nothing is
-    left where every pixel may turn grey.
-
-    Args:
-        full: Also ``steps`` and ``restarts``, what more effort breaks, and attacks that take long.
+    Attributes:
+        subject: The network, and those images of its sample that the attack was given.
+        attack: The attack.
+        score: Its score over all images of the run.
+        full: Whether to make checks that take long.
     """
-    threat, label = attack.threat(), attack.label
-    if threat.knowledge == "nothing":
-        return
-    allowed = f"largest change {255 * score.largest_norm:.4g}/255 of {255 * float(threat.eps):.4g}/255 allowed"
-    yield check("ball", "pass", allowed, label)
-    n = min(len(subject.data), score.n)
-    sample = replace(subject, data=subject.data.first(n))
-    found = score.mask()[:n]
-    images, labels = sample.tensors()
-    noisy = sample.right(_within(sample, probes.noise(images, threat), threat))
-    yield no_weaker("noise", label, found, noisy, "random noise of the same length")
-    resized = sample.right(to_bytes(probes.resampled(images)))
-    weak = weaker(resized, found)
-    yield check(
+
+    subject: Subject
+    attack: ResolvedAttack
+    score: AttackScore
+    full: bool
+
+    @property
+    def withstood(self) -> Mask:
+        """Which images of the sample are right under the attack, ``bool (n,)``."""
+        return self.score.mask()[: len(self.subject.data)]
+
+    @property
+    def label(self) -> str:
+        """The attack's label."""
+        return self.attack.label
+
+    @property
+    def iterated(self) -> bool:
+        """Whether the attack is white-box and takes steps."""
+        return self.score.knowledge == "white-box" and "steps" in type(self.attack.params).model_fields
+
+    def within_ball(self, perturbed: Tensor) -> NDArray[np.uint8]:
+        """Return `perturbed` ``float32 (n, 3, H, W)`` as 8-bit images within the attack's ball."""
+        clean = to_device(self.subject.data.images, perturbed.device)
+        images: NDArray[np.uint8] = project(clean, perturbed.detach(), self.attack.threat()).cpu().numpy()
+        return images
+
+
+def ball(trial: Trial) -> Check:
+    """State the largest change; it is within the radius, because the core projects every image."""
+    largest, eps = trial.score.largest_norm, float(trial.attack.threat().eps)
+    return check("ball", "pass", f"largest change {255 * largest:.4g}/255 of {255 * eps:.4g}/255 allowed", trial.label)
+
+
+def noise(trial: Trial) -> Check:
+    """Compare with random noise of the same length, which every attack must beat."""
+    images, _ = trial.subject.tensors()
+    noisy = trial.subject.right(trial.within_ball(probes.noise(images, trial.attack.threat())))
+    return must_beat("noise", trial.label, trial.withstood, noisy, "random noise of the same length")
+
+
+def resampling(trial: Trial) -> Check:
+    """Compare with resizing images and back, which attacks nothing."""
+    images, _ = trial.subject.tensors()
+    resized = trial.subject.right(to_bytes(probes.resampled(images)))
+    weak = significantly_more(trial.withstood, than=resized)
+    return check(
         "resampling",
         "warn" if weak else "pass",
         f"resizing to {probes.RESAMPLED} pixels and back leaves {100 * resized.mean():.0f} % right, the attack "
-        f"{100 * found.mean():.0f} %" + ("; it costs less than no attack at all" if weak else ""),
-        label,
-    )
-    if score.surrogate is not None:
-        yield _surrogate(score)
-        if getattr(attack.params, "early_exit", False):
-            reason = "images stop as soon as they fool the surrogate; more transfer without early_exit"
-            yield check("early exit", "warn", reason, label)
-    if threat.knowledge != "white-box":
-        return
-    if "steps" in type(attack.params).model_fields:
-        stepped = sample.right(_within(sample, probes.single_step(sample.network, images, labels, threat), threat))
-        yield no_weaker("single step", label, found, stepped, "a single step along the gradient", "masked gradients?")
-    seconds = 3 * score.seconds * n / score.n
-    if not full and seconds > SECONDS:
-        yield check("epsilon", "skipped", f"would take about {seconds:.0f} s; --checks full does it", label)
-        return
-    yield from _radii(sample, attack, found)
-    if full:
-        yield from _effort(sample, attack, found)
-
-
-def _radii(sample: Subject, attack: ResolvedAttack, found: Mask) -> Iterator[Check]:
-    threat = attack.threat()
-    half, double = threat.eps / 2, threat.eps * 2
-    radii = [half] if half >= Fraction(1, 255) else []
-    radii.append(min(double, Fraction(1)) if threat.norm == "Linf" else double)
-    masks = [_again(sample, attack, eps=radius) for radius in radii]
-    masks.insert(-1, found)
-    falls = any(weaker(easier, harder) for easier, harder in pairwise(masks))
-    rates = ", ".join(f"{100 * mask.mean():.0f}" for mask in masks)
-    yield check(
-        "epsilon",
-        "fail" if falls else "pass",
-        f"robust accuracy {rates} % as epsilon doubles" + ("; it must not rise" if falls else ""),
-        attack.label,
-    )
-    if "steps" not in type(attack.params).model_fields:
-        return
-    side = np.sqrt(np.prod(sample.data.images.shape[1:]))
-    radius = HUGE if threat.norm == "Linf" else HUGE * Fraction(float(side)).limit_denominator(1000)
-    left = float(_again(sample, attack, eps=radius).mean())
-    yield check(
-        "huge epsilon",
-        graded(left, LEFT_AT_HUGE),
-        f"{100 * left:.0f} % stay right where every pixel may turn grey"
-        + ("; the attack does not find what is there" if left > LEFT_AT_HUGE[0] else ""),
-        attack.label,
+        f"{100 * trial.withstood.mean():.0f} %" + ("; it costs less than no attack at all" if weak else ""),
+        trial.label,
     )
 
 
-def _effort(sample: Subject, attack: ResolvedAttack, found: Mask) -> Iterator[Check]:
-    params = attack.params.model_dump()
-    if "steps" in params:
-        more = _again(sample, attack, steps=4 * params["steps"])
-        gained, worse = float((found & ~more).mean()), weaker(found, more)
-        reason = f"four times the steps break {100 * gained:.0f} % more images"
-        if worse:
-            reason = (
-                f"four times the steps leave {100 * more.mean():.0f} % right, the attack {100 * found.mean():.0f} %"
-            )
-        yield check("steps", "fail" if worse else "warn" if gained > GAINED else "pass", reason, attack.label)
-    again = _again(sample, attack, seed=1)
-    gained = float((found & ~again).mean())
-    reason = f"another random start breaks {100 * gained:.0f} % more images"
-    yield check("restarts", "warn" if gained > GAINED else "pass", reason, attack.label)
-
-
-def _surrogate(score: AttackScore) -> Check:
-    assert score.surrogate is not None
+def surrogate(trial: Trial) -> Check | None:
+    """See that the surrogate knows the classes and is fooled. If not, its weights, input or class order are wrong."""
+    score = trial.score
+    if score.surrogate is None:
+        return None
     counts = score.surrogate.clean_correct, score.surrogate.adversarial_correct
     clean, attacked = (100 * count / score.n for count in counts)
     weak = clean < 50 or attacked > clean / 2
@@ -137,25 +94,22 @@ def _surrogate(score: AttackScore) -> Check:
     return check("surrogate", "warn" if weak else "pass", reason, score.label)
 
 
-def _again(sample: Subject, attack: ResolvedAttack, *, seed: int = 0, **changes: object) -> Mask:
-    """Return which of the sample withstand `attack` with other parameters or another random start."""
-    given = {name: getattr(attack.params, name) for name in attack.params.model_fields_set}
-    if "eps" in changes and given.get("alpha") is not None:
-        given["alpha"] = given["alpha"] * changes["eps"] / attack.threat().eps
-    altered = replace(attack, params=type(attack.params).model_validate({**given, **changes}))
-    images, _ = perturb_set(
-        altered.build(),
-        sample.network,
-        sample.data,
-        threat=altered.threat(),
-        device=sample.context.device,
-        seed=sample.context.stream(f"checks/{seed}"),
-        precision=sample.context.precision.attacks,
-    )
-    return sample.right(images)
+def early_exit(trial: Trial) -> Check | None:
+    """Warn if images stop as soon as they fool the surrogate, so that fewer of them transfer."""
+    if trial.score.surrogate is None or not getattr(trial.attack.params, "early_exit", False):
+        return None
+    reason = "images stop as soon as they fool the surrogate; more transfer without early_exit"
+    return check("early exit", "warn", reason, trial.label)
 
 
-def _within(sample: Subject, perturbed: Tensor, threat: ThreatModel) -> NDArray[np.uint8]:
-    clean = to_device(sample.data.images, perturbed.device)
-    images: NDArray[np.uint8] = projected(clean, perturbed.detach(), threat).cpu().numpy()
-    return images
+def single_step(trial: Trial) -> Check | None:
+    """Compare an iterated white-box attack with one full step along the gradient.
+
+    A failure means masked gradients, or a step size that does not fit.
+    """
+    if not trial.iterated:
+        return None
+    subject = trial.subject
+    stepped = probes.single_step(subject.network, *subject.tensors(), trial.attack.threat())
+    right, what = subject.right(trial.within_ball(stepped)), "a single step along the gradient"
+    return must_beat("single step", trial.label, trial.withstood, right, what, "masked gradients?")

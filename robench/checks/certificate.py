@@ -1,24 +1,45 @@
-"""The validity certificate of a run: signs that its robustness cannot be believed, looked for on a small sample."""
+"""All checks of a run, and how they are made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.attack.perturbation import frozen_for_attack, seeded
-from robench.checks.attack import check_attack
-from robench.checks.judge import Subject, check, no_weaker
-from robench.checks.network import check_labels, check_network, check_normalisation
+from robench.checks.attack import Trial, ball, early_exit, noise, resampling, single_step, surrogate
+from robench.checks.comparison import white_box
+from robench.checks.network import batch_neighbours, check_labels, determinism, gradients, normalisation
+from robench.checks.repeated import epsilon, huge_epsilon, restarts, steps
+from robench.checks.verdict import Subject, check
 from robench.records.record import AttackScore, Check
 from robench.registry.resolved import ResolvedAttack
 
 Level = Literal["fast", "full", "off"]
 LEVELS: tuple[Level, ...] = ("fast", "full", "off")
 SAMPLE = 64
-"""Images on which attacks are repeated."""
+"""Images of the sample that checks look at."""
+
+NETWORK_CHECKS: tuple[Callable[[Subject], Check], ...] = (determinism, batch_neighbours, gradients, normalisation)
+"""Checks of the network. To them comes ``labels``, the only one that looks at all scored images."""
+ATTACK_CHECKS: tuple[Callable[[Trial], Check | None], ...] = (
+    ball,
+    noise,
+    resampling,
+    surrogate,
+    early_exit,
+    single_step,
+    epsilon,
+    huge_epsilon,
+    steps,
+    restarts,
+)
+"""Checks of each attack, in this order. One that does not apply returns None."""
+RUN_CHECKS: tuple[Callable[[Sequence[AttackScore]], Iterator[Check]], ...] = (white_box,)
+"""Checks of all attacks of the run together."""
 
 
 def certify(
@@ -28,43 +49,33 @@ def certify(
     labels: NDArray[np.int64],
     level: Level,
 ) -> tuple[Check, ...]:
-    """Return all checks of a run; one that cannot be carried out says why.
+    """Return the results of all checks of a run.
 
     Args:
-        attacks: With what they found.
-        predictions: On clean images, ``int64 (n,)``.
-        labels: Of the same images.
+        attacks: The attacks and their scores.
+        predictions: The predicted class of each clean scored image, ``int64 (n,)``.
+        labels: The labels of the same images, ``int64 (n,)``.
+        level: ``full`` adds checks that take long, ``off`` makes none.
     """
     if level == "off":
         return ()
     context = subject.context
     with seeded(context.stream("checks"), context.device), frozen_for_attack(subject.network):
-        found = [*check_network(subject), check_normalisation(subject)]
+        found = [each(subject) for each in NETWORK_CHECKS]
         found.append(check_labels(predictions, labels, len(context.dataset.class_names)))
         for attack, score in attacks:
-            found += _attempt(subject, attack, score, full=level == "full")
+            found += check_attack(subject, attack, score, full=level == "full")
     scores = [score for _, score in attacks]
-    return (*found, *_knowledge(scores))
+    return (*found, *(result for each in RUN_CHECKS for result in each(scores)))
 
 
-def _attempt(subject: Subject, attack: ResolvedAttack, score: AttackScore, *, full: bool) -> list[Check]:
+def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *, full: bool) -> list[Check]:
+    """Return the results of all checks of one attack; a control, which knows nothing of the network, has none."""
+    if score.knowledge == "nothing":
+        return []
+    sample = replace(subject, data=subject.data.first(min(len(subject.data), score.n)))
+    trial = Trial(subject=sample, attack=attack, score=score, full=full)
     try:
-        return list(check_attack(subject, attack, score, full=full))
-    except Exception as error:  # a check, which calls plugins in ways of its own, never costs a run its figures
+        return [found for each in ATTACK_CHECKS if (found := each(trial)) is not None]
+    except Exception as error:  # checks call plugins in ways of their own; that must never cost a run its figures
         return [check("checks", "warn", f"could not be carried out: {type(error).__name__}: {error}", attack.label)]
-
-
-def _knowledge(scores: Sequence[AttackScore]) -> Iterator[Check]:
-    """Compare attacks that know more with those that know less, on the images they share."""
-    white = [score for score in scores if score.knowledge == "white-box"]
-    blind = [score for score in scores if score.knowledge in ("transfer", "query")]
-    if blind and not white:
-        yield check("white-box", "warn", "no white-box attack was made, so that nothing bounds what transfers")
-    for weak in blind:
-        rivals = [score for score in white if (score.norm, score.eps) == (weak.norm, weak.eps)]
-        n = min((score.n for score in (weak, *rivals)), default=0)
-        if rivals:
-            # All of them together: that a single step is weaker than iterated images from elsewhere means nothing.
-            found = np.logical_and.reduce([score.mask()[:n] for score in rivals])
-            names = ", ".join(score.label for score in rivals)
-            yield no_weaker("white-box", names, found, weak.mask()[:n], weak.label, "masked gradients?")

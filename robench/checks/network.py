@@ -1,66 +1,76 @@
-"""Checks of the network itself: whether gradients and predictions mean what attacks take them for."""
+"""Checks of the network alone: do its gradients and predictions mean what an attack takes them for?"""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from robench.checks import probes
-from robench.checks.judge import SIGNIFICANT, Subject, check, graded, weaker
+from robench.checks.verdict import SIGNIFICANT, Subject, check, graded, significantly_more
 from robench.records.record import Check
 
 MOVED = (1e-3, 1e-2)
-"""Change of a logit, relative to the largest, from which to warn, and to fail; rounding explains less."""
+"""Change of a logit, relative to the largest, above which to warn and to fail; rounding explains less than this."""
 WITHOUT_GRADIENT = (0.05, 0.50)
-"""Share of images without a gradient from which to warn, and to fail."""
+"""Share of images without a gradient above which to warn and to fail."""
 RENAMED = 0.30
-"""Share of images that another order of the classes would have to win for labels to count as shifted."""
+"""Share of images that another order of the classes must win before labels count as shifted."""
 
 
-def check_network(subject: Subject) -> Iterator[Check]:
-    """Yield ``determinism``, two passes agree; ``batch neighbours``, images do not change each other's logits; and
-    ``gradients``, the loss has one for nearly every image.
-    """
-    images, labels = subject.tensors()
+def determinism(subject: Subject) -> Check:
+    """Compare two passes over the same images. A failure means a random defence."""
+    images, _ = subject.tensors()
     changed, size = probes.disagreement(subject.network, images)
-    yield check(
+    return check(
         "determinism",
         "fail" if changed else graded(size, MOVED),
         f"two passes predict {changed} of {len(images)} images otherwise; a logit changes by {size:.1e} of the largest"
         + ("; attack the mean over its randomness (expectation over transformation)" if size > MOVED[0] else ""),
     )
+
+
+def batch_neighbours(subject: Subject) -> Check:
+    """Compare a batch with the same images beside others. A failure means that images change each other's logits."""
+    images, _ = subject.tensors()
     changed, size = probes.neighbours(subject.network, images)
-    yield check(
+    return check(
         "batch neighbours",
         "fail" if changed else graded(size, MOVED),
         f"beside other images {changed} of {len(images)} are predicted otherwise, and a logit changes by {size:.1e} of "
         "the largest" + ("; is a batch norm in training mode?" if size > MOVED[0] else ""),
     )
+
+
+def gradients(subject: Subject) -> Check:
+    """Count the images whose loss has a gradient at the pixels. Without one, white-box attacks cannot work."""
+    images, labels = subject.tensors()
     largest = probes.gradients(subject.network, images, labels)
     if not bool(torch.isfinite(largest).all()):
-        yield check("gradients", "fail", "some are NaN or infinite")
-        return
+        return check("gradients", "fail", "some images have a NaN or infinite gradient")
+    n, some = len(images), int((largest != 0).sum())
     share = float((largest == 0).float().mean())
-    yield check(
-        "gradients",
-        graded(share, WITHOUT_GRADIENT),
-        f"{100 * share:.0f} % of {len(images)} images have none"
-        + ("; white-box attacks cannot work there (masked or saturated)" if share > WITHOUT_GRADIENT[0] else ""),
-    )
+    if some == n:
+        reason = f"every image has a non-zero gradient ({n} of {n})"
+    else:
+        reason = f"{some} of {n} images have a non-zero gradient"
+    if share > WITHOUT_GRADIENT[0]:
+        reason += "; white-box attacks cannot work on the others (masked or saturated)"
+    return check("gradients", graded(share, WITHOUT_GRADIENT), reason)
 
 
-def check_normalisation(subject: Subject) -> Check:
-    """See that images do no better with a normalisation taken back, or added, than as they are."""
+def normalisation(subject: Subject) -> Check:
+    """See that images do no better with a usual normalisation taken back, or added, than as they are.
+
+    A failure means that the network normalises twice, or not at all.
+    """
     images, labels = subject.tensors()
     plain = subject.right(subject.data.images)
     others = {
         name: (found == labels).cpu().numpy() for name, found in probes.renormalised(subject.network, images).items()
     }
     best = max(others, key=lambda name: float(others[name].mean()))
-    wrong = weaker(plain, others[best], SIGNIFICANT / len(others))
+    wrong = significantly_more(others[best], than=plain, level=SIGNIFICANT / len(others))
     return check(
         "normalisation",
         "fail" if wrong else "pass",
@@ -70,7 +80,10 @@ def check_normalisation(subject: Subject) -> Check:
 
 
 def check_labels(predictions: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int) -> Check:
-    """Tell a model that knows the classes under other labels from one that does not know them."""
+    """Compare the accuracy on all scored images with that under the best renaming of the classes, and with chance.
+
+    A failure means that labels are shifted or in another order.
+    """
     from scipy.optimize import linear_sum_assignment
     from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix

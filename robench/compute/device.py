@@ -8,10 +8,10 @@ from robench.errors import SpecError
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device called `name`; ``auto`` is the accelerator if one is usable, else the CPU.
+    """Return the device called `name`. ``auto`` is the accelerator if one is usable, else the CPU.
 
     Raises:
-        SpecError: No such device on this machine.
+        SpecError: This machine has no such device.
     """
     if name == "auto":
         # current_accelerator() names the build's backend even on a machine without one.
@@ -23,5 +23,5 @@ def resolve_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].removesuffix(".")
-        raise SpecError(f"--device {name} cannot be used: {reason}; use auto, cpu, cuda or cuda:N") from None
+        raise SpecError(f"--device {name} cannot be used: {reason}; expected auto, cpu, cuda or cuda:N") from None
     return device

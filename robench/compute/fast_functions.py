@@ -1,4 +1,4 @@
-"""Linear layers and dropout on processors on which torch computes them faster by other functions of its own."""
+"""Linear layers and dropout by other functions of torch, on processors where these are faster."""
 
 from __future__ import annotations
 
@@ -14,33 +14,31 @@ from torch.overrides import TorchFunctionMode
 from robench.compute.processor import maker
 
 ROWS, MULTIPLICATIONS = 1024, 2**24
-"""From so many rows, or multiplications, on a convolution is the faster; for fewer, beginning one takes too long."""
+"""Rows, or multiplications, from which a convolution is faster; with fewer, starting it takes too long."""
 DRAWS = 2**14
-"""From so many numbers on it pays to draw them apart from choosing."""
+"""Numbers from which it is faster to draw them first and compare them afterwards."""
 
 
 @contextlib.contextmanager
 def fast_functions() -> Iterator[None]:
-    """Compute what is large, in float32 and on the CPU by the faster of two ways of torch within the block.
+    """Within the block, compute large linear layers and dropout faster: in float32 on AMD processors with AVX-512.
 
-    Linear layers are convolutions of one pixel: torch multiplies matrices by Intel's MKL, which uses half of what a
-    processor of another make can do, and convolves by oneDNN, which uses all of it. Results differ by the order of
-    their sums. Dropout draws the same random numbers and compares them afterwards, all at once: no bit differs.
-
-    Only on processors on which that was found to be faster; elsewhere nothing changes.
+    Elsewhere nothing changes. Linear layers become convolutions of one pixel: torch multiplies matrices by Intel's MKL,
+    which uses half of what an AMD processor can do, and convolves by oneDNN, which uses all of it. Results differ by
+    the order of their sums. Dropout draws the same random numbers and compares them afterwards; no bit differs.
     """
     with Faster(same_draws=_same_draws()) if _pays() else contextlib.nullcontext():
         yield
 
 
 class Faster(TorchFunctionMode):
-    """Has large linear layers computed as convolutions, and dropout by `uniform_` if that draws the same."""
+    """Computes large linear layers as convolutions, and dropout by ``uniform_`` if that draws the same numbers."""
 
     def __init__(self, *, same_draws: bool) -> None:
         super().__init__()
         self.same_draws = same_draws
-        # On a single thread torch leaves a convolution of one pixel to MKL unless it is dilated, which one pixel does
-        # not notice. Asked for now, because torch's compiler cannot ask.
+        # On a single thread torch leaves a convolution of one pixel to MKL, unless it is dilated, which changes nothing
+        # for one pixel. The number of threads is read here, because torch's compiler cannot read it.
         self.dilation = (2, 1) if torch.get_num_threads() == 1 else (1, 1)
 
     def __torch_function__(
@@ -50,18 +48,18 @@ class Faster(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Compute `func`, whatever of torch it is."""
+        """Compute `func`, any function of torch."""
         if func is F.linear:
             return self._linear(*args, **(kwargs or {}))
         if func is F.dropout and self.same_draws:
             return _dropout(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
-    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # named as torch names them
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # the names that torch uses
         if not _large(input, weight):
             return F.linear(input, weight, bias)
         width = input.shape[-1]
-        # Rows as the pixels of one image, their values as its channels, which come last in memory: nothing is copied.
+        # Rows are the pixels of one image, and values its channels, which come last in memory: nothing is copied.
         image = input.reshape(1, -1, 1, width).permute(0, 3, 1, 2)
         convolved = F.conv2d(image, weight[:, :, None, None], bias, dilation=self.dilation)
         return convolved.permute(0, 2, 3, 1).reshape(*input.shape[:-1], weight.shape[0])
@@ -83,12 +81,12 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
 
 
 def _kept(shape: torch.Size, share: float, generator: torch.Generator | None = None) -> Tensor:
-    """Return what ``bernoulli_(share)`` returns, where that, too, compares float64 numbers of the same stream."""
+    """Return what ``bernoulli_(share)`` returns, if that also compares float64 numbers of the same stream."""
     return torch.empty(shape, dtype=torch.float64).uniform_(generator=generator).lt_(share).float()
 
 
 def _same_draws() -> bool:
-    """Return whether `_kept` is ``bernoulli_`` bit by bit, which Intel's library on Intel's processors is not."""
+    """Return whether `_kept` is ``bernoulli_`` bit by bit; Intel's library on Intel's processors draws otherwise."""
     first, second = (torch.Generator().manual_seed(0) for _ in range(2))
     theirs = torch.empty(DRAWS).bernoulli_(0.9, generator=first)
     ours = _kept(theirs.shape, 0.9, second)
@@ -100,6 +98,6 @@ def _plain(each: Tensor) -> bool:
 
 
 def _pays() -> bool:
-    """Return whether matrix products are MKL's on a processor that it does not use to the full."""
+    """Return whether torch multiplies by MKL on a processor that MKL does not use to the full."""
     both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
     return both and torch.backends.cpu.get_cpu_capability() == "AVX512" and "AMD" in maker()

@@ -1,4 +1,4 @@
-"""In what each stage of a run computes: asked for by a word, held throughout, and recorded."""
+"""The precision that each stage of a run computes in: float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ Level = Literal["mixed", "float32", "bfloat16", "bfloat16-attacks"]
 LEVELS: tuple[Level, ...] = ("mixed", "float32", "bfloat16", "bfloat16-attacks")
 
 DEFAULT: Level = "mixed"
-"""At which a run has the identity that it had before it could be asked for."""
+"""At this level the precision is not part of a run's identity: older records lack it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """What the forward passes of each stage compute in, and with them the gradients of attacks.
+    """The precision of each stage's forward passes, and of the gradients of attacks.
 
-    ``bfloat16`` is torch's autocast: weights, their gradients, the optimiser and all that crosses an interface stay in
-    float32.
+    ``bfloat16`` is torch's autocast: weights, their gradients, the optimiser and all inputs and outputs stay float32.
     """
 
     tuning: Float = "float32"
@@ -32,7 +31,7 @@ class Precision:
 
 
 def judging(level: Level) -> tuple[Float, Float]:
-    """Return what evaluation and attacks compute in at `level`, on any device."""
+    """Return the precision of evaluation and of attacks at `level`, the same on every device."""
     return (
         "bfloat16" if level in ("bfloat16", "bfloat16-attacks") else "float32",
         "bfloat16" if level == "bfloat16-attacks" else "float32",
@@ -40,9 +39,9 @@ def judging(level: Level) -> tuple[Float, Float]:
 
 
 def precision_on(level: Level, device: torch.device) -> Precision:
-    """Return what each stage computes in at `level` on `device`.
+    """Return the precision of each stage at `level` on `device`.
 
-    ``mixed`` tunes in bfloat16 where that is the faster: on CUDA devices that have it in hardware.
+    ``mixed`` tunes in bfloat16 on CUDA devices that have it in hardware, where it is faster.
     """
     import torch
 
@@ -53,7 +52,7 @@ def precision_on(level: Level, device: torch.device) -> Precision:
 
 
 def computing(number: Float, device: torch.device) -> torch.autocast:
-    """Return a context in which networks on `device` compute in `number`, whatever holds around it."""
+    """Return a context in which networks on `device` compute in `number`, whatever autocast surrounds it."""
     import torch
 
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=number == "bfloat16")
@@ -61,12 +60,11 @@ def computing(number: Float, device: torch.device) -> torch.autocast:
 
 @contextlib.contextmanager
 def ieee() -> Iterator[None]:
-    """Multiply float32 numbers as float32 within the block, in matrix products, convolutions and recurrent layers.
+    """Within the block, multiply float32 numbers as float32 in matrix products, convolutions and recurrent layers.
 
-    By default torch lets cuDNN round the factors of a convolution to TF32, which keeps 10 bits of 23, and a library or
-    a user may have asked for the like elsewhere, also on a CPU. What held before holds again afterwards. The older
-    switches, ``torch.backends.cudnn.allow_tf32`` and ``cudnn.flags()``, raise an error within the block: torch does not
-    let them speak for what was set by the newer ones.
+    By default torch lets cuDNN round the factors of a convolution to TF32, which keeps 10 of 23 bits; a library or a
+    user may allow the same elsewhere, also on a CPU. The former settings return afterwards. Within the block torch's
+    older switches, ``torch.backends.cudnn.allow_tf32`` and ``cudnn.flags()``, raise an error.
     """
     from torch import backends
 

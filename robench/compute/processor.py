@@ -1,4 +1,4 @@
-"""What the processor says of itself."""
+"""The name and the maker of the processor."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def model_name() -> str:
-    """Return the processor's name, such as ``AMD EPYC 9354``, or what the platform has in its place."""
-    return _told("model name") or platform.processor() or platform.machine()
+    """Return the processor's name, such as ``AMD EPYC 9354``, or what the platform calls it."""
+    return _read("model name") or platform.processor() or platform.machine()
 
 
 def maker() -> str:
-    """Return who made the processor, such as ``AuthenticAMD``; where that is not told, what holds it besides."""
-    return _told("vendor_id") or platform.processor()
+    """Return the processor's maker, such as ``AuthenticAMD``, or a text that contains it."""
+    return _read("vendor_id") or platform.processor()
 
 
-def _told(key: str) -> str:
+def _read(key: str) -> str:
     try:
         lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

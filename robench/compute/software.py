@@ -1,4 +1,4 @@
-"""Which software computes: versions, the state of the source, and the device."""
+"""The software and the device that a run computes with: versions, the state of the source, names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DISTRIBUTIONS = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the distributions that decide the numbers."""
+    """Return the versions of Python and of the distributions that influence the numbers."""
     found = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:
@@ -41,13 +41,13 @@ def versions() -> dict[str, str]:
 
 
 def software(device: torch.device, processes: int = 1) -> dict[str, str]:
-    """Return what must be the same for two halves of one training to give the result of a whole one."""
+    """Return what must stay the same for an interrupted training to go on with the same result."""
     found = {**versions(), "source": git_state() or "installed package", "device": device_name(device)}
     return found | ({"number of processes": str(processes)} if processes > 1 else {})
 
 
 def device_name(device: torch.device) -> str:
-    """Return the kind of a device and its name."""
+    """Return the kind of a device and its name, such as ``cpu: AMD EPYC 9354``."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else model_name()
@@ -55,13 +55,13 @@ def device_name(device: torch.device) -> str:
 
 
 def git_state() -> str | None:
-    """Return the commit of the checkout robench runs from, ``+dirty`` if it differs; None when installed."""
+    """Return the commit of the checkout that robench runs from, ``+dirty`` if files differ; None when installed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        # Results are what a run adds; they do not change what the code computes.
+        # Runs add results, which do not change what the code computes.
         dirty = _git(root, "status", "--porcelain", "--", ":!results")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,1 +1,11 @@
-"""What a plugin implements: one file per kind of component, and the nouns they share."""
+"""What a plugin implements, one file a kind of component, and the nouns they share.
+
+- ``dataset.py``, ``model.py``, ``attacker.py``, ``tuning.py``, ``logger.py``: the interfaces.
+- ``params.py``: the parameters of a component, and how they are validated.
+- ``configured.py``: what all components have in common.
+- ``context.py``: what a component is told about the run, and how it reports progress.
+- ``hookspecs.py``: the hooks that a plugin may implement.
+- ``types.py``: components, threat models, names as typed, and distances in pixels.
+
+Plugins import these names from ``robench``.
+"""

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 class Attacker(Configured, ABC):
-    """Finds perturbed images within a norm ball. The core re-projects, rounds and judges what it returns."""
+    """Finds perturbed images within a norm ball.
+
+    robench projects what it returns on the ball, rounds it to 8 bits, and counts the errors itself.
+
+    Attributes:
+        params: Its parameters, with the radius ``eps``.
+        norm: The norm of its ball, unless its parameters have a ``norm``.
+        knowledge: What it knows of the network it is given: ``white-box``, ``query`` or ``nothing``.
+    """
 
     Params: ClassVar[type[parameters.Params]] = AttackParams
     params: AttackParams
@@ -23,14 +31,19 @@ class Attacker(Configured, ABC):
     knowledge: ClassVar[Knowledge] = "white-box"
 
     def threat(self, *, surrogate: bool) -> ThreatModel:
-        """Return the threat model, given whether gradients come from a surrogate instead of the target."""
+        """Return the threat model; its knowledge is ``transfer`` if gradients come from a `surrogate`."""
         knowledge: Knowledge = "transfer" if surrogate else self.knowledge
         norm: Norm = getattr(self.params, "norm", self.norm)
         return ThreatModel(norm=norm, eps=self.params.eps, knowledge=knowledge)
 
     @abstractmethod
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return adversarial images, ``float32 (N, 3, H, W)`` in ``[0, 1]``, on the device of `images`.
+        """Return adversarial versions of `images`, ``float32 (N, 3, H, W)`` in ``[0, 1]``, on the same device.
 
-        `network` is in evaluation mode with frozen weights; the global random state is seeded for this batch.
+        torch's global random state is seeded for this batch.
+
+        Args:
+            network: From images in ``[0, 1]`` to logits ``(N, n_classes)``, in evaluation mode with frozen weights.
+            images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
+            labels: ``int64 (N,)``.
         """

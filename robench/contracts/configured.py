@@ -1,4 +1,4 @@
-"""What every component has: parameters that were validated before it was built."""
+"""What all components have in common: validated parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from robench.contracts import params as parameters
 
 
 class Configured:
-    """Anything built from validated parameters. Subclasses declare them as a nested or named ``Params``."""
+    """A component with parameters, which subclasses declare as ``Params``. By default each has its default."""
 
     Params: ClassVar[type[parameters.Params]] = parameters.Params
     params: parameters.Params

@@ -1,4 +1,4 @@
-"""What a component is told about the run it serves, and how it reports progress."""
+"""What a component is told about the run, and how it reports progress."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a stage of a run stands.
+    """How far a stage of a run has come.
 
     Attributes:
-        stage: ``data``, ``pretraining``, ``attack``, ``tuning`` or ``evaluation``, with what it works on.
+        stage: ``data``, ``pretraining``, ``attack``, ``tuning`` or ``evaluation``, and what it works on.
         done: Images finished.
         total: Images in all.
-        detail: Anything worth a glance, such as the running loss.
-        values: The same as numbers by name, for what draws curves.
+        detail: A short text to show, such as the running loss.
+        values: The same as numbers by name, for loggers that draw curves.
     """
 
     stage: str
@@ -48,20 +48,20 @@ def silent(progress: Progress) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What a component may know of the run it serves.
+    """What a component may know of the run.
 
     Attributes:
-        dataset: The run's dataset; a model may train on its ``train`` split, and on no other.
+        dataset: The run's dataset; a model may train only on its ``train`` split.
         dataset_name: The name it is registered by.
-        device: Where networks live.
-        seed: The run's seed; draw from :meth:`stream`, never from it directly.
+        device: Where networks are.
+        seed: The run's seed. Use :meth:`stream` to get a seed for a purpose, never this one.
         cache_dir: A folder that may be emptied at any time; see :meth:`cached` for files that are made once.
-        report: Call it with :class:`Progress`.
-        warn: Call it with one line that the user and the record should see.
-        world: The processes that share the run. Each builds the same components; only the core deals out work.
-        precision: What networks compute in, stage by stage.
+        report: Call it with a :class:`Progress`.
+        warn: Call it with one line for the user and the record.
+        world: The processes that share the run. Each builds the same components; robench divides the work.
+        precision: What each stage computes in.
         shared: The place of which `cache_dir` holds copies, if machines share a cache by its URL.
-        compiled: Whether networks are compiled by torch for as long as they are attacked.
+        compiled: Whether torch compiles networks while they are attacked.
     """
 
     dataset: Dataset
@@ -77,24 +77,24 @@ class RunContext:
     compiled: bool = False
 
     def cached(self, name: str, *, read: Callable[[Path], T], make: Callable[[Path], None]) -> T:
-        """Return what `read` makes of the file `name` in the cache; `make` writes it if there is none.
+        """Return what `read` returns for the file `name` in the cache. If the file is missing, `make` writes it first.
 
         One process of a machine makes it while others wait for it. Machines that share the cache by a URL all use the
         file that was published first.
 
         Args:
             name: With slashes, as ``surrogates/NAME-HASH.safetensors``; all that decides the content is in the hash.
-            read: Raises a RobenchError for a damaged file, which is made again.
-            make: Writes to the path given.
+            read: Takes the path; for a damaged file it raises a RobenchError, and the file is made again.
+            make: Writes the file to the path it is given.
 
         Raises:
-            DataError: The cache cannot be written to, or not be reached.
+            DataError: The cache cannot be written to or reached.
         """
         from robench.storage.cached_file import cached_file
 
         return cached_file(self.cache_dir, self.shared, name, read=read, make=make, warn=self.warn)
 
     def stream(self, name: str) -> int:
-        """Return the seed of an independent random stream for the purpose called `name`."""
+        """Return the seed of the random stream called `name`, independent of all others."""
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
         return int.from_bytes(digest[:6], "little")

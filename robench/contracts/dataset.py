@@ -1,7 +1,4 @@
-"""The interface of a dataset.
-
-Images cross every interface as ``float32 (N, 3, H, W)`` in ``[0, 1]``, at the native resolution of the dataset.
-"""
+"""The interface of a dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +12,10 @@ SplitName = Literal["train", "validation", "test"]
 
 
 class Dataset(Configured, ABC):
-    """Labelled images with three disjoint splits; ``validation`` is carved from the training data and locked."""
+    """Labelled images at their native resolution, in three disjoint splits.
+
+    ``validation`` is taken from the training data; settings are chosen on it, never on ``test``.
+    """
 
     @property
     @abstractmethod
@@ -24,20 +24,20 @@ class Dataset(Configured, ABC):
 
     @abstractmethod
     def split(self, name: SplitName, limit: int | None = None) -> ImageSet:
-        """Load a split, or its first `limit` images, in a fixed order whose prefixes are fair samples.
+        """Load a split, or its first `limit` images, in a fixed order. The first n are a fair sample for every n.
 
         Raises:
             DataError: Files are missing or damaged, or the split has fewer than `limit` images.
         """
 
     def size(self, name: SplitName) -> int:
-        """Return how many images a split has; override where that can be told without loading them."""
+        """Return the number of images of a split. Override it if that is known without loading them."""
         return len(self.split(name))
 
     def notes(self) -> tuple[str, ...]:
-        """Return what users should know of the files found, such as how many were skipped; kept in the record."""
+        """Return notes on the files for users and the record, such as how many were skipped."""
         return ()
 
     def prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Return for each class the prompts whose mean embedding stands for it in an image-text model."""
+        """Return the prompts of each class; an image-text model uses the mean of their embeddings."""
         return tuple((f"a photo of a {name.replace('_', ' ')}.",) for name in self.class_names)

@@ -1,4 +1,4 @@
-"""The hooks of robench: one noun each."""
+"""The hooks that a plugin may implement."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def robench_components() -> list[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def robench_run_started(spec: RunSpec, run_id: str) -> None:
-    """Hear that a run begins."""
+    """Is called when a run begins."""
 
 
 @hookspec
 def robench_run_progress(progress: Progress) -> None:
-    """Hear how far a stage of the run has come."""
+    """Is called when a stage of the run advances, for every batch."""
 
 
 @hookspec
 def robench_run_finished(result: RunResult) -> None:
-    """Hear that a run ended: completed, failed or interrupted."""
+    """Is called when a run has ended: completed, failed or interrupted."""

@@ -1,4 +1,4 @@
-"""The interface of a logger, which follows runs and draws them elsewhere."""
+"""The interface of a logger, which sends runs to another tool."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from robench.records.record import RunResult, RunSpec
 
 
 class Logger(Configured):
-    """Hears one run after another in this process. What it raises is a warning, and harms no run."""
+    """Follows the runs of this process, one after another. An exception in a logger is a warning and stops no run."""
 
     def open(self) -> None:
-        """Make ready, before the first run.
+        """Prepare for the first run.
 
         Raises:
-            PluginError: Its library is not installed, or its server does not answer.
+            PluginError: A library is not installed, or a server does not answer.
         """
 
     def started(self, spec: RunSpec, run_id: str) -> None:
-        """Hear that a run begins."""
+        """Is called when a run begins."""
 
     def progress(self, progress: Progress) -> None:
-        """Hear how far a stage has come; called for every batch."""
+        """Is called when a stage of the run advances, for every batch."""
 
     def finished(self, result: RunResult) -> None:
-        """Hear the record of the run: completed, failed or interrupted."""
+        """Is called with the record when a run has ended: completed, failed or interrupted."""
 
     @staticmethod
     def settings(spec: RunSpec) -> dict[str, str | int]:
-        """Return what was asked of a run by name, as typed: what loggers call hyperparameters or config."""
+        """Return the settings of a run by name, as typed: what other tools call hyperparameters or config."""
         attacks = (attack_label(attack.label, attack.n, spec.test_size) for attack in spec.attacks)
         return {
             "dataset": spec.dataset.label,
@@ -46,7 +46,7 @@ class Logger(Configured):
 
     @staticmethod
     def figures(result: RunResult) -> dict[str, float]:
-        """Return the accuracies of a run as shares of 1 by name, and its cost; of an unfinished run what there is."""
+        """Return the accuracies of a run, in ``[0, 1]``, and its cost by name; of an unfinished run what there is."""
         found: dict[str, float] = {}
         if result.clean is not None:
             found["accuracy/clean"] = result.clean.accuracy
@@ -58,7 +58,7 @@ class Logger(Configured):
 
     @staticmethod
     def epochs(result: RunResult) -> list[tuple[int, dict[str, float]]]:
-        """Return what each epoch of tuning came to, under names such as ``tuning/loss``."""
+        """Return each epoch's number and its values, under names such as ``tuning/loss``."""
         history = result.tuning.history if result.tuning else ()
         return [
             (number, {f"tuning/{name}": value for name, value in epoch.items() if name != "epoch"})
@@ -67,15 +67,15 @@ class Logger(Configured):
 
     @hookimpl
     def robench_run_started(self, spec: RunSpec, run_id: str) -> None:
-        """Pass it on."""
+        """Call the method of the same event."""
         self.started(spec, run_id)
 
     @hookimpl
     def robench_run_progress(self, progress: Progress) -> None:
-        """Pass it on."""
+        """Call the method of the same event."""
         self.progress(progress)
 
     @hookimpl
     def robench_run_finished(self, result: RunResult) -> None:
-        """Pass it on."""
+        """Call the method of the same event."""
         self.finished(result)

@@ -1,4 +1,4 @@
-"""The interface of a model, and what networks of certain kinds offer beside logits."""
+"""The interface of a model, and what some networks offer besides logits."""
 
 from __future__ import annotations
 
@@ -26,34 +26,36 @@ class Model(Configured, ABC):
         """
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the parts of `network` that a tuner may change.
+        """Return the parts of `network` that a tuner may change, by name.
 
-        Names in use: ``vision``, a transformer's tower; ``encoder``, all that maps an image to its embedding;
-        ``blocks``, a ``ModuleList`` of its blocks in order; ``head``, the ``Linear`` that makes the logits.
+        Names in use: ``vision``, the tower of a vision transformer; ``encoder``, all that maps an image to its
+        embedding; ``blocks``, a ``ModuleList`` of the blocks in order; ``head``, the ``Linear`` that makes the logits.
         """
         return {}
 
     def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
-        """Return a classifier of the classes of `context`, another dataset, that shares the encoder of `network`.
+        """Return a classifier for another dataset, that of `context`, which shares the encoder of `network`.
 
         Raises:
-            PluginError: The model knows its own classes only.
+            PluginError: The model only knows the classes it was built for.
         """
-        raise PluginError("this model cannot name the classes of another dataset; an image-text model can")
+        raise PluginError(
+            "this model cannot name the classes of another dataset; expected an image-text model such as clip-tiny"
+        )
 
 
 @runtime_checkable
 class ImageTextNetwork(Protocol):
-    """A network whose logits are scaled cosines of image and class-prompt embeddings."""
+    """A network whose logits are scaled cosines between the embeddings of an image and of the class prompts."""
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """Return unit embeddings ``(N, D)`` of images in ``[0, 1]``."""
+        """Return unit embeddings ``(N, D)`` of images ``float32 (N, 3, H, W)`` in ``[0, 1]``."""
 
     def class_embeddings(self) -> Tensor:
-        """Return the embeddings ``(n_classes, D)`` of the class prompts, unit vectors unless a tuner trains them."""
+        """Return the embeddings ``(n_classes, D)`` of the class prompts; unit vectors unless a tuner trained them."""
 
     def temperature(self) -> Tensor:
-        """Return the factor on the cosine, ``exp(logit_scale)``, a scalar."""
+        """Return ``exp(logit_scale)``, the factor on the cosine, a scalar."""
 
 
 @runtime_checkable
@@ -61,4 +63,4 @@ class PatchNetwork(Protocol):
     """A network that cuts images into patches."""
 
     def embed_patches(self, images: Tensor) -> Tensor:
-        """Return what its blocks are given for images in ``[0, 1]``: embedded patches ``(N, P, D)``."""
+        """Return the embedded patches ``(N, P, D)`` that its first block takes, of images in ``[0, 1]``."""

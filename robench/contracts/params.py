@@ -1,4 +1,4 @@
-"""Parameters of components: declared once, validated early, described by ``robench describe``."""
+"""The parameters of components, validated before anything heavy starts, and shown by ``robench describe``."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ Pixels = Annotated[
     BeforeValidator(parse_pixels),
     PlainSerializer(format_pixels, return_type=str, when_used="always"),
 ]
-"""A distance in ``[0, 1]`` pixel units, exact; users write ``8/255``."""
+"""An exact distance in ``[0, 1]`` pixel units; users write ``8/255``."""
 
 Radius = Annotated[
     Fraction,
     BeforeValidator(parse_radius),
     PlainSerializer(format_pixels, return_type=str, when_used="always"),
 ]
-"""The radius of an L2 ball in ``[0, 1]`` pixel units, exact, which may exceed 1; users write ``0.5`` or ``128/255``."""
+"""An exact radius of an L2 ball in ``[0, 1]`` pixel units, which may exceed 1; users write ``0.5`` or ``128/255``."""
 
 
 def Later(default: Any, **more: Any) -> Any:  # noqa: N802  # beside pydantic's Field
-    """Declare a parameter that records made before it lack: at its default it is no part of a run's identity."""
+    """Declare a parameter that older records lack. At its default it is not part of a run's identity."""
     return Field(default, json_schema_extra={"later": True}, **more)
 
 
 class Params(BaseModel):
-    """Base of every component's parameters: frozen, and unknown keys are errors."""
+    """Base of all parameters of components. They are frozen, and an unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True)
 
     @classmethod
     def read(cls, values: dict[str, Any], owner: str) -> Self:
-        """Validate `values`, which may still be text, for the component called `owner`.
+        """Return the parameters with `values`, which may be text, for the component called `owner`.
 
         Raises:
-            SpecError: Names the parameter, the value, what was expected and the nearest valid name.
+            SpecError: A name is unknown, or a value is missing or wrong; the message names it and what was expected.
         """
         for key in values:
             if key not in cls.model_fields:
@@ -58,7 +58,7 @@ class Params(BaseModel):
             raise SpecError(f"{owner}: {where}{message}") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, exact where floats would not be; of :func:`Later` fields those that are set."""
+        """Return plain JSON values, distances as exact text, without :func:`Later` parameters at their defaults."""
         values = self.model_dump(mode="json")
         for name, field in type(self).model_fields.items():
             later = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("later")
@@ -68,13 +68,13 @@ class Params(BaseModel):
 
 
 class AttackParams(Params):
-    """What every attack has: the radius of its ball."""
+    """The parameter of every attack: the radius of its ball."""
 
     eps: Pixels = Field(default=Fraction(8, 255), description="radius of the ball, in [0, 1] pixel units")
 
 
 class NormParams(AttackParams):
-    """What attacks have that work in both norms."""
+    """The parameters of attacks that work in both norms."""
 
     norm: Norm = Field(default="Linf", description="norm of the ball: Linf or L2")
     eps: Radius | None = Field(  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""How a network is adapted: the interface Tuner, and the two halves of most tuners, Adaptation and Objective."""
+"""The interface Tuner, and the two halves of most tuners: Adaptation and Objective."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ class Adversary(Protocol):
     ) -> Tensor:
         """Return adversarial versions ``float32 (N, 3, H, W)`` of the training images at `indices`.
 
-        A white-box adversary raises `score`, from images to one number each ``(N,)``, where it is given, and
-        the cross-entropy of `labels` otherwise. One on a surrogate has made its images beforehand.
+        A white-box adversary raises `score`, a function from images to a number each ``(N,)``, or without one the
+        cross-entropy of `labels`. An adversary on a surrogate has made its images beforehand.
         """
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TuningTask:
-    """What a tuner works on.
+    """What a tuner is given to train with.
 
     Attributes:
         network: The classifier, already adapted by :meth:`Tuner.adapt`, on its device.
-        train: The training images; no others may be used for gradients.
+        train: The training images; gradients may come from no others.
         adversary: Makes adversarial versions of training images; ``None`` if the tuner declares no adversary.
         context: The run.
         white_box: Whether the adversary attacks the network itself, not a surrogate.
-        validate: ``validate(n)`` scores the network as it is now on the first n images of the locked validation
-            split, or all if there are fewer: accuracies ``validation_clean`` and, with an adversary,
-            ``validation_adversarial``, and ``validation_loss``, the mean cross-entropy of the adversarial images or,
-            without an adversary, of the clean ones.
-        checkpoint: Keeps what a training needs to go on after an interruption; ``None`` if nothing is kept.
+        validate: ``validate(n)`` scores the network on the first n images of the validation split, or on all if there
+            are fewer. It returns ``validation_clean`` and, with an adversary, ``validation_adversarial``, accuracies in
+            ``[0, 1]``, and ``validation_loss``, the mean cross-entropy of the adversarial images, or without an
+            adversary of the clean ones.
+        checkpoint: Saves the state of a training, so that it can go on after an interruption; ``None`` to save none.
     """
 
     network: nn.Module
@@ -61,89 +61,97 @@ class TuningTask:
 
 
 class Tuner(Configured, ABC):
-    """Adapts a network: :meth:`adapt` says what may change, :meth:`fit` changes it."""
+    """Adapts a network: :meth:`adapt` decides what may change, :meth:`fit` trains it.
+
+    Attributes:
+        trains: Whether :meth:`fit` is called.
+    """
 
     trains: ClassVar[bool] = True
 
     def adversary(self) -> str | None:
-        """Name the attack that makes training examples, such as ``"pgd-resnet20:eps=8/255"``; None for none."""
+        """Return the attack that makes training images, such as ``"pgd-resnet20:eps=8/255"``, or None."""
         return None
 
     @abstractmethod
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Freeze `network`, in place, except for the parameters that this tuner trains or adds.
 
+        Args:
+            network: The classifier.
+            parts: The parts that :meth:`Model.adaptable` returns.
+
         Raises:
-            PluginError: `network` lacks the part this tuner adapts.
+            PluginError: `network` lacks the part that this tuner adapts.
         """
 
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
-        """Train in place and return the history, one row an epoch. Only tuners with ``trains`` are asked."""
+        """Train in place and return the history, one row an epoch."""
         return []
 
     def drawn(self, counts: tuple[int, ...]) -> tuple[int, ...]:
-        """Return how many images of each class an epoch draws, given how many there are."""
+        """Return how many images of each class an epoch uses, given how many there are."""
         return counts
 
     def augmented(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8] | None:
-        """Return `images` ``uint8 (N, 3, H, W)`` as training would see them; None if it sees them as they are."""
+        """Return `images` ``uint8 (N, 3, H, W)`` as training augments them; None if it does not augment."""
         return None
 
     def settle(self, network: nn.Module) -> None:
-        """Make the tuned network cheaper where that changes no logit. What was trained is saved before."""
+        """Make the tuned network cheaper without changing its logits. It is called after the adapter was saved."""
 
 
 class Adaptation(Configured, ABC):
-    """What may change: one half of a tuner. Instances serve one network."""
+    """One half of a tuner: what may change in a network. An instance serves one network."""
 
     @abstractmethod
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze `network`, in place, except for the parameters to be trained, which it may add.
+        """Freeze `network`, in place, except for the parameters to train, which it may add.
 
         Args:
             network: The classifier.
-            parts: What :meth:`Model.adaptable` names.
+            parts: The parts that :meth:`Model.adaptable` returns.
 
         Raises:
-            PluginError: `network` lacks the part to be adapted.
+            PluginError: `network` lacks the part that this adaptation changes.
         """
 
     def begin(self, network: nn.Module, n_steps: int) -> None:
-        """Hear how many optimiser steps there will be."""
+        """Is called before training with the number of optimiser steps."""
 
     def penalty(self, network: nn.Module) -> Tensor | float:
-        """Return what is added to the loss of every step."""
+        """Return a term that is added to the loss of every batch."""
         return 0.0
 
     def after_step(self, network: nn.Module, step: int) -> None:
-        """Act after optimiser step number `step`, from 0, while the gradients of its last batch are still there."""
+        """Is called after optimiser step `step`, counted from 0, while its gradients are still there."""
 
     def state(self) -> dict[str, Any]:
-        """Return what is remembered from step to step besides weights: tensors, numbers, texts, or dicts of them."""
+        """Return what a checkpoint needs besides weights: tensors, numbers, texts or dicts of these."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state` returned, before the first step of a training that was interrupted."""
+        """Take over what :meth:`state` returned, before an interrupted training goes on."""
 
     def merge(self, network: nn.Module) -> None:
-        """Fold what was learned into the weights it was added to, where that leaves the logits as they are."""
+        """Fold what was learned into the weights it was added to, if that keeps the logits as they are."""
 
 
 class Objective(Configured, ABC):
-    """What is optimised: the other half of a tuner. Instances serve one network.
+    """The other half of a tuner: what is optimised. An instance serves one network.
 
     Attributes:
-        whole_batch: Whether the loss of a batch is other than the mean over its images, as where they are compared with
-            each other. Several processes that share a run do not share such batches.
+        whole_batch: Whether the loss of a batch is not the mean over its images, for example because they are compared
+            with each other. Processes that share a run do not divide such batches.
     """
 
     whole_batch: ClassVar[bool] = False
 
     def prepare(self, network: nn.Module) -> None:
-        """Look at the network before it is adapted.
+        """Is called with the network before it is adapted.
 
         Raises:
-            PluginError: The objective does not fit it, such as one on text and a network without.
+            PluginError: The objective does not fit it; for example it needs text, and the network has none.
         """
 
     @abstractmethod
@@ -153,14 +161,14 @@ class Objective(Configured, ABC):
         Args:
             network: The classifier, in training mode.
             clean: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
-            adversarial: The same images, perturbed; the clean ones if training has no adversary.
+            adversarial: The same images, perturbed; the clean images if there is no adversary.
             labels: ``int64 (N,)``.
         """
 
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Score | None:
-        """Return what a white-box training adversary raises, or None for the cross-entropy of the labels.
+        """Return the score that a white-box training adversary raises, or None for the cross-entropy of the labels.
 
         Returns:
-            A function from images ``(N, 3, H, W)``, perturbed versions of `clean`, to non-negative numbers ``(N,)``.
+            A function from perturbed versions of `clean`, ``(N, 3, H, W)``, to numbers of at least 0, ``(N,)``.
         """
         return None

@@ -1,4 +1,4 @@
-"""The nouns of robench as frozen data: components, threat models and the names users type."""
+"""The nouns of robench as frozen data: components, threat models, names as typed, and distances in pixels."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ Knowledge = Literal["white-box", "transfer", "query", "nothing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One dataset, model, tuner, attacker or logger, declared as data so that listing it imports nothing.
+    """One component, declared as data, so that listing it imports nothing.
 
     Attributes:
-        kind: Which of the interfaces the target implements.
-        name: The name users type, in lower case with hyphens.
-        target: Where the class lives, ``"package.module:Class"``; imported only when selected. A tuner may be a
-            product instead, ``"adaptation+objective"``, both by their registered names.
+        kind: The interface that it implements, such as ``attacker``.
+        name: The name that users type, in lower case with hyphens.
+        target: Its class, ``"package.module:Class"``, imported only when it is used. For a tuner it may be
+            ``"ADAPTATION+OBJECTIVE"``, by their registered names.
         summary: One line for ``robench list``.
         reference: The paper or source of the method, for ``robench describe``.
-        defaults: Parameter values that differ from the class's own, so that one class serves several names.
-        recommends: Settings that suit this component where the user names none: for a dataset ``{"model":
-            NAME}``, for a model ``{TUNER or ADAPTATION: {parameter: value}}``, for an adaptation ``{parameter:
-            value}``. Chosen on validation data, never on test data.
-        family: A parameter that takes the rest of a longer name: with ``"architecture"``, ``timm-resnet18`` is the
+        defaults: Values that differ from the defaults of the class, so that one class serves several names.
+        recommends: Settings to use if the user gives none: for a dataset ``{"model": NAME}``, for a model
+            ``{TUNER or ADAPTATION: {parameter: value}}``, for an adaptation ``{parameter: value}``. Choose them on
+            validation data, never on test data.
+        family: The parameter that takes the rest of a longer name: with ``"architecture"``, ``timm-resnet18`` is the
             component ``timm`` with ``architecture=resnet18``.
-        downloads: What is fetched on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
+        downloads: What is downloaded on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
     """
 
     kind: Kind
@@ -54,9 +54,8 @@ class ThreatModel:
     Attributes:
         norm: The norm that bounds a perturbation, per image.
         eps: Its radius, exact, in ``[0, 1]`` pixel units; an L2 radius may exceed 1.
-        knowledge: ``white-box`` sees the target's gradients, ``transfer`` only a surrogate's, ``query`` only
-            the target's logits. ``nothing`` is a control, not an attack: it shows what noise
-            or resampling alone would cost.
+        knowledge: ``white-box`` sees the target's gradients, ``transfer`` only a surrogate's, ``query`` only the
+            target's logits. ``nothing`` is a control: it shows what noise or resampling alone costs.
     """
 
     norm: Norm
@@ -78,8 +77,8 @@ class Name:
     """A component's name as typed: ``name[-surrogate][:key=value,...]``, not yet resolved.
 
     Attributes:
-        text: Everything before the first colon; where a surrogate starts only the registry can tell.
-        params: The ``key=value`` pairs in the order given, values still text.
+        text: Everything before the first colon. Only the registry knows where a surrogate's name starts.
+        params: The ``key=value`` pairs in the order given; values are text.
     """
 
     text: str
@@ -90,7 +89,7 @@ def parse_name(text: str) -> Name:
     """Parse ``name[:key=value,...]``.
 
     Raises:
-        SpecError: An empty name, a parameter without ``=``, or a parameter given twice.
+        SpecError: The name is empty, a parameter has no ``=``, or one is given twice.
     """
     head, colon, tail = text.strip().partition(":")
     head = head.strip()
@@ -108,37 +107,34 @@ def parse_name(text: str) -> Name:
 
 
 def parse_pixels(value: object) -> Fraction:
-    """Read a distance in ``[0, 1]`` pixel units, exactly: ``"8/255"``, ``"0.03"`` or a number.
+    """Return the exact distance, in ``[0, 1]`` pixel units, of ``"8/255"``, ``"0.03"`` or a number.
 
     Raises:
-        ValueError: Not a number, or outside ``[0, 1]``.
+        ValueError: It is not a number, or outside ``[0, 1]``.
     """
-    try:
-        distance = value if isinstance(value, Fraction) else Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{value!r} is not a distance in pixels; expected a value such as 8/255") from None
-    if not 0 <= distance <= 1:
-        hint = f"; did you mean {value}/255?" if 1 < distance <= 255 else ""
-        raise ValueError(f"{value} is outside [0, 1]: distances are in [0, 1] pixel units{hint}")
+    distance = parse_radius(value)
+    if distance > 1:
+        hint = f"; did you mean {value}/255?" if distance <= 255 else ""
+        raise ValueError(f"{value} is outside [0, 1]; distances are in [0, 1] pixel units, such as 8/255{hint}")
     return distance
 
 
 def parse_radius(value: object) -> Fraction:
-    """Read the radius of an L2 ball in ``[0, 1]`` pixel units, exactly: ``"128/255"``, ``"0.5"`` or a number.
+    """Return the exact radius of an L2 ball, in ``[0, 1]`` pixel units, of ``"128/255"``, ``"0.5"`` or a number.
 
     Raises:
-        ValueError: Not a number, or negative.
+        ValueError: It is not a number, or negative.
     """
     try:
         radius = value if isinstance(value, Fraction) else Fraction(str(value))
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{value!r} is not a radius in pixels; expected a value such as 0.5 or 128/255") from None
+        raise ValueError(f"{value!r} is not a distance in pixels; expected a value such as 8/255 or 0.5") from None
     if radius < 0:
-        raise ValueError(f"{value} is negative; expected a radius such as 0.5 or 128/255")
+        raise ValueError(f"{value} is negative; expected a distance in pixels such as 8/255 or 0.5")
     return radius
 
 
 def format_pixels(distance: Fraction) -> str:
-    """Write a pixel distance the way the field does, over 255 where that is exact: ``"8/255"``."""
+    """Return a distance as text, over 255 if that is exact: ``"8/255"``."""
     over_255 = distance * 255
     return f"{over_255.numerator}/255" if over_255.denominator == 1 else str(distance)

@@ -11,12 +11,12 @@ import torch
 
 from robench.attack.adversary import Adversaries, predictions
 from robench.checks.certificate import SAMPLE, Level, certify
-from robench.checks.judge import Subject
+from robench.checks.verdict import Subject
 from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee, precision_on
 from robench.contracts.context import Report, RunContext, silent
 from robench.errors import DataError
-from robench.records.packed import pack_labels
+from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunResult
 from robench.run.data import load_split
 from robench.run.plan import Plan

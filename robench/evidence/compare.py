@@ -8,7 +8,7 @@ from typing import Any
 
 from robench.present.grid import NOTHING, Grid, headings
 from robench.records.record import RunResult, Score
-from robench.statistics.intervals import Paired, holm, paired
+from robench.statistics.paired import Paired, holm, paired
 
 
 @dataclass(frozen=True, kw_only=True)

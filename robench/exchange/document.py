@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import DataError
-from robench.records.store import write_new
+from robench.storage.whole_file import write_new
 
 
 @dataclass(frozen=True, kw_only=True)

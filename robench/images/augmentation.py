@@ -1,4 +1,4 @@
-"""Random changes of training images that leave their class as it is, each image with a seed of its own."""
+"""Random changes of training images that keep their class. Each image has its own seed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 Recipe = Literal["none", "study-cnn", "study-vit"]
 
 LARGEST_HOLE = 25 / 256
-"""Side of a hole as a share of the image's: the study's 25 pixels, cut from photographs of 256."""
-HOLES = 8
+"""Largest side of a hole, as a share of the image's side: 25 pixels of the study's 256."""
+MOST_HOLES = 8
 GREY = 128
 
 
 def augment(images: NDArray[np.uint8], seeds: NDArray[np.int64], recipe: Recipe) -> NDArray[np.uint8]:
-    """Return augmented copies of `images` ``uint8 (N, 3, H, W)``; each depends on itself and its seed alone.
+    """Return augmented copies of `images` ``uint8 (N, 3, H, W)``. A copy depends only on its image and its seed.
 
     ``study-cnn``: random resized crop (scale 0.8 to 1) with probability 0.7, rotation by up to 20 degrees with 0.4,
-    horizontal flip with 0.4, and colour jitter of 0.1 with 0.5. ``study-vit``: the same with 1.0 for the crop and 0.7
-    for the jitter, then with 0.5 up to eight grey holes.
+    horizontal flip with 0.4, colour jitter of 0.1 with 0.5. ``study-vit``: the same with 1.0 for the crop and 0.7 for
+    the jitter, then up to eight grey holes with 0.5.
     """
     if recipe == "none":
         return images
@@ -38,12 +38,12 @@ def augment(images: NDArray[np.uint8], seeds: NDArray[np.int64], recipe: Recipe)
 def punch(image: torch.Tensor) -> torch.Tensor:
     """Return `image` ``uint8 (3, H, W)`` with one to eight grey rectangles of random size and place.
 
-    Source: coarse dropout; DeVries and Taylor, "Improved regularization of convolutional neural networks with
-    cutout", 2017 (arXiv:1708.04552), with several holes.
+    Source: DeVries and Taylor, "Improved regularization of convolutional neural networks with cutout", 2017
+    (arXiv:1708.04552). Deviation: several holes, known as coarse dropout.
     """
     image = image.clone()
     height, width = image.shape[-2:]
-    for _ in range(int(torch.randint(1, HOLES + 1, ()))):
+    for _ in range(int(torch.randint(1, MOST_HOLES + 1, ()))):
         tall, wide = (int(torch.randint(1, max(1, round(LARGEST_HOLE * side)) + 1, ())) for side in (height, width))
         top, left = (int(torch.randint(side - hole + 1, ())) for side, hole in ((height, tall), (width, wide)))
         image[:, top : top + tall, left : left + wide] = GREY

@@ -1,4 +1,4 @@
-"""Images and labels as they cross every interface: 8-bit, native resolution, labels within the classes."""
+"""Images with labels: 8-bit, at the dataset's native resolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """Images with labels, in a fixed order whose every prefix is a fair sample.
+    """Images with labels, in a fixed order. The first n images are a fair sample for every n.
 
     Attributes:
         images: ``uint8 (N, 3, H, W)``, an array or a memory map.
@@ -32,7 +32,9 @@ class ImageSet:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
             raise DataError(f"images must be uint8 of shape (N, 3, H, W) (got {self.images.dtype} {self.images.shape})")
         if self.labels.shape != (len(self.images),):
-            raise DataError(f"{len(self.images)} images came with labels of shape {self.labels.shape}")
+            raise DataError(
+                f"{len(self.images)} images need labels of shape ({len(self.images)},) (got {self.labels.shape})"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -42,10 +44,10 @@ class ImageSet:
         return ImageSet(images=self.images[:n], labels=self.labels[:n])
 
     def check_labels(self, n_classes: int) -> None:
-        """Refuse labels outside the classes.
+        """Check that all labels are in ``[0, n_classes)``.
 
         Raises:
-            DataError: Names the first such label and where it is.
+            DataError: A label is outside; the message names the first one and its position.
         """
         wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
         if len(wrong):
@@ -56,7 +58,7 @@ class ImageSet:
             )
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 (first 16 hex digits) of shape, pixels and labels."""
+        """Return the first 16 hex digits of the SHA-256 of shape, pixels and labels."""
         digest = hashlib.sha256(str(self.images.shape).encode())
         for (part,) in parts_of(self.images):
             digest.update(np.ascontiguousarray(part).data)
@@ -65,27 +67,27 @@ class ImageSet:
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Return a copy of `array` on `device`; the copying does not wait for what a GPU is doing."""
+    """Return a copy of `array` on `device`, without waiting for work that a GPU is doing."""
     import torch
 
-    # Straight into page-locked memory, of which torch keeps a pool; and memory maps are read-only.
-    there = device.type == "cuda"
-    copy = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), pin_memory=there)
+    # Only from page-locked memory does a GPU copy without waiting; torch keeps a pool of it.
+    pinned = device.type == "cuda"
+    copy = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), pin_memory=pinned)
     np.copyto(copy.numpy(), array)
     return copy.to(device, non_blocking=True)
 
 
 def to_pixels(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Move ``uint8`` images to `device` and scale them to ``float32`` in ``[0, 1]`` there."""
+    """Return ``uint8`` images as pixels ``float32`` in ``[0, 1]`` on `device`."""
     return to_device(images, device).float().div_(255)
 
 
 def to_levels(pixels: torch.Tensor) -> torch.Tensor:
-    """Return the ``uint8`` images that :func:`to_pixels` made `pixels` of, where they are."""
+    """Return pixels in ``[0, 1]``, rounded to ``uint8``, on their device: the inverse of :func:`to_pixels`."""
     return (pixels * 255).round().byte()
 
 
 def to_bytes(pixels: torch.Tensor) -> NDArray[np.uint8]:
-    """Return the same as an array."""
+    """Return :func:`to_levels` of `pixels` as an array on the CPU."""
     images: NDArray[np.uint8] = to_levels(pixels).cpu().numpy()
     return images

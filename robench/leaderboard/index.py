@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from robench.leaderboard.columns import ROW, STATE, numbers, picked
 from robench.records.listing import Listing, listing
-from robench.registry.code import code_hashes
+from robench.registry.source_files import code_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,1 +1,9 @@
-"""Run a network: evaluate it, fold its batch norms, compile it, and find batches that fit into memory."""
+"""Run a network.
+
+- ``evaluate.py``: predictions, logits and the hash of its weights.
+- ``memory.py``: batches that shrink when memory runs out.
+- ``folding.py``: batch norms folded into convolutions during an attack.
+- ``compiled.py``: compiled by torch during an attack.
+- ``ensemble.py``: several networks as one.
+- ``layers.py``: its parameters, layer by layer.
+"""

@@ -1,4 +1,4 @@
-"""Networks that torch's compiler makes faster, where a run asks for it."""
+"""Networks compiled by torch for the gradients of attacks, if a run asks for it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ from torch import Tensor, nn
 
 
 class Compiled(nn.Module):
-    """A network that torch compiles for gradients of images of one shape; all else goes through it as it is.
+    """A network compiled by torch for images of one shape that need a gradient. Others go through it uncompiled.
 
-    The first whose gradient is asked for have that shape: any other would have to be compiled for anew. What comes out
-    differs by rounding. Where torch cannot compile, as without a C++ compiler on a CPU, `warn` hears of it, once, and
-    of the `stage` at which it was.
+    The shape is that of the first such images; every other would take another compilation. Logits differ by rounding.
+    If torch cannot compile, for example without a C++ compiler on a CPU, the network is used uncompiled.
+
+    Args:
+        network: The network.
+        warn: Is told once if torch cannot compile.
+        stage: What the network is used for, for the warning.
     """
 
     def __init__(self, network: nn.Module, warn: Callable[[str], None], stage: str) -> None:
         super().__init__()
         self.network = network
         self.warn, self.stage = warn, stage
-        self.usual: torch.Size | None = None
-        # A function, because a compiled module would be a second child with the same weights.
+        self.shape: torch.Size | None = None
+        # A compiled function, because a compiled module would be a second child with the same weights.
         self.compiled: Callable[[Tensor], Tensor] | None = torch.compile(lambda images: network(images), dynamic=False)
-        # Which says on a machine without a GPU that there is none.
+        # This logger complains on a machine without a GPU that there is none.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images, as `network` does."""
         if self.compiled is not None and images.requires_grad:
-            self.usual = self.usual or images.shape
+            self.shape = self.shape or images.shape
             try:
-                if images.shape == self.usual:
+                if images.shape == self.shape:
                     return self.compiled(images)
             except torch._dynamo.exc.TorchDynamoException as error:
                 self.compiled = None
-                self.warn(f"{self.stage}: could not compile the network, and went on without: {_first_line(error)}")
+                self.warn(f"{self.stage}: could not compile the network, so it runs uncompiled: {_first_line(error)}")
         logits: Tensor = self.network(images)
         return logits
 

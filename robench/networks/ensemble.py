@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class MeanLogits(nn.Module):
-    """The mean of several networks' logits."""
+    """A classifier whose logits are the mean of several networks' logits."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Count correct answers: the clean and adversarial loops, and the identity of a network."""
+"""Predictions and logits of a network in evaluation mode, and the hash of its weights."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from robench.images.memory_mapped import let_go
 from robench.networks.memory import in_batches
 
 EVALUATION_BATCH, CPU_BATCH = 250, 64
-"""Images evaluated together; on a CPU fewer, whose activations stay in its cache."""
+"""Images evaluated together; fewer on a CPU, so that activations stay in its cache."""
 
 
 @contextlib.contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put `network` in evaluation mode and restore the mode of every module afterwards, also after an exception."""
+    """Put `network` in evaluation mode; the mode of every module returns afterwards, also after an exception."""
     modes = [(module, module.training) for module in network.modules()]
     try:
         network.eval()
@@ -53,14 +53,16 @@ def predict(
 ) -> NDArray[np.int64]:
     """Return the predicted class of each image, ``int64 (N,)``, with the network in evaluation mode.
 
-    Where memory runs out, `warn` hears of it and it goes on with fewer images at a time. The processes of `world` share
-    the images. The device is waited for once, at the end.
+    If memory runs out, `warn` is told and fewer images are evaluated at a time. The processes of `world` share the
+    images. The device is waited for once, at the end.
 
     Args:
-        precision: What the network computes in, under whatever autocast this is called.
+        images: ``uint8 (N, 3, H, W)``.
+        precision: What the network computes in, whatever autocast surrounds the call.
+        stage: What the predictions are for, in progress and warnings.
 
     Raises:
-        PluginError: Logits have the wrong shape, or are NaN or infinite.
+        PluginError: Logits have a wrong shape, or are NaN or infinite.
     """
     total, images = len(images), images[world.share(len(images), _batch(device))]
     predictions = torch.empty(len(images), dtype=torch.long, device=device)
@@ -82,7 +84,7 @@ def predict(
     with evaluation_mode(network), torch.inference_mode(), computing(precision, device):
         in_batches(len(images), _batch(device), look, warn, stage)
     if not finite.item():
-        raise PluginError("the model returned NaN or infinite logits, so its accuracy means nothing")
+        raise PluginError("the model returned NaN or infinite logits; its accuracy would mean nothing")
     return world.concatenate(predictions.cpu().numpy())
 
 
@@ -93,9 +95,9 @@ def logits_of(
     precision: Float = "float32",
     world: World = ALONE,
 ) -> NDArray[np.float32]:
-    """Return the logits of images, ``float32 (N, n_classes)``, with the network in evaluation mode.
+    """Return the logits ``float32 (N, n_classes)`` of images ``uint8 (N, 3, H, W)``.
 
-    The processes of `world` share the images.
+    The network is in evaluation mode. The processes of `world` share the images.
     """
     images = images[world.share(len(images), _batch(device))]
     found: list[Tensor] = []
@@ -104,17 +106,17 @@ def logits_of(
         found.append(network(to_pixels(images[part], device)).float())
 
     with evaluation_mode(network), torch.inference_mode(), computing(precision, device):
-        # The same images have just been predicted, which told of any want of memory.
+        # No warning: the same images have just been predicted, which has warned if memory ran out.
         in_batches(len(images), _batch(device), look, lambda message: None, "logits")
         logits = torch.cat(found) if found else torch.empty(0, 0)
     return world.concatenate(logits.cpu().numpy())
 
 
 def fingerprint(network: nn.Module) -> str:
-    """Return the SHA-256 (first 16 hex digits) of all weights and buffers with their names."""
+    """Return the first 16 hex digits of the SHA-256 of all weights and buffers with their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        # Flat, because weights laid out channels last cannot be seen as bytes in their own shape.
+        # Flat, because weights in channels-last layout cannot be viewed as bytes.
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them, for as long as a network is attacked."""
+"""Batch norms folded into the convolutions before them while a network is attacked, which saves time."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from robench.networks.evaluate import evaluation_mode
 
 TOLERANCE = 1e-4
-"""How far the logits may move, as a part of the largest: a few roundings of float32, and nothing a person would see."""
+"""Largest change of a logit, relative to the largest logit: a few roundings of float32."""
 
 
 @contextlib.contextmanager
 def folded(network: nn.Module, sample: Tensor) -> Iterator[None]:
-    """Let the convolutions of `network` do what the batch norms after them do, and put all back afterwards.
+    """Within the block, fold the batch norms of `network` into the convolutions before them.
 
-    In evaluation mode a batch norm scales and shifts each channel, which the convolution before it can do by other
-    weights and a bias. Logits and gradients stay the same up to rounding, and a batch norm costs as much memory
-    traffic as several activations. Modules are exchanged, never changed. Where the logits of `sample`, images
-    ``float32 (N, 3, H, W)`` in ``[0, 1]``, would move, as those of a network that normalises by its batch, the network
-    stays as it is.
+    In evaluation mode a batch norm scales and shifts each channel. A convolution with other weights and a bias does the
+    same, and saves the memory traffic of several activations. Logits and gradients stay the same up to rounding.
+    Modules are replaced, never changed, and return afterwards. If folding would change the logits of `sample`, the
+    network stays as it is, for example one that normalises by its batch.
+
+    Args:
+        network: The network.
+        sample: Images ``float32 (N, 3, H, W)`` in ``[0, 1]``, on its device.
 
     Source: Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only
     inference", CVPR 2018, section 3.2.
     """
-    with _apart(network, sample):
+    with _without_trace(network, sample):
         pairs = list(_pairs(network))
         before = network(sample) if pairs else None
     originals = [(parent, name, getattr(parent, name)) for pair in pairs for parent, name in pair]
     try:
         if before is not None:
-            with _apart(network, sample):
+            with _without_trace(network, sample):
                 _fold(pairs)
                 moved = (network(sample) - before).abs().max()
-            # Written so that NaN counts as moved.
+            # Not `moved > ...`, so that NaN counts as moved.
             if not bool(moved <= TOLERANCE * before.abs().max()):
                 _restore(originals)
         yield
@@ -48,8 +51,8 @@ def folded(network: nn.Module, sample: Tensor) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _apart(network: nn.Module, sample: Tensor) -> Iterator[None]:
-    """Look at `network` in evaluation mode, so that whatever it draws at random is not missed by anybody."""
+def _without_trace(network: nn.Module, sample: Tensor) -> Iterator[None]:
+    """Use `network` in evaluation mode; random numbers that it draws leave torch's random state as it was."""
     devices = [sample.device] if sample.is_cuda else []
     with evaluation_mode(network), torch.no_grad(), torch.random.fork_rng(devices=devices):
         yield
@@ -63,7 +66,7 @@ def _fold(pairs: list[tuple[Child, Child]]) -> None:
     for (conv_parent, conv_name), (norm_parent, norm_name) in pairs:
         conv, norm = getattr(conv_parent, conv_name), getattr(norm_parent, norm_name)
         setattr(conv_parent, conv_name, fuse_conv_bn_eval(conv, norm))
-        # Some batch norms bring their activation along, as a child. Without children this passes on what it is given.
+        # Some batch norms have their activation as a child. Without children this is the identity.
         setattr(norm_parent, norm_name, nn.Sequential(*norm.children()).eval())
 
 
@@ -73,12 +76,12 @@ def _restore(originals: list[tuple[nn.Module, str, nn.Module]]) -> None:
 
 
 def _pairs(module: nn.Module) -> Iterator[tuple[Child, Child]]:
-    """Yield every convolution whose output goes to one batch norm and nowhere else, with that batch norm."""
+    """Yield every convolution whose output goes only to one batch norm, and that batch norm."""
     if not any(isinstance(each, _BatchNorm) for each in module.modules()):
         return
     try:
         graph = _Tracer().trace(module)
-    except Exception:  # whatever code raises that is given a stand-in for its images, as where it asks for their size
+    except Exception:  # tracing gives code a stand-in for images, at which it may raise anything
         for child in module.children():
             yield from _pairs(child)
         return
@@ -109,7 +112,7 @@ def _child(module: nn.Module, target: str) -> Child:
 
 
 class _Tracer(fx.Tracer):
-    """Follows images through a network down to its batch norms, of whatever make."""
+    """Traces a network down to its batch norms, of any class."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, _BatchNorm) or bool(super().is_leaf_module(m, module_qualified_name))

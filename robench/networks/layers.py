@@ -1,16 +1,17 @@
-"""Where a network's parameters are."""
+"""The parameters of a network, layer by layer."""
 
 from __future__ import annotations
 
 from torch import nn
 
 MOST_LAYERS = 40
+"""Lines of a list of layers."""
 
 
 def parameters_by_layer(network: nn.Module) -> dict[str, int]:
-    """Return the number of parameters of each part of `network`, in order; they add up to the whole.
+    """Return the number of parameters of each part of `network`, in order. Their sum is that of the network.
 
-    Parts are cut as finely as a list of ``MOST_LAYERS`` lines allows, all to the same depth.
+    All parts are at the same depth, the deepest that gives at most ``MOST_LAYERS`` parts.
     """
     sizes = {name: weight.numel() for name, weight in network.named_parameters()}
     found = {"network": sum(sizes.values())} if sizes else {}

@@ -1,4 +1,4 @@
-"""Work through images in batches that shrink when memory runs out."""
+"""Batches that shrink when memory runs out, and memory that is kept for the next tensors."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from collections.abc import Callable
 import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-MOST = 2**31 - 1
+LARGEST = 2**31 - 1
+"""Of a threshold of malloc, in bytes."""
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep memory that was freed, for the next tensors of the same sizes.
+    """Let this process keep freed memory for the next tensors of the same sizes, if it uses glibc.
 
-    Otherwise glibc hands a large tensor's memory back as soon as it is freed, and the system gives it out again page by
-    page, cleared, which for small networks takes a good part of a gradient's time. Elsewhere nothing is done.
+    By default glibc returns a large tensor's memory to the system, which hands it out again page by page, cleared. For
+    small networks this takes a good part of a gradient's time.
     """
-    _keep(mapped_from=MOST, trimmed_from=MOST)
+    _keep(mapped_from=LARGEST, trimmed_from=LARGEST)
 
 
 def keep_memory_as_usual() -> None:
-    """Let this process keep as much as glibc comes to keep by itself, the most that its thresholds grow to."""
+    """Set glibc's thresholds to the largest values that they reach by themselves."""
     _keep(mapped_from=32 * 2**20, trimmed_from=64 * 2**20)
 
 
@@ -34,24 +35,24 @@ def _keep(*, mapped_from: int, trimmed_from: int) -> None:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Return whether `error` says that the device, or the machine, has no memory left."""
+    """Return whether `error` says that the device or the machine has no memory left."""
     from accelerate.utils.memory import should_reduce_batch_size
 
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or should_reduce_batch_size(error)
 
 
 def in_batches(n: int, size: int, work: Callable[[slice], None], warn: Callable[[str], None], stage: str) -> int:
-    """Call `work` with slices of ``range(n)`` of at most `size`, halved for good whenever memory runs out.
+    """Call `work` with slices of ``range(n)`` of at most `size`, which is halved for good when memory runs out.
 
     Args:
-        warn: Hears of every halving; the record keeps it.
+        warn: Is told of every halving.
         stage: What the work is, for the warning.
 
     Returns:
-        The size that was left.
+        The last size.
 
     Raises:
-        Exception: Whatever `work` raises, and its want of memory if one image is too much.
+        Exception: Whatever `work` raises; also that memory ran out, if one image is too much.
     """
     start = 0
     while start < n:
@@ -63,7 +64,7 @@ def in_batches(n: int, size: int, work: Callable[[slice], None], warn: Callable[
             if part.stop - part.start == 1 or not out_of_memory(error):
                 raise
             short = True
-        if short:  # outside the handler, whose traceback would keep the batch in memory
+        if short:  # outside the except block, whose traceback would keep the batch in memory
             size = halve(part.stop - part.start, warn, stage)
         else:
             start = part.stop
@@ -71,7 +72,7 @@ def in_batches(n: int, size: int, work: Callable[[slice], None], warn: Callable[
 
 
 def halve(size: int, warn: Callable[[str], None], stage: str) -> int:
-    """Free what is cached on the device, and return half of `size`."""
+    """Free memory that torch caches on the device, warn, and return half of `size`."""
     torch.cuda.empty_cache()
     warn(f"{stage}: out of memory with {size} images at a time; went on with {size // 2}")
     return size // 2

@@ -1,4 +1,4 @@
-"""What a recorded run is called: its attacks and tuner as typed, and the command that repeats it."""
+"""The attacks and the tuner of a run as typed, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from robench.records.record import RunSpec
 
 
 def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
-    """Return the command line that repeats a run: every parameter that is not its component's default.
+    """Return the command that repeats a run. It names every parameter that is not its component's default.
 
     Args:
-        files: The single-file plugins that it needs.
+        files: The single-file plugins that the run needs.
     """
     words = ["robench", "run", *(word for file in files for word in ("--plugin", file))]
     words += ["--dataset", spec.dataset.label, "--model", spec.model.label]
@@ -21,7 +21,7 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     for attack in spec.attacks:
         words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
     if any(attack.surrogate for attack in spec.attacks):
-        words += ["--no-white-box"]  # the list is complete: no twin is to be added
+        words += ["--no-white-box"]  # the list is complete: the white-box attack must not be added
     if spec.train_size is not None:
         words += ["--train-size", str(spec.train_size)]
     words += [] if spec.split == "test" else ["--split", spec.split]
@@ -34,14 +34,14 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
 
 
 def attack_label(label: str, n: int, test_size: int) -> str:
-    """Return the label of an attack as typed, with its ``n`` where that is not the whole test set."""
+    """Return an attack as typed, with ``n`` unless it is the whole test set."""
     if n == test_size:
         return label
     return f"{label},n={n}" if ":" in label else f"{label}:n={n}"
 
 
 def tuner_label(spec: RunSpec) -> str:
-    """Return the label of the tuner as typed, with the parameters of its adversary's surrogate."""
+    """Return the tuner of a run as typed, with the parameters of its adversary's surrogate."""
     adversary = spec.adversary
     if adversary is None or adversary.surrogate is None:
         return spec.tuner.label

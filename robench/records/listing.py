@@ -1,4 +1,4 @@
-"""The files of a folder of records, and what tells whether one has changed."""
+"""The files of a folder of records, and whether one has changed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from robench.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The files that should be records.
+    """The record files of a folder.
 
     Attributes:
-        names: In order.
-        state: Of each file, as of :func:`state_of`, ``int64 (files, 4)``.
+        names: Their names, sorted.
+        state: The state of each file, see :func:`state_of`, ``int64 (files, 4)``.
     """
 
     names: list[str]
@@ -26,7 +26,7 @@ class Listing:
 
 
 def listing(folder: Path) -> Listing:
-    """Return the files ``*.json`` of a folder.
+    """List the ``*.json`` files of a folder.
 
     Raises:
         DataError: The folder does not exist.
@@ -40,10 +40,10 @@ def listing(folder: Path) -> Listing:
 
 
 def state_of(file: Path | os.DirEntry[str]) -> tuple[int, int, int, int]:
-    """Return size, time of modification and of any change in nanoseconds, and number of a file; zeros if it is gone."""
+    """Return a file's size, times of modification and of change in nanoseconds, and number; zeros if it is gone."""
     try:
         found = file.stat()
     except OSError:
         return 0, 0, 0, 0
-    # Some file systems number files by more than 63 bits.
+    # Some file systems use more than 63 bits for the number.
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & (2**63 - 1)

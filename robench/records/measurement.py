@@ -1,4 +1,4 @@
-"""What one run found on one dataset, whichever of its datasets that is."""
+"""What a run measured, dataset by dataset, and what two runs must share to be ranked together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from robench.compute.precision import judging
 from robench.records.labels import tuner_label
-from robench.records.record import AttackScore, ComponentSpec, DataRecord, RunResult, Score, WorstCase
+from robench.records.record import AttackScore, ComponentSpec, DataRecord, Evaluation, RunResult, Score, WorstCase
 
 COMPARED = ("dataset", "split", "n", "test images", "precision", "attacks")
-"""What the parts of a comparison key are called."""
+"""The names of the parts of :func:`comparison_key`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one run found on one dataset: the one it was tuned on, or another."""
+    """What one run measured on one dataset: its own, or another that it was scored on."""
 
     record: RunResult
     dataset: ComponentSpec
@@ -26,7 +26,7 @@ class Measured:
 
     @property
     def tuner(self) -> str:
-        """The tuner as typed and, where it is another, what it was tuned on and in."""
+        """The tuner as typed; also the dataset it was tuned on if that is another, and float32 if asked for."""
         spec = self.record.spec
         home = self.dataset == spec.dataset or (spec.train_size is None and spec.adapter is None)
         tuned = [] if home else [f"on {spec.dataset.label}"]
@@ -35,44 +35,32 @@ class Measured:
 
     @property
     def precision(self) -> str:
-        """What images were scored and attacked in, to be shown; empty where all was float32."""
+        """The precision of evaluation and attacks as text; empty if all was float32."""
         evaluation, attacks = judging(self.record.spec.precision)
         stages = (f"scored in {evaluation}", f"attacked in {attacks}")
         return ", ".join(stages) if (evaluation, attacks) != ("float32", "float32") else ""
 
     @property
     def worst(self) -> WorstCase | None:
-        """The worst case over all attacks; attacks of several norms have none in common."""
+        """The worst case over all attacks; None if they have several norms."""
         return self.worst_case[0] if len(self.worst_case) == 1 else None
 
 
 def measurements(record: RunResult) -> list[Measured]:
-    """Return what a completed run found, dataset by dataset."""
+    """Return what a completed run measured, dataset by dataset, its own first."""
     assert record.data is not None and record.clean is not None
-    home = Measured(
-        record=record,
+    home = Evaluation(
         dataset=record.spec.dataset,
         data=record.data,
         clean=record.clean,
         attacks=record.attacks,
         worst_case=record.worst_case,
     )
-    away = [
-        Measured(
-            record=record,
-            dataset=found.dataset,
-            data=found.data,
-            clean=found.clean,
-            attacks=found.attacks,
-            worst_case=found.worst_case,
-        )
-        for found in record.elsewhere
-    ]
-    return [home, *away]
+    return [Measured(record=record, **dict(found)) for found in (home, *record.elsewhere)]
 
 
 def comparison_key(found: Measured) -> tuple[Any, ...]:
-    """Return what two measurements must share to stand in one ranking."""
+    """Return what two measurements must share to be ranked together."""
     spec = found.record.spec
     return (
         found.dataset.name,
@@ -85,7 +73,7 @@ def comparison_key(found: Measured) -> tuple[Any, ...]:
 
 
 def attack_keys(found: Measured) -> list[tuple[Any, ...]]:
-    """Return of each attack what two measurements must share."""
+    """Return for each attack what two measurements must share to be ranked together."""
     return [
         (
             score.label,
@@ -101,5 +89,5 @@ def attack_keys(found: Measured) -> list[tuple[Any, ...]]:
 
 
 def drop(clean: Score, attack: Score) -> float:
-    """Return clean minus adversarial accuracy in points, both on the attacked images."""
+    """Return clean minus adversarial accuracy, both on the attacked images, in points."""
     return 100 * (float(clean.mask()[: attack.n].mean()) - attack.accuracy)

@@ -1,24 +1,26 @@
-"""What figures need beyond a record: a few images with their logits, and all predictions, kept beside the records.
+"""What figures need besides the record: a few sample images with their logits, and all predictions.
 
-``results/samples/RUN_ID.safetensors``, about 150 KB for 10,000 images of 32 pixels under two attacks.
+They are in ``results/samples/RUN_ID.safetensors``, about 150 KB for 10,000 images of 32 pixels under two attacks.
 """
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import DataError
+from robench.storage.whole_file import whole_file
 
 LIMIT = 10
-"""Sample images kept, at most one a class."""
-OPTIONAL = ("augmented", "patches")
-"""Arrays that not every run has."""
+"""Most sample images of a run; at most one a class is kept."""
+CLASSES = ("labels", "predictions")
+"""Ends of the names of arrays that hold classes; the file has them as ``int32``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,10 +28,10 @@ class AttackSamples:
     """The sample images under one attack.
 
     Attributes:
-        label: The attack's, as in the record.
+        label: The attack's label, as in the record.
         images: ``uint8 (k, 3, H, W)``.
         logits: ``float32 (k, n_classes)``.
-        predictions: Of every attacked image, ``int64 (n,)``.
+        predictions: Predicted class of every attacked image, ``int64 (n,)``.
     """
 
     label: str
@@ -40,20 +42,19 @@ class AttackSamples:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
-    """Sample images of one run, clean and attacked.
+    """The sample images of one run, clean and attacked.
 
     Attributes:
-        labels: Of every scored image, ``int64 (n,)``.
-        indices: Which of them are the samples, ``int64 (k,)``.
+        labels: Label of every scored image, ``int64 (n,)``.
+        indices: The positions of the samples among the scored images, ``int64 (k,)``.
         clean: The samples, ``uint8 (k, 3, H, W)``.
-        logits: ``float32 (k, n_classes)``.
-        predictions: Of every clean image, ``int64 (n,)``.
-        attacks: In the order of the record.
-        temperature: What logits are divided by to be cosines; None for a model without text.
-        augmented: Training images before and after augmentation, ``uint8 (k, copies + 1, 3, H, W)``, the original
-            first; None if none are augmented.
-        patches: What the network makes of the patches of the first sample before its blocks, ``float32 (P, D)``; None
-            if it has none.
+        logits: Their logits, ``float32 (k, n_classes)``.
+        predictions: Predicted class of every clean image, ``int64 (n,)``.
+        attacks: The samples under each attack, in the order of the record.
+        temperature: Logits divided by it are cosines; None for a model without text.
+        augmented: Training images, each followed by augmented copies, ``uint8 (k, copies + 1, 3, H, W)``; None if
+            training does not augment.
+        patches: The embedded patches of the first sample, ``float32 (P, D)``; None if the network has none.
     """
 
     labels: NDArray[np.int64]
@@ -67,37 +68,25 @@ class Samples:
     patches: NDArray[np.float32] | None = None
 
     def save(self, path: Path) -> None:
-        """Write them, completely or not at all.
+        """Write the file, completely or not at all.
 
         Raises:
             DataError: The disk is full or read-only.
         """
         from safetensors.numpy import save_file
 
-        arrays: dict[str, NDArray[np.generic]] = {
-            "labels": self.labels.astype(np.int32),
-            "indices": self.indices,
-            "clean": self.clean,
-            "logits": self.logits,
-            "predictions": self.predictions.astype(np.int32),
-        }
-        arrays |= {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         for number, attack in enumerate(self.attacks):
-            arrays |= {
-                f"{number}.images": attack.images,
-                f"{number}.logits": attack.logits,
-                f"{number}.predictions": attack.predictions.astype(np.int32),
-            }
+            arrays |= {f"{number}.{name}": value for name, value in vars(attack).items() if name != "label"}
+        for name, array in arrays.items():
+            arrays[name] = np.ascontiguousarray(array, np.int32 if name.endswith(CLASSES) else None)
         about = {"attacks": [attack.label for attack in self.attacks], "temperature": self.temperature}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, {"about": json.dumps(about)})
-            temporary.replace(path)
+            with whole_file(path) as temporary:
+                save_file(arrays, temporary, {"about": json.dumps(about)})
         except OSError as error:
             raise DataError(f"cannot save samples to {path}: {error.strerror or error}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Samples:
@@ -112,31 +101,24 @@ class Samples:
             with safe_open(path, framework="np") as file:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 about = json.loads((file.metadata() or {})["about"])
+            arrays |= {name: array.astype(np.int64) for name, array in arrays.items() if name.endswith(CLASSES)}
             attacks = tuple(
-                AttackSamples(
-                    label=label,
-                    images=arrays[f"{number}.images"],
-                    logits=arrays[f"{number}.logits"],
-                    predictions=arrays[f"{number}.predictions"].astype(np.int64),
-                )
+                AttackSamples(label=label, **_named(arrays, f"{number}."))
                 for number, label in enumerate(about["attacks"])
             )
-            return cls(
-                labels=arrays["labels"].astype(np.int64),
-                indices=arrays["indices"],
-                clean=arrays["clean"],
-                logits=arrays["logits"],
-                predictions=arrays["predictions"].astype(np.int64),
-                attacks=attacks,
-                temperature=about["temperature"],
-                **{name: arrays[name] for name in OPTIONAL if name in arrays},
-            )
+            own = {name: array for name, array in arrays.items() if "." not in name}
+            return cls(attacks=attacks, temperature=about["temperature"], **own)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise DataError(f"samples in {path} cannot be read: {error}") from None
 
 
+def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def samples_path(results: Path, run_id: str) -> Path:
-    """Return where the samples of a run are kept."""
+    """Return the file of the samples of a run."""
     return results / "samples" / f"{run_id}.safetensors"
 
 

@@ -1,9 +1,8 @@
-"""Records on disk: one JSON file a run, written whole or not at all, never overwritten."""
+"""The folder of records: one JSON file a run, written completely or not at all, and never overwritten."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from robench.errors import DataError
 from robench.records.record import RunResult
+from robench.storage.whole_file import whole_file, write_new, write_to_disk
 
 if TYPE_CHECKING:
     from robench.records.samples import Samples
@@ -25,10 +25,10 @@ class Store:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Make the folder and prove that it can be written to, before a run spends time.
+        """Make the folder and check that it can be written to, before a run spends time.
 
         Raises:
-            DataError: It cannot.
+            DataError: The folder cannot be made or written to.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -38,14 +38,14 @@ class Store:
             raise DataError(f"cannot write results to {self.folder}: {error.strerror}; pass --results DIR") from None
 
     def refresh(self) -> None:
-        """Bring `folder` up to date, where it holds copies."""
+        """Update `folder`, if it holds copies of records elsewhere."""
 
     def read(self, warn: Callable[[str], None], wanted: Callable[[str], bool] = lambda name: True) -> list[RunResult]:
-        """Return all records, oldest first; a damaged one is named to `warn` and left as it is.
+        """Return all records, oldest first, except damaged ones.
 
         Args:
             warn: Is told which files are damaged, and how.
-            wanted: Tells by its name whether a file is to be read; of thousands, few are.
+            wanted: Whether to read the file of this name; use it to read few of thousands.
 
         Raises:
             DataError: The folder does not exist.
@@ -61,20 +61,20 @@ class Store:
         return sorted(records, key=lambda record: record.provenance.started)
 
     def completed(self, run_id: str) -> RunResult | None:
-        """Return the latest completed record of the spec whose hash is `run_id`, if there is one."""
+        """Return the latest completed record of the run `run_id`, or None."""
         found = map(_completed_in, self.folder.glob(f"{run_id}*.json"))
         completed = [record for record in found if record is not None]
         return max(completed, key=lambda record: record.provenance.started, default=None)
 
     def write(self, result: RunResult, *, once: bool = False) -> tuple[RunResult, Path]:
-        """Write `result` under a name not yet taken and return it, with its final ``run_id``, and its path.
+        """Write `result` under the first free name, and return it with its final ``run_id`` and its path.
 
         Args:
-            once: If a completed record of the run is met there, return that one and write nothing. Names are taken in
-                order and each by one process, so that a run is never recorded twice, whoever else carries it out.
+            once: If there is a completed record of the run already, return that one and write nothing. Names are taken
+                in order and each by one process, so that no run is recorded twice, even if two processes carry it out.
 
         Raises:
-            DataError: The disk is full or read-only; nothing that was there is touched.
+            DataError: The disk is full or read-only; the records already there are unchanged.
         """
         attempt = 1
         base = result.run_id
@@ -105,32 +105,25 @@ class Store:
         samples.save(self.samples(run_id))
 
     def samples(self, run_id: str) -> Path:
-        """Return where the samples of a run are, if they are kept."""
+        """Return the file of the samples of a run, whether or not it exists."""
         from robench.records.samples import samples_path
 
         return samples_path(self.folder, run_id)
 
     def add_certificate(self, result: RunResult) -> Path:
-        """Put `result`, a record from this folder with a certificate, in the place of the one without, and return it.
+        """Replace a record without a certificate by `result`, the same with one, and return its path.
 
         Raises:
-            DataError: Anything but the certificate and the labels differs, or the disk is full or read-only; the record
+            DataError: More than the certificate and the labels differs, or the disk is full or read-only. The record
                 stays as it was.
         """
         path = self.folder / f"{result.run_id}.json"
         if measured(read_record(path)) != measured(result):
-            raise DataError(f"{path}: a certificate cannot change what was measured")
+            raise DataError(f"{path}: the record with the certificate has other measurements; expected the same ones")
         try:
-            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".tmp")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(result.model_dump_json(indent=1) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).chmod(path.stat().st_mode)
-                Path(temporary).replace(path)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+            with whole_file(path) as temporary:
+                write_to_disk(temporary, result.model_dump_json(indent=1) + "\n")
+                temporary.chmod(path.stat().st_mode)
         except OSError as error:
             raise DataError(f"cannot save {path}: {error.strerror}; the record is unchanged") from None
         return path
@@ -139,10 +132,10 @@ class Store:
         """Write `result` and return it with its final ``run_id``; if that fails, save it in the folder `rescue`.
 
         Args:
-            once: As of :meth:`write`.
+            once: As in :meth:`write`.
 
         Raises:
-            DataError: It could not be saved where it belongs; the message says where it is instead.
+            DataError: It was saved in `rescue`; the message names the file.
         """
         try:
             return self.write(result, once=once)[0]
@@ -154,54 +147,25 @@ class Store:
 
 
 def _completed_in(path: Path) -> RunResult | None:
-    with contextlib.suppress(DataError):  # damaged: the run is simply done again, under a new name
+    with contextlib.suppress(DataError):  # a damaged record counts as none, so the run is repeated under a new name
         record = read_record(path)
         return record if record.status == "completed" else None
     return None
 
 
 def measured(result: RunResult) -> dict[str, Any]:
-    """Return all of a record but its certificate and what was added with it, the labels."""
+    """Return a record as plain values, without its certificate and the labels that are added with it."""
     content = result.model_dump(exclude={"checks", "checked"})
     for data in (content["data"], *(found["data"] for found in content["elsewhere"])):
         data.pop("labels")
     return content
 
 
-def write_new(path: Path, text: str) -> None:
-    """Write a new file completely or not at all, also when killed half-way.
-
-    Raises:
-        FileExistsError: `path` is taken; it is left as it is.
-        OSError: The disk is full or read-only.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; a record is as public as the folder it lies in.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        # A hard link, unlike a rename, refuses to replace a file that another process wrote meanwhile.
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links: reserve the name, then fill it
-            path.open("x").close()
-            Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def read_record(path: Path) -> RunResult:
     """Read and validate one record.
 
     Raises:
-        DataError: It cannot be read, is not a record, or its name is not its run's.
+        DataError: The file cannot be read, is not a record, or is not named after its run.
     """
     try:
         result = RunResult.model_validate_json(path.read_text(encoding="utf-8"))
@@ -212,5 +176,5 @@ def read_record(path: Path) -> RunResult:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     if path.stem != result.run_id:
-        raise DataError(f"{path}: holds run {result.run_id}, which its name does not say")
+        raise DataError(f"{path}: holds run {result.run_id}; expected the name {result.run_id}.json")
     return result

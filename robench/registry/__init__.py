@@ -1,1 +1,9 @@
-"""Find components by name and settle their parameters."""
+"""Find components by name, and settle their parameters.
+
+- ``registry.py``: all components; names as typed become components with parameters.
+- ``resolved.py``: a component with its parameters, ready to be built.
+- ``ensemble.py``: several surrogates as one.
+- ``describe.py``: what ``robench describe`` shows.
+- ``discovery.py``: load plugins one by one, and import the classes they declare.
+- ``source_files.py``: hashes of the source of plugins, and plugins that are a single file.
+"""

@@ -1,4 +1,4 @@
-"""What a component is: its documentation, parameters, defaults and sources."""
+"""The description of a component: its documentation, parameters, defaults and source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITTEN_AS: dict[Any, str] = {parse_pixels: "pixels, as 8/255", parse_radius: "
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter: what it takes, its default as users would write it, and what it means."""
+    """One parameter: its name, type, default as users write it, and meaning."""
 
     name: str
     type: str
@@ -31,7 +31,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """All that ``robench describe`` shows of a component."""
+    """What ``robench describe`` shows of a component."""
 
     kind: Kind
     name: str
@@ -47,7 +47,7 @@ class Description:
         return asdict(self)
 
     def text(self) -> str:
-        """Return it for a person to read."""
+        """Return the description as text for a terminal."""
         lines = [f"{self.kind} {self.name}: {self.summary}", ""]
         lines += [*self.documentation.splitlines(), "", "Parameters:"]
         width = max((len(f"{p.name}={p.default}") for p in self.parameters), default=0)
@@ -81,7 +81,7 @@ def describe(registry: Registry, kind: Kind, name: str) -> Description:
             )
         )
     if kind == "attacker":
-        meaning = "attack the first n test images only"
+        meaning = "attack only the first n test images"
         parameters.append(Parameter(name="n", type="int ≥ 1", default="all", description=meaning))
     if kind == "attacker" or (kind == "tuner" and "adversary" in loaded.Params.model_fields):
         meaning = "a parameter of the surrogate, such as surrogate.weights=FILE"
@@ -109,7 +109,7 @@ def _written(value: object) -> str:
 
 
 def _type(annotation: Any, metadata: Sequence[Any]) -> str:
-    """Return what a parameter takes, in a word or two, with its bounds; that it may be unset its default says."""
+    """Return the type of a parameter in a word or two, with its bounds."""
     if get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
         return _type(annotation, [*more, *metadata])

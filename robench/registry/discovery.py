@@ -1,4 +1,4 @@
-"""Load plugins one by one, keeping each one's failure, and import the classes they declare."""
+"""Load plugins one by one, keep the error of each that fails, and import the classes they declare."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 
 GROUP = "robench"
 PATIENCE = 10.0
-"""Seconds after which a plugin that is still loading is named."""
+"""Seconds after which robench says which plugin is still loading."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """One entry point, or one file: where it came from, and why it failed if it did.
+    """One plugin: an entry point or a single file.
 
     Attributes:
-        distribution: The package that brought it; the name of the file for a plugin that is one.
-        version: Of the package; the hash of the file.
+        name: ``DISTRIBUTION/ENTRY_POINT``, or the name of the file.
+        distribution: The package that it came with, or the name of the file.
+        version: The version of the package, or the hash of the file.
+        components: The components that it declares.
+        error: The traceback if it failed to load.
         file: The path as typed after ``--plugin``.
     """
 
@@ -48,7 +51,7 @@ class Plugin:
 
 
 def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
-    """Load one entry point and register its hooks; an exception becomes the plugin's ``error``."""
+    """Load a plugin from an entry point and register its hooks; an exception becomes its ``error``."""
     distribution = point.dist.name if point.dist else "unknown"
     version = point.dist.version if point.dist else "unknown"
     found = Plugin(name=f"{distribution}/{point.name}", distribution=distribution, version=version)
@@ -56,12 +59,12 @@ def load_plugin(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
 
 
 def load_file(path: str, manager: pluggy.PluginManager) -> Plugin:
-    """Load a plugin that is a single file; an exception becomes its ``error``.
+    """Load a plugin that is a single file and register its hooks; an exception becomes its ``error``.
 
     Raises:
         PluginError: There is no such file.
     """
-    from robench.registry.code import file_hash, import_file
+    from robench.registry.source_files import file_hash, import_file
 
     file = Path(path)
     if not file.is_file():
@@ -71,7 +74,7 @@ def load_file(path: str, manager: pluggy.PluginManager) -> Plugin:
 
 
 def _filled(plugin: Plugin, load: Callable[[], ModuleType], manager: pluggy.PluginManager) -> Plugin:
-    """Return `plugin` with its components, its hooks registered, or with its error."""
+    """Return `plugin` with its components, and its hooks registered; if that fails, with its error."""
     name = plugin.name
     try:
         with _named_if_slow(name, plugin.distribution):
@@ -92,7 +95,7 @@ def _filled(plugin: Plugin, load: Callable[[], ModuleType], manager: pluggy.Plug
 
 @contextlib.contextmanager
 def _named_if_slow(name: str, distribution: str) -> Iterator[None]:
-    """Say on stderr which plugin one is waiting for: an import cannot be stopped from here, but Ctrl-C does it."""
+    """Say on standard error which plugin is slow to load; only Ctrl-C can stop an import."""
 
     def say() -> None:
         message = f"robench: plugin {name} is still loading after {PATIENCE:g} s; Ctrl-C to stop"
@@ -116,14 +119,14 @@ def plugin_manager() -> pluggy.PluginManager:
 
 @contextlib.contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """Do not look for garbage within the block: in what an import defines there is none, and looking takes seconds."""
+    """Collect no garbage within the block: an import makes none, and looking for it takes seconds."""
     wanted = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if not gc.get_freeze_count():
-            # All that is there counts as old now, and is looked at when all is; else it would be at once.
+            # All objects count as old now; otherwise the next collection would look at them all at once.
             gc.freeze()
             gc.unfreeze()
         if wanted:
@@ -131,7 +134,7 @@ def _nothing_collected() -> Iterator[None]:
 
 
 def load_class(component: Component) -> type[Configured]:
-    """Import the class a component declares.
+    """Import the class of a component.
 
     Raises:
         PluginError: It cannot be imported, or does not implement its interface.

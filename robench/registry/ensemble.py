@@ -1,4 +1,4 @@
-"""Several surrogates as one: an attack on their mean logits transfers better than one on any of them."""
+"""Several surrogates as one network, the mean of their logits, whose attacks transfer better."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class EnsembleModel(Model):
-    """Several models fused in their logits, with equal weights.
+    """Several models as one, whose logits are the mean of theirs.
 
-    Source: Dong et al., "Boosting adversarial attacks with momentum", CVPR 2018 (arXiv:1710.06081), section 3.3,
-    who find it to transfer better than fusing probabilities or losses.
+    Source: Dong et al., "Boosting adversarial attacks with momentum", CVPR 2018 (arXiv:1710.06081), section 3.3. They
+    find that attacks transfer better than with the mean of probabilities or losses.
     """
 
     def __init__(self, members: Sequence[Model]) -> None:
@@ -32,7 +32,7 @@ class EnsembleModel(Model):
         """Build every member.
 
         Raises:
-            DataError: Weights of one of them are missing, damaged, or do not fit the classes.
+            DataError: The weights of a member are missing, damaged, or do not fit the classes.
         """
         from robench.networks.ensemble import MeanLogits
 
@@ -41,13 +41,13 @@ class EnsembleModel(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(Resolved):
-    """Resolved models that act as one; parameters as typed go to every member."""
+    """Several models that act as one. Parameters as typed apply to every member."""
 
     members: tuple[Resolved, ...]
 
     @property
     def label(self) -> str:
-        """The members' names joined by ``+``, and the parameters as for one of them."""
+        """The names joined by ``+``, and the parameters of the first."""
         _, colon, params = self.members[0].label.partition(":")
         return self.name + colon + params
 
@@ -61,7 +61,7 @@ class Ensemble(Resolved):
 
 
 def ensemble(members: Sequence[Resolved]) -> Ensemble:
-    """Join `members`.
+    """Return the ensemble of `members`.
 
     Raises:
         SpecError: A member is named twice.

@@ -1,4 +1,4 @@
-"""Find components, resolve the names users type, and check every parameter before anything heavy starts."""
+"""Find components by the names that users type, and check every parameter before anything heavy starts."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ if TYPE_CHECKING:
     from robench.contracts.tuning import Adaptation, Objective
 
 FILES = "ROBENCH_PLUGINS"
-"""The environment variable with paths of single-file plugins; ``--plugin`` adds to it, for worker processes too."""
+"""Environment variable with the paths of single-file plugins. ``--plugin`` adds to it, so worker processes see them."""
 HALVES: tuple[Kind, Kind] = ("adaptation", "objective")
+"""Of a tuner ``ADAPTATION+OBJECTIVE``."""
 
 
 class Registry:
-    """All components by kind and name, and the hooks of the plugins they came with."""
+    """All components by kind and name, and the hooks of their plugins."""
 
     def __init__(self, plugins: Iterable[Plugin], manager: pluggy.PluginManager | None = None) -> None:
         self.plugins = tuple(plugins)
         self.manager = manager or plugin_manager()
 
     def components(self, kind: Kind) -> list[tuple[Plugin, Component]]:
-        """Return the components of one kind in order of registration."""
+        """Return the components of one kind with their plugins, in order of registration."""
         return [(plugin, item) for plugin in self.plugins for item in plugin.components if item.kind == kind]
 
     def displayed_name(self, plugin: Plugin, component: Component) -> str:
-        """Return the shortest name that means `component` alone: ``dist/name`` where two plugins collide."""
+        """Return the shortest name that means only `component`: ``DISTRIBUTION/NAME`` if two plugins use the name."""
         rivals = [item for _, item in self.components(component.kind) if item.name == component.name]
         return component.name if len(rivals) <= 1 else f"{plugin.distribution}/{component.name}"
 
     def names(self, kind: Kind) -> list[str]:
-        """Return the names by which the components of one kind can be asked for."""
+        """Return the names of the components of one kind, as users type them."""
         return [self.displayed_name(plugin, item) for plugin, item in self.components(kind)]
 
     def find(self, kind: Kind, name: str) -> tuple[Plugin, Component]:
-        """Return the component that `name`, or ``dist/name``, stands for.
+        """Return the component called `name`, or ``DISTRIBUTION/NAME``, and its plugin.
 
         Raises:
-            SpecError: No such name, with the nearest one; or a name that two plugins contribute.
+            SpecError: The name is unknown, or two plugins use it. The message names the nearest, or both.
         """
         if kind == "tuner" and "+" in name:
             return self._product(name)
@@ -60,7 +61,7 @@ class Registry:
         ] or self._of_family(kind, bare)
         if not found:
             if kind == "tuner" and name in {*self.names("adaptation"), *self.names("objective")}:
-                raise SpecError(f"{name!r} is half a tuner; write ADAPTATION+OBJECTIVE, such as lora+tecoa")
+                raise SpecError(f"{name!r} is half a tuner; expected ADAPTATION+OBJECTIVE, such as lora+tecoa")
             raise SpecError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{self._failures()}")
         if len(found) > 1:
             choices = " or ".join(f"{plugin.distribution}/{bare}" for plugin, _ in found)
@@ -76,7 +77,7 @@ class Registry:
         return plugin, component
 
     def knows(self, kind: Kind, name: str) -> bool:
-        """Tell whether :meth:`find` would find it."""
+        """Return whether there is a component of this name."""
         try:
             self.find(kind, name)
         except SpecError:
@@ -84,7 +85,7 @@ class Registry:
         return True
 
     def _of_family(self, kind: Kind, name: str) -> list[tuple[Plugin, Component]]:
-        """Return the component whose family `name` belongs to, named and set accordingly."""
+        """Return the component whose family `name` belongs to, with that name, and the rest of it as the parameter."""
         return [
             (plugin, replace(item, name=name, defaults={**item.defaults, item.family: name[len(item.name) + 1 :]}))
             for plugin, item in self.components(kind)
@@ -96,10 +97,10 @@ class Registry:
         return f" (plugins that failed to load: {', '.join(failed)}; see `robench plugins`)" if failed else ""
 
     def resolve(self, kind: Kind, text: str, extra: Mapping[str, Any] | None = None) -> Resolved:
-        """Resolve ``name[:key=value,...]``; values in `extra` apply where `text` sets none.
+        """Resolve ``name[:key=value,...]``. Values in `extra` apply to parameters that `text` does not set.
 
         Raises:
-            SpecError: An unknown name or parameter, or a value of the wrong type.
+            SpecError: A name or a parameter is unknown, or a value is wrong.
         """
         return self._resolve(kind, parse_name(text), extra or {})
 
@@ -119,11 +120,11 @@ class Registry:
         )
 
     def implementation(self, component: Component) -> type[Configured]:
-        """Import the class behind `component`, or make it of an adaptation and an objective.
+        """Return the class of `component`; for a tuner ``ADAPTATION+OBJECTIVE``, make it of these.
 
         Raises:
-            SpecError: One of the two is unknown.
-            PluginError: It cannot be imported, or does not implement its interface.
+            SpecError: The adaptation or the objective is unknown.
+            PluginError: A class cannot be imported, or does not implement its interface.
         """
         halves = halves_of(component)
         if halves is None:
@@ -140,7 +141,7 @@ class Registry:
         return found
 
     def _product(self, name: str) -> tuple[Plugin, Component]:
-        """Return ``adaptation+objective`` as a tuner."""
+        """Return the tuner ``ADAPTATION+OBJECTIVE``."""
         first, _, second = name.partition("+")
         plugin, adaptation = self.find("adaptation", first)
         _, objective = self.find("objective", second)
@@ -160,7 +161,7 @@ class Registry:
         ``n=1000`` sets the number of images for any attack; ``surrogate.KEY=value`` is a parameter of the surrogate.
 
         Raises:
-            SpecError: An unknown attack, surrogate or parameter, or a value of the wrong type.
+            SpecError: An attack, a surrogate or a parameter is unknown, or a value is wrong.
         """
         name = parse_name(text)
         attack_name, surrogate_name = self._split_surrogate(name.text)
@@ -192,7 +193,7 @@ class Registry:
 
 
 def halves_of(component: Component) -> tuple[str, str] | None:
-    """Return the names of the adaptation and the objective that a tuner is made of; None if it is a class."""
+    """Return the names of a tuner's adaptation and objective; None if it is a class of its own."""
     first, plus, second = component.target.partition("+")
     return (first, second) if plus and ":" not in component.target else None
 
@@ -208,15 +209,15 @@ def _positive(value: str | None, text: str) -> int | None:
 def discover(points: Iterable[EntryPoint] | None = None, *, broken_files: bool = False) -> Registry:
     """Load every plugin of the ``robench`` entry-point group, and every file that ``ROBENCH_PLUGINS`` names.
 
-    One by one, keeping each one's failure: pluggy's own loader lets one broken plugin crash the host and drops the
-    second of two with one name.
+    An entry point that fails is kept with its error. pluggy's own loader would let one broken plugin crash robench, and
+    would drop the second of two plugins of the same name.
 
     Args:
-        points: Entry points in place of the installed ones.
-        broken_files: Keep the failure of a file too, which was asked for by name and is an error otherwise.
+        points: Entry points to use instead of the installed ones.
+        broken_files: Also keep a file that fails, which is an error otherwise, because it was asked for by name.
 
     Raises:
-        PluginError: A file is missing or, unless `broken_files`, raises.
+        PluginError: A file is missing, or it fails and `broken_files` is False.
     """
     manager = plugin_manager()
     found = entry_points(group=GROUP) if points is None else points

@@ -1,4 +1,4 @@
-"""Components with their parameters settled, as a run uses them."""
+"""A component with its parameters, as a run uses it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ class Resolved:
     """A component with validated parameters, ready to be built.
 
     Attributes:
-        name: The shortest that means it alone.
-        origins: The plugin and the declaration of it and of each of its parts.
-        recommended: What the rest of the run recommends to it where the user says nothing.
+        name: The shortest name that means only this component.
+        component: Its declaration.
+        plugin: The plugin that declares it.
+        implementation: Its class.
+        params: Its parameters.
+        origins: The plugin and the declaration of the component, and of each of its parts, such as an adaptation.
+        recommended: Values that other components of the run recommend, used unless the user sets them.
     """
 
     name: str
@@ -41,7 +45,7 @@ class Resolved:
 
     @property
     def label(self) -> str:
-        """The name and the parameters that differ from the component's defaults or from what is recommended to it."""
+        """The name, and the parameters that differ from the component's defaults or from the recommended values."""
         kind, values = type(self.params), self.params.model_dump(mode="json")
         defaults = dict(self.component.defaults)
         required = {k for k, field in kind.model_fields.items() if field.is_required() and k not in defaults}
@@ -52,10 +56,10 @@ class Resolved:
         return self.name + (":" + ",".join(changed) if changed else "")
 
     def build(self) -> Any:
-        """Instantiate the component.
+        """Return an instance of the component.
 
         Raises:
-            PluginError: The class misses a method of its interface; the message names it.
+            PluginError: Its class lacks a method of the interface; the message names it.
         """
         try:
             return self.implementation(self.params)
@@ -65,14 +69,19 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedAttack(Resolved):
-    """An attack, with the surrogate it takes its gradients from and the number of images it is given."""
+    """An attack with validated parameters.
+
+    Attributes:
+        surrogate: The network that gradients come from; None for the target itself.
+        n: The number of images to attack; None for all.
+    """
 
     surrogate: Resolved | None = None
     n: int | None = None
 
     @property
     def label(self) -> str:
-        """``name[-surrogate][:key=value,...]`` with what differs from the defaults; n is shown elsewhere."""
+        """``name[-surrogate][:key=value,...]`` with the parameters that differ from the defaults; without ``n``."""
         own, _, own_params = super().label.partition(":")
         if self.surrogate is None:
             return super().label
@@ -82,6 +91,6 @@ class ResolvedAttack(Resolved):
         return f"{own}-{surrogate}" + (":" + ",".join(parts) if parts else "")
 
     def threat(self) -> ThreatModel:
-        """Return the threat model."""
+        """Return the threat model of the attack."""
         threat: ThreatModel = self.build().threat(surrogate=self.surrogate is not None)
         return threat

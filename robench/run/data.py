@@ -7,7 +7,7 @@ import numpy as np
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.dataset import Dataset, SplitName
 from robench.images.image_set import ImageSet
-from robench.records.packed import pack_labels
+from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord
 from robench.run.dataset_cache import DatasetCache
 

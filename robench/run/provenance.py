@@ -10,7 +10,7 @@ from robench.compute.precision import precision_on, tf32
 from robench.compute.software import device_name, git_state, versions
 from robench.records.labels import command_of
 from robench.records.record import Provenance, RunSpec
-from robench.registry.code import code_hashes
+from robench.registry.source_files import code_hashes
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from torch import nn
 from robench.attack.adversary import Adversaries, predictions
 from robench.attack.perturbation import check_ball
 from robench.checks.certificate import SAMPLE, Level, certify
-from robench.checks.judge import Subject
+from robench.checks.verdict import Subject
 from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee, precision_on
 from robench.compute.software import software

@@ -1,1 +1,7 @@
-"""Intervals, tests, ranks and worst cases."""
+"""What chance explains, and what it does not.
+
+- ``intervals.py``: accuracies with their intervals, also class by class, and attack success.
+- ``paired.py``: the comparison of two models on the same images.
+- ``ranks.py``: ranks of many models by tests of all pairs.
+- ``worst_case.py``: robust accuracy over several attacks.
+"""

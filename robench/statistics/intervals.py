@@ -1,8 +1,7 @@
-"""What chance could have done: intervals of one accuracy, and tests of two on the same images."""
+"""Intervals of accuracies: of a share of images, of a mean over runs, class by class, and of attack success."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.statistics.ranks import EXACT_BELOW
-
 if TYPE_CHECKING:
     from robench.records.record import Score
 
 CONFIDENCE = 0.95
-RESAMPLES = 2000
 
 Mask = NDArray[np.bool_]
 
@@ -35,12 +31,12 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class ByClass:
-    """Accuracy class by class.
+    """Accuracies over classes.
 
     Attributes:
-        macro: Mean over the classes, each counting the same, in percent.
-        lowest: Accuracy of the worst class; as the lowest of several it is biased downwards.
-        lowest_name: That class.
+        macro: Mean of the classes' accuracies, in percent.
+        lowest: Accuracy of the worst class, which is biased downwards, as the lowest of several.
+        lowest_name: The name of that class.
     """
 
     macro: float
@@ -48,42 +44,12 @@ class ByClass:
     lowest_name: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Two models on the same n images.
-
-    Attributes:
-        both: Images that both classify correctly.
-        only_first: Images that the first alone classifies correctly.
-        only_second: Images that the second alone does.
-        neither: The rest.
-        difference: Second minus first accuracy, in points.
-        low: Lower end of its 95 % bootstrap interval, in points.
-        high: The upper end.
-        p: McNemar's p-value, two-sided, of the two being equally accurate.
-    """
-
-    both: int
-    only_first: int
-    only_second: int
-    neither: int
-    difference: float
-    low: float
-    high: float
-    p: float
-
-    @property
-    def n(self) -> int:
-        """How many images."""
-        return self.both + self.only_first + self.only_second + self.neither
-
-
 def wilson(score: Score) -> Rate:
     """Return the accuracy of `score` with its 95 % interval (Wilson 1927, without continuity correction)."""
     return rate(score.correct, score.n)
 
 
-@lru_cache(maxsize=65536)  # thousands of rows have the same few counts again and again
+@lru_cache(maxsize=65536)  # thousands of rows have the same few counts
 def rate(correct: int, n: int) -> Rate:
     """Return the share `correct` of `n` images with its 95 % interval."""
     low, high = _wilson(correct / n, n)
@@ -101,7 +67,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def wilson_interval(percent: float, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a mean accuracy over runs on the same `n` images, as that of one run of it."""
+    """Return the 95 % interval, in percent, of an accuracy on `n` images, for example of a mean over runs."""
     low, high = _wilson(percent / 100, n)
     return 100 * low, 100 * high
 
@@ -109,8 +75,8 @@ def wilson_interval(percent: float, n: int) -> tuple[float, float]:
 def _wilson(share: float, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of `n` images.
 
-    Source: Newcombe, "Two-sided confidence intervals for the single proportion", 1998, method 3; as SciPy's
-        ``binomtest`` and as statsmodels, without the half second or more that each takes to import.
+    Source: Newcombe, "Two-sided confidence intervals for the single proportion", 1998, method 3. SciPy's ``binomtest``
+    and statsmodels compute the same, but take half a second or more to import.
     """
     from scipy.special import ndtri
 
@@ -124,12 +90,12 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def by_class(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> ByClass:
-    """Return macro and worst-class accuracy; classes without images do not count.
+    """Return the macro and the worst-class accuracy; classes without images do not count.
 
     Args:
-        right: Which images were classified correctly, ``bool (n,)``.
-        labels: Of at least these images, ``int64 (N,)`` with N >= n.
-        names: Of the classes.
+        right: Which images are classified correctly, ``bool (n,)``.
+        labels: The labels of these images, and perhaps of more, ``int64 (N,)`` with N >= n.
+        names: The names of the classes.
     """
     labels = labels[: len(right)]
     counts, known = np.bincount(labels), np.bincount(labels[right], minlength=int(labels.max()) + 1)
@@ -144,74 +110,9 @@ def by_class(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> By
 
 
 def success(clean: Score, attacked: Score) -> Rate | None:
-    """Return the attack success rate: of the images right clean and attacked, those made wrong; None if none is."""
+    """Return the attack success rate: of the attacked images right clean, those made wrong; None if none was right."""
     right = clean.mask()[: attacked.n]
     if not right.any():
         return None
-    return _share(~attacked.mask()[right])
-
-
-def _share(found: Mask) -> Rate:
-    return rate(int(found.sum()), len(found))
-
-
-def paired(first: Mask, second: Mask) -> Paired:
-    """Compare two models image by image, ``bool (n,)`` each, of the same images in the same order.
-
-    Source: McNemar, "Note on the sampling error of the difference between correlated proportions", 1947; exact where
-    they disagree on fewer than 25 images, else with continuity correction. Efron, "Bootstrap methods", 1979:
-    percentiles over images drawn with replacement, seeded.
-    """
-    from scipy.stats import bootstrap
-
-    both, only_first, only_second, neither = counts = _agreement(first, second)
-    change = 100 * (second.astype(np.float64) - first)
-    low = high = float(change.mean())
-    if only_first + only_second:
-        drawn = bootstrap(
-            (change,),
-            np.mean,
-            n_resamples=RESAMPLES,
-            batch=50,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        )
-        low, high = map(float, drawn.confidence_interval)
-    return Paired(
-        both=both,
-        only_first=only_first,
-        only_second=only_second,
-        neither=neither,
-        difference=float(change.mean()),
-        low=low,
-        high=high,
-        p=_mcnemar(*counts),
-    )
-
-
-def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values adjusted for their number, in the order given (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
-
-    if not len(p_values):
-        return np.empty(0)
-    gc.freeze()  # it collects garbage at every call, which takes the longer the more records there are
-    try:
-        return np.asarray(multipletests(p_values, method="holm")[1])
-    finally:
-        gc.unfreeze()
-
-
-def _agreement(first: Mask, second: Mask) -> tuple[int, int, int, int]:
-    both = int((first & second).sum())
-    only_first, only_second = int(first.sum()) - both, int(second.sum()) - both
-    return both, only_first, only_second, len(first) - both - only_first - only_second
-
-
-def _mcnemar(both: int, only_first: int, only_second: int, neither: int) -> float:
-    from statsmodels.stats.contingency_tables import mcnemar
-
-    few = only_first + only_second < EXACT_BELOW
-    p = float(mcnemar([[both, only_first], [only_second, neither]], exact=few, correction=True).pvalue)
-    return min(1.0, p)
+    wrong = ~attacked.mask()[right]
+    return rate(int(wrong.sum()), len(wrong))

@@ -1,4 +1,4 @@
-"""Ranks of models by tests of all pairs on the same images, for tables of thousands of rows."""
+"""Ranks of models by tests of all pairs on the same images, fast enough for tables of thousands of rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 1 - 0.95
-"""Of the tests of one table taken together."""
+"""Significance level of all tests of a table together."""
 EXACT_BELOW = 25
-"""Images on which two models disagree, below which McNemar's test is exact."""
+"""McNemar's test is exact if two models disagree on fewer images than this."""
 BLOCK = 256
-"""Rows compared with all better ones at a time, which bounds the memory."""
+"""Rows compared with all better ones at a time, which limits the memory."""
 FEW = 1000
-"""Rows of a table that one thread compares as fast as several."""
+"""Rows up to which one thread compares a table as fast as several."""
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.integer]
@@ -25,14 +25,14 @@ Counts = NDArray[np.integer]
 def ranks(masks: Sequence[Mask] | Mask) -> list[int]:
     """Return for each model one more than the number of models that are significantly more accurate.
 
-    All pairs are tested on the same images, McNemar's p-values adjusted for their number by Holm's method at 5 %, so
-    that ties are what the images cannot tell apart.
+    Models that the images cannot tell apart share a rank. All pairs are tested on the same images by McNemar's test at
+    5 %, adjusted for the number of tests by Holm's method.
 
     Args:
         masks: Which images each model has right, ``bool (models, n)``.
 
-    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979. As most pairs are decided whatever
-        their place in the order of p-values, only the others are put in order.
+    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979. Most pairs are decided whatever their
+    place in the order of p-values, so only the others are sorted.
     """
     if len(masks) < 2:
         return [1] * len(masks)
@@ -44,12 +44,14 @@ def ranks(masks: Sequence[Mask] | Mask) -> list[int]:
     better, unsure = np.zeros(len(right), dtype=np.int64), []
     for start in range(0, len(right), BLOCK):
         stop = min(start + BLOCK, len(right))
-        # Several threads for a product this small are no faster, and much slower where other work is going on.
+        # Several threads are no faster for a small product, and much slower beside other work.
         with _blas().limit(limits=1 if len(right) <= FEW else None, user_api="blas"):
             both = stacked[start:stop] @ stacked[:stop].T
         fewer = (right[start:stop, None] - both).astype(np.int32)
         total = fewer + (right[:stop] - both).astype(np.int32)
-        total *= np.tri(stop - start, stop, k=start - 1, dtype=np.int32)  # each pair once: others never disagree
+        total *= np.tri(
+            stop - start, stop, k=start - 1, dtype=np.int32
+        )  # each pair once: the others count as never disagreeing
         differ = fewer <= np.take(surely, total)
         better[start:stop] = differ.sum(axis=1)
         rows, columns = np.nonzero((fewer <= np.take(perhaps, total)) ^ differ)
@@ -63,11 +65,11 @@ def ranks(masks: Sequence[Mask] | Mask) -> list[int]:
 
 
 def p_values(fewer: Counts, total: Counts) -> NDArray[np.float64]:
-    """Return McNemar's p-value, two-sided, for pairs of models that disagree on `total` images.
+    """Return McNemar's two-sided p-values of pairs of models.
 
     Args:
-        fewer: Images that the less accurate model of each pair alone has right.
-        total: Images that one of the two alone has right.
+        fewer: Images that only the less accurate model of each pair has right, ``(pairs,)``.
+        total: Images that only one of the two has right, ``(pairs,)``.
 
     Source: McNemar 1947; exact below 25 images, else with continuity correction.
     """
@@ -82,7 +84,7 @@ def p_values(fewer: Counts, total: Counts) -> NDArray[np.float64]:
 
 @cache
 def _blas() -> Any:
-    """Return what limits the threads of the libraries that are loaded."""
+    """Return a controller of the threads that the loaded libraries use."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -90,9 +92,9 @@ def _blas() -> Any:
 
 @lru_cache(maxsize=256)  # tables of a leaderboard have few different sizes
 def _most(n_tests: int, n: int) -> NDArray[np.int32]:
-    """Return, for a pair that disagrees on 0, 1, ... `n` images, the largest ``fewer`` that is significant.
+    """Return, for pairs that disagree on 0, 1, ... `n` images, the largest significant ``fewer``; -1 if none is.
 
-    Significant is a p-value below the level divided by `n_tests`; -1 stands for none.
+    Significant is a p-value below ``LEVEL / n_tests``.
     """
     total = np.arange(n + 1)
     low, high = np.full(n + 1, -1), total // 2 + 1
@@ -104,17 +106,17 @@ def _most(n_tests: int, n: int) -> NDArray[np.int32]:
 
 
 def _holm(unsure: Counts, n_surely: int, n_tests: int) -> Counts:
-    """Return the rows of those pairs whose p-value is significant by Holm's method.
+    """Return the rows of the pairs that are significant by Holm's method.
 
     Args:
-        unsure: Row, ``fewer`` and ``total`` of pairs that are significant alone, but not whatever their place.
-        n_surely: Pairs that are significant whatever their place.
-        n_tests: All pairs.
+        unsure: Row, ``fewer`` and ``total`` of the pairs whose place in the order of p-values decides, ``(3, pairs)``.
+        n_surely: The number of pairs that are significant whatever their place.
+        n_tests: The number of all pairs.
     """
     from scipy.special import chdtri
 
     row, fewer, total = unsure
-    # Not even the last in order passes if its p-value is this large: a bound, with an image to spare.
+    # Even in last place a pair with a larger p-value than this cannot pass; the bound has an image to spare.
     least = chdtri(1, LEVEL / (n_tests - n_surely - len(row) + 1))
     near = (total < EXACT_BELOW) | (fewer <= (total - 1 - np.sqrt(least * total)) / 2 + 1)
     row, fewer, total = unsure[:, near]

@@ -9,10 +9,10 @@ from robench.records.record import AttackScore, Score, WorstCase
 
 
 def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ...]:
-    """Combine attacks of one norm per example: an image counts only if clean and all attacked versions are right.
+    """Return the worst case of each norm: an image counts only if it is right clean and under every attack of the norm.
 
-    A smaller ball lies inside a larger one of the same norm, so the result is a bound at the largest radius.
-    It is taken over the images that all of those attacks were given. Controls do not count: they attack nothing.
+    Only the images that all these attacks were given count. Controls are left out, because they attack nothing. With
+    mixed radii the worst case is only an upper bound at the largest one; the true accuracy there may be far lower.
     """
     found = []
     counted = sorted((attack for attack in attacks if attack.knowledge != "nothing"), key=lambda a: a.norm)

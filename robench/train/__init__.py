@@ -1,1 +1,11 @@
-"""The one training loop, and tuners that combine an adaptation with an objective."""
+"""The one training loop, and the tuners that are an adaptation times an objective.
+
+- ``product.py``: the tuner behind every ``ADAPTATION+OBJECTIVE``.
+- ``params.py``: how it is trained: its parameters.
+- ``loop.py``: the loop itself, also after an interruption.
+- ``sampler.py``: the batches of an epoch.
+- ``optimizer.py``: the optimiser and the learning rate.
+- ``early_stopping.py``: which epoch was best, and when to stop.
+- ``progress.py``: the progress that is shown.
+- ``adapters.py``: what was trained, as a file.
+"""

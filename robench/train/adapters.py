@@ -1,8 +1,7 @@
-"""What a tuner has trained, apart from the network it was added to: taken out, saved, read and put back."""
+"""What a tuner has trained, without the network around it: copied, saved, read and loaded."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import DataError
+from robench.storage.whole_file import whole_file
 
 
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:
-    """Return copies of all that training changes, by its name in `network`.
+    """Return copies of all tensors that training changes, by their names in `network`.
 
-    These are the trainable parameters, and the buffers of modules that have some, such as the running statistics of a
-    batch norm. A module whose own parameters are all frozen must not change its buffers.
+    These are the trainable parameters, and the buffers of the same modules, such as the running statistics of a batch
+    norm. A module whose own parameters are all frozen must not change its buffers.
     """
     return {name: tensor.detach().clone() for name, tensor in changing(network)}
 
@@ -31,16 +31,13 @@ def save_adapter(path: Path, network: nn.Module, metadata: Mapping[str, str]) ->
     from safetensors.torch import save_file
 
     if path.exists():
-        raise DataError(f"{path} is already there and is not overwritten; name a new file")
+        raise DataError(f"{path} exists and is never overwritten; expected the name of a new file")
     state = {name: tensor.cpu().contiguous() for name, tensor in adapter_state(network).items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(state, temporary, dict(metadata))
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            save_file(state, temporary, dict(metadata))
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot save the adapter to {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -61,10 +58,11 @@ def read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_adapter(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put `state` into `network`, which is adapted as the one it came from was; nothing changes if it does not fit.
+    """Load `state` into `network`, which must be adapted in the same way as the one it came from.
 
     Raises:
-        DataError: A tensor is missing, unexpected or of another shape or type; the first such is named.
+        DataError: A tensor is missing, unexpected or of another shape or type. The message names it, and `network` is
+            unchanged.
     """
     own = dict(changing(network))
     for name, tensor in own.items():
@@ -78,14 +76,14 @@ def load_adapter(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             )
     for name in state:
         if name not in own:
-            raise DataError(f"the adapter's {name!r} is nothing that this tuner trains on this network")
+            raise DataError(f"the adapter has {name!r}, which this tuner does not train on this network")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(state[name])
 
 
 def changing(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the live tensors of `network` that training changes, with their names."""
+    """Yield the tensors of `network` that training changes, not copies, with their names."""
     kept = network.state_dict().keys()
     for prefix, module in network.named_modules():
         trained = [
@@ -93,5 +91,5 @@ def changing(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
         ]
         yield from trained
         if trained:
-            # Buffers that a state dict leaves out are constants, such as position indices.
+            # Buffers outside the state dict are constants, such as position indices.
             yield from ((name, buffer) for name, buffer in module.named_buffers(prefix, recurse=False) if name in kept)

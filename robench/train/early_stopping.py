@@ -1,4 +1,4 @@
-"""Judge epochs by the validation images: which was best, when to lower the learning rate, when to stop."""
+"""Which epoch is best on the validation images, when to lower the learning rate, and when to stop."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Monitor = Literal["accuracy", "loss"]
 FLAT_EPOCHS = 5
 """Epochs without improvement after which the plateau schedule halves the learning rate."""
 LOWEST_RATE = 1e-5
-"""Where it stops halving."""
+"""Learning rate below which the plateau schedule does not go."""
 
 
 class EpochMonitor:
-    """What training knows of its own progress.
+    """Follows the validation scores of a training.
 
     Attributes:
-        factor: What the plateau schedule multiplies the learning rate by.
-        epochs_since_best: 0 right after the best epoch.
+        factor: The plateau schedule multiplies the learning rate by it.
+        epochs_since_best: Epochs since the best one; 0 right after it.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -32,10 +32,10 @@ class EpochMonitor:
         self._flat = 0
 
     def see(self, scores: Mapping[str, float]) -> bool:
-        """Take in the scores of an epoch and return whether it is the best so far.
+        """Record the scores of an epoch and return whether it is the best so far.
 
-        ``loss`` goes by the lowest ``validation_loss``; ``accuracy`` by the highest accuracy, the adversarial one
-        where there is an adversary.
+        The best has the lowest ``validation_loss`` with ``monitor=loss``, and the highest accuracy with
+        ``monitor=accuracy``: adversarial accuracy if there is an adversary.
 
         Raises:
             PluginError: The loss is NaN or infinite.
@@ -53,7 +53,7 @@ class EpochMonitor:
         return better
 
     def lower(self, rate: float) -> None:
-        """Halve the learning rate `rate` if the last epochs were flat, but not below the lowest."""
+        """Halve the learning rate `rate` after ``FLAT_EPOCHS`` without improvement, but not below the lowest."""
         if self._flat >= FLAT_EPOCHS:
             self._flat = 0
             self.factor = max(self.factor / 2, min(self.factor, LOWEST_RATE / rate))

@@ -1,9 +1,8 @@
-"""The training loop of every tuner that is an adaptation times an objective."""
+"""The training loop of every tuner that is made of an adaptation and an objective."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from robench.compute.precision import computing
-from robench.contracts.context import Progress
 from robench.contracts.tuning import Adaptation, Objective, TuningTask
 from robench.errors import PluginError
 from robench.images.image_set import to_device, to_pixels
@@ -24,17 +22,18 @@ from robench.train.adapters import adapter_state, changing, load_adapter
 from robench.train.early_stopping import EpochMonitor
 from robench.train.optimizer import lr_factor, make_optimizer
 from robench.train.params import TrainingParams
-from robench.train.sampler import Drawn, batches, draw
+from robench.train.progress import TrainingProgress
+from robench.train.sampler import Drawn, batches, draw, pieces
 
 CARRIED = ("history", "best", "step", "done", "position", "loss", "lr", "shuffle", "most")
-"""What a training remembers from step to step besides weights, optimiser and random streams."""
+"""Attributes that change from step to step, besides weights, optimiser and random streams; a checkpoint has them."""
 
 
 class Training:
-    """One fit. Nothing in a step waits for the device; the loss is computed in the precision of the run's tuning.
+    """One training. No step waits for the device, and the loss is computed in the run's tuning precision.
 
-    The processes that share a run take parts of each batch, and all the same step. Where a batch cannot be cut, because
-    the objective or a batch norm looks at all of it, the main process takes it whole.
+    The processes that share a run divide each batch and take the same step. If the objective or a batch norm looks at
+    whole batches, the main process computes these alone.
     """
 
     def __init__(self, task: TuningTask, params: TrainingParams, adaptation: Adaptation, objective: Objective) -> None:
@@ -46,9 +45,9 @@ class Training:
         self.drawn = params.balance * int((counts > 0).sum()) if params.balance else len(task.train)
         self.total = params.epochs * self.drawn
         self.n_steps = params.epochs * math.ceil(self.drawn / self.images_a_step)
-        self.watch = EpochMonitor(params.monitor)
+        self.monitor = EpochMonitor(params.monitor)
         self.optimizer = make_optimizer(params, self.trainable)
-        self.shown: Shown | None = None
+        self.progress = TrainingProgress(task.context.report, self.total)
         self.most = params.batch_size
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None
@@ -58,7 +57,7 @@ class Training:
         self.uncut = objective.whole_batch or has_batch_norm(self.network)
 
     def run(self) -> list[dict[str, float]]:
-        """Train, for all epochs or until they stop getting better, and return the history.
+        """Train for all epochs, or until they stop getting better, and return the history.
 
         Raises:
             PluginError: A loss is NaN or infinite.
@@ -69,8 +68,8 @@ class Training:
         state = self.world.from_main(checkpoint.load() if checkpoint else None)
         if state is not None:
             self._resume(state)
-        self._report()
-        while len(self.history) < params.epochs and not 0 < params.patience <= self.watch.epochs_since_best:
+        self.progress.at(self.done, self._rate())
+        while len(self.history) < params.epochs and not 0 < params.patience <= self.monitor.epochs_since_best:
             self._epoch()
             if checkpoint:
                 checkpoint.save(self._state())
@@ -78,23 +77,23 @@ class Training:
             load_adapter(self.network, self.best)
         if self.done < self.total:  # it stopped early
             self.done = self.total
-            self._report()
+            self.progress.at(self.done, self._rate())
         return self.history
 
     def _rate(self) -> float:
-        """Return the learning rate of the step to come."""
+        """Return the learning rate of the next step."""
         params = self.params
         factor = lr_factor(self.step, self.n_steps, warmup=params.warmup, schedule=params.schedule)
-        return params.lr * self.watch.factor * factor
+        return params.lr * self.monitor.factor * factor
 
     def _epoch(self) -> None:
-        """Pass once over the training images in random order, or over what is left of them, and judge the result."""
+        """Train on the images of an epoch, or on those left of it after an interruption, then validate."""
         params, epoch = self.params, len(self.history) + 1
         self._pass(epoch)
         loss = float(self.loss) / self.drawn
         if not math.isfinite(loss):
-            spoilt = not getattr(self.task.adversary, "finite", True)
-            also = ", unless the adversary, which returned NaN or infinite pixels, is at fault" if spoilt else ""
+            finite = getattr(self.task.adversary, "finite", True)
+            also = "" if finite else ", or check the adversary, which returned NaN or infinite pixels"
             raise PluginError(f"the training loss became {loss} in epoch {epoch}; lower --lr{also}")
         self.network.eval()
         scores = self.task.validate(params.validate_on) if params.validate_on else {}
@@ -102,10 +101,10 @@ class Training:
         self.position = 0
         if not scores:
             return
-        if self.watch.see(scores) and params.keep == "best":
+        if self.monitor.see(scores) and params.keep == "best":
             self.best = adapter_state(self.network)
         if params.schedule == "plateau":
-            self.watch.lower(params.lr)
+            self.monitor.lower(params.lr)
 
     def _pass(self, epoch: int) -> None:
         self.network.train()
@@ -133,7 +132,7 @@ class Training:
             self.world.copy_main(tensor for _, tensor in changing(self.network))
 
     def _step(self, drawn: list[Drawn], n: int) -> Tensor:
-        """Take one optimiser step on `n` images, of which `drawn` are this process's, and return their losses' sum."""
+        """Take one optimiser step on `n` images, of which `drawn` are this process's; return the sum of losses."""
         if not self.world.is_main:
             self._draw_apart()
         done = self.done + n
@@ -145,7 +144,7 @@ class Training:
         self.world.add_up(self.trainable, total)
         if self.done != done:  # other processes took the rest
             self.done = done
-            self._report()
+            self.progress.at(done, self._rate())
         if self.params.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trainable, self.params.clip_norm)
         self.optimizer.step()
@@ -155,28 +154,29 @@ class Training:
         return total
 
     def _draw_apart(self) -> None:
-        """Take random streams that are not the main process's; they follow from the step, so that none need be kept."""
+        """Use other random streams than the main process. They follow from the step, so no checkpoint needs them."""
         rank = self.world.rank
         torch.manual_seed(self.task.context.stream(f"tuning, process {rank}") + self.step)
         if hasattr(self.task.adversary, "calls"):
             vars(self.task.adversary)["calls"] = (rank << 40) + self.done
 
     def _gradients(self, drawn: list[Drawn], n: int) -> Tensor | None:
-        """Accumulate the gradients of a step and return the sum of its losses; None if memory ran out, with half the
-        images at a time from now on.
+        """Accumulate the gradients of a step and return the sum of its losses.
+
+        If memory runs out, return None, and take half as many images at a time from now on.
         """
         total, done = torch.zeros((), device=self.device), self.done
         largest = min(self.most, max(len(indices) for indices, _ in drawn))
         try:
             for indices, images in pieces(drawn, self.most):
                 loss = self._loss(indices, images)
-                # Weighed by images, so that accumulated batches act as one batch of their joint size.
+                # Weighted by images, so that accumulated batches act as one large batch.
                 (loss * (len(indices) / n)).backward()
                 total += loss.detach() * len(indices)
                 self.done += len(indices)
                 if self.step % 10 == 0:
-                    self.shown = Shown(loss)
-                self._report()
+                    self.progress.fetch(loss)
+                self.progress.at(self.done, self._rate())
             return total
         except Exception as error:
             if largest == 1 or not out_of_memory(error):
@@ -187,13 +187,13 @@ class Training:
         return None
 
     def _state(self) -> dict[str, Any]:
-        """Return all that the steps to come depend on."""
+        """Return all that the next steps depend on, for a checkpoint."""
         return {
             "weights": adapter_state(self.network),
             "optimizer": self.optimizer.state_dict(),
             "adaptation": self.adaptation.state(),
             "adversary": getattr(self.task.adversary, "calls", 0),
-            "watch": dict(vars(self.watch)),
+            "watch": dict(vars(self.monitor)),
             "random": random_state(self.device),
             **{name: getattr(self, name) for name in CARRIED},
         }
@@ -204,7 +204,7 @@ class Training:
         self.adaptation.restore(state["adaptation"])
         if hasattr(self.task.adversary, "calls"):
             vars(self.task.adversary)["calls"] = state["adversary"]
-        vars(self.watch).update(state["watch"])
+        vars(self.monitor).update(state["watch"])
         for name in CARRIED:
             setattr(self, name, state[name])
         self.loss = self.loss.to(self.device)
@@ -225,42 +225,11 @@ class Training:
             loss = self.objective.loss(self.network, clean, adversarial, labels)
         loss = loss + self.adaptation.penalty(self.network)
         if not loss.requires_grad:
-            raise PluginError("the objective depends on nothing that the adaptation trains, so nothing can be learned")
+            raise PluginError("the objective depends on nothing that the adaptation trains; choose another of the two")
         return loss
-
-    def _report(self) -> None:
-        loss = self.shown.read() if self.shown else None
-        if loss is not None:
-            self.shown = None
-        values = {} if loss is None else {"loss": loss, "lr": self._rate()}
-        detail = "" if loss is None else f"loss {loss:.3f}"
-        self.task.context.report(
-            Progress(stage="tuning", done=self.done, total=self.total, detail=detail, values=values)
-        )
-
-
-class Shown:
-    """A loss on its way from the device, which nobody waits for."""
-
-    def __init__(self, loss: Tensor) -> None:
-        self.loss = loss.detach().to("cpu", non_blocking=True)
-        self.arrived = torch.cuda.Event() if loss.is_cuda else None
-        if self.arrived is not None:
-            self.arrived.record()
-
-    def read(self) -> float | None:
-        """Return the loss, or None if it is still to come."""
-        return None if self.arrived is not None and not self.arrived.query() else self.loss.item()
-
-
-def pieces(drawn: list[Drawn], most: int) -> Iterator[Drawn]:
-    """Yield the batches of a step in parts of at most `most` images."""
-    for indices, images in drawn:
-        for start in range(0, len(indices), most):
-            yield indices[start : start + most], images[start : start + most]
 
 
 def has_batch_norm(network: nn.Module) -> bool:
-    """Return whether a batch norm of `network` is trained, so that it normalises images by those beside them."""
+    """Return whether `network` trains a batch norm, which normalises images by others of the batch."""
     norms = (module for module in network.modules() if isinstance(module, _BatchNorm))
     return any(weight.requires_grad for norm in norms for weight in norm.parameters())

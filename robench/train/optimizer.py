@@ -1,4 +1,4 @@
-"""The optimiser of a training and its learning rate, step by step."""
+"""The optimiser of a training, and its learning rate at each step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from robench.train.params import TrainingParams
 
 FUSED_FROM = 4_000_000
-"""Trainable parameters from which on Adam's step is fused."""
+"""Trainable parameters from which Adam's step is fused."""
 
 
 def make_optimizer(params: TrainingParams, trainable: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -19,16 +19,18 @@ def make_optimizer(params: TrainingParams, trainable: list[nn.Parameter]) -> tor
     if params.optimizer == "sgd":
         return torch.optim.SGD(trainable, lr=params.lr, momentum=params.momentum, weight_decay=decay)
     kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
-    # One pass over millions of weights instead of ten halves the time of a step; an adapter would not notice.
+    # Fused, a step passes over millions of weights once instead of ten times, in half the time; adapters gain nothing.
     fused = sum(weight.numel() for weight in trainable) >= FUSED_FROM
     return kind(trainable, lr=params.lr, weight_decay=decay, fused=fused or None)
 
 
 def lr_factor(step: int, n_steps: int, *, warmup: float, schedule: str) -> float:
-    """Return what the learning rate is multiplied by in `step`, counted from 0.
+    """Return the factor on the learning rate in `step`, counted from 0.
 
-    It rises linearly over the first ``warmup * n_steps`` steps; then it stays, or falls along half a cosine that
-    reaches 0 after the last step (Loshchilov and Hutter, SGDR, ICLR 2017, eq. 5, without restarts).
+    It rises linearly over the first ``warmup * n_steps`` steps. Then it stays at 1, or with ``cosine`` falls to 0 after
+    the last step.
+
+    Source: Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
     """
     rising = round(warmup * n_steps)
     if step < rising:

@@ -1,4 +1,4 @@
-"""How a product of adaptation and objective is trained."""
+"""The parameters of training, shared by all tuners ``ADAPTATION+OBJECTIVE``."""
 
 from __future__ import annotations
 
@@ -14,49 +14,57 @@ from robench.train.early_stopping import Monitor
 
 
 class TrainingParams(Params):
-    """How any product of adaptation and objective is trained; the defaults are the study's."""
+    """How an adaptation is trained on an objective; the defaults are the study's."""
 
-    lr: float = Field(default=1e-4, gt=0, description="learning rate, at its highest")
+    lr: float = Field(default=1e-4, gt=0, description="largest learning rate")
     epochs: int = Field(default=1, ge=1, description="passes over the training images")
     batch_size: int = Field(default=64, ge=1, description="images a batch")
     accumulate: int = Field(default=1, ge=1, description="batches whose gradients make one optimiser step")
-    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="optimiser: adamw, adam or sgd")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float | None = Field(default=None, ge=0, description="0.01 with adamw, else 0, if not given")
+    weight_decay: float | None = Field(
+        default=None, ge=0, description="weight decay; 0.01 with adamw and 0 with others if not given"
+    )
     schedule: Literal["constant", "cosine", "plateau"] = Field(
         default="constant",
-        description="constant; cosine down to 0; or plateau: halved after 5 epochs without a better one, down to 1e-5",
+        description="learning rate over time: constant; cosine, down to 0; or plateau, halved after 5 epochs without a "
+        "better one, down to 1e-5",
     )
-    warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the steps in which lr rises from 0")
-    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of a step's gradient")
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the steps in which the learning rate rises from 0"
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="largest norm of a step's gradient; no limit if not given"
+    )
     adversary: str = Field(
         default="pgd-resnet20",
-        description="attack that makes the training images: on a surrogate, white-box for PGD on the fly, or none",
+        description="attack that makes the training images, such as pgd-resnet20; white-box: PGD on the network; none",
     )
-    eps: Pixels = Field(default=Fraction(8, 255), description="the adversary's radius, in [0, 1] pixel units")
+    eps: Pixels = Field(default=Fraction(8, 255), description="radius of the adversary's ball, in [0, 1] pixel units")
     steps: int | None = Field(
         default=None, ge=1, description="the adversary's gradient steps; the attack's own default if not given"
     )
-    validate_on: int = Field(default=0, ge=0, description="validation images scored after each epoch")
+    validate_on: int = Field(default=0, ge=0, description="validation images that are scored after each epoch")
     keep: Literal["last", "best"] = Field(
-        default="last", description="weights kept: those of the last epoch, or of the best on the validation images"
+        default="last",
+        description="weights to keep: those of the last epoch, or of the best epoch on the validation images",
     )
     monitor: Monitor = Later(
         "accuracy",
-        description="what makes an epoch the best: accuracy, on adversarial images if there is an adversary, or loss",
+        description="how the best epoch is chosen: by accuracy, adversarial if there is an adversary, or by loss",
     )
-    patience: int = Later(0, ge=0, description="epochs without a better one after which training stops; 0: it does not")
+    patience: int = Later(0, ge=0, description="epochs without a better one after which training stops; 0: never")
     augment: Recipe = Later(
-        "none", description="random changes of the training images: none, study-cnn or study-vit (docs/tuning.md)"
+        "none", description="random changes of the training images: none, study-cnn or study-vit, see docs/tuning.md"
     )
     balance: int = Later(
-        0, ge=0, description="images an epoch draws of each class, repeating or leaving out; 0: every image once"
+        0, ge=0, description="images of each class in an epoch, repeated or left out as needed; 0: every image once"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _ball_of_the_adversary(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Read ``adversary=pgd:eps=2/255`` as ``adversary=pgd,eps=2/255``, and its steps likewise."""
+        """Read ``adversary=pgd:eps=2/255`` as ``adversary=pgd,eps=2/255``; the same for ``steps``."""
         if ":" not in str(values.get("adversary")):
             return values
         name = parse_name(values["adversary"])
@@ -72,16 +80,16 @@ class TrainingParams(Params):
         asked = [("keep=best", self.keep == "best"), ("schedule=plateau", self.schedule == "plateau")]
         for setting, given in [*asked, (f"patience={self.patience}", self.patience > 0)]:
             if given and not self.validate_on:
-                raise ValueError(f"{setting} needs validation images to judge by, such as validate_on=500")
+                raise ValueError(f"{setting} needs validation images; expected validate_on=N, such as validate_on=500")
         if self.augment != "none" and self.adversary not in ("none", "white-box"):
             raise ValueError(
-                f"augment={self.augment} changes every image anew, and {self.adversary} makes its images beforehand; "
+                f"augment={self.augment} changes every image anew, but {self.adversary} makes its images beforehand; "
                 "expected adversary=none or white-box"
             )
         return self
 
     def attack(self) -> str | None:
-        """Return the adversary as an attack name with its parameters; None for none."""
+        """Return the adversary as an attack with its parameters, as typed; None without one."""
         if self.adversary == "none":
             return None
         name = "pgd" if self.adversary == "white-box" else self.adversary

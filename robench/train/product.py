@@ -1,4 +1,4 @@
-"""Tuners that are an adaptation times an objective."""
+"""Tuners made of an adaptation and an objective."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from robench.train.params import TrainingParams
 
 
 class Product(Tuner):
-    """What may change times what is optimised: the tuner behind every ``adaptation+objective``."""
+    """The tuner behind every ``ADAPTATION+OBJECTIVE``: what may change, and what is optimised."""
 
     Params: ClassVar[type[Params]] = TrainingParams
     params: TrainingParams
@@ -34,44 +34,44 @@ class Product(Tuner):
         self._objective = self.objective(self.params)
 
     def adversary(self) -> str | None:
-        """Return the attack that makes the training images."""
+        """Return the attack that makes the training images, or None."""
         return self.params.attack()
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Let the objective see the network as it came, then adapt it.
+        """Show the network to the objective, then adapt it.
 
         Raises:
-            PluginError: One of the two does not fit it.
+            PluginError: The adaptation or the objective does not fit the network.
         """
         self._objective.prepare(network)
         self._adaptation.adapt(network, parts)
 
     def drawn(self, counts: tuple[int, ...]) -> tuple[int, ...]:
-        """Return how many images of each class an epoch draws."""
+        """Return how many images of each class an epoch uses."""
         balance = self.params.balance
         return tuple(balance if count else 0 for count in counts) if balance else counts
 
     def augmented(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8] | None:
-        """Return `images` under the recipe of ``augment``."""
+        """Return `images` ``uint8 (N, 3, H, W)`` changed by the recipe ``augment``; None without one."""
         if self.params.augment == "none":
             return None
         return augment(images, seed + np.arange(len(images)), self.params.augment)
 
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
-        """Train what may change."""
+        """Train, and return the history, one row an epoch."""
         return Training(task, self.params, self._adaptation, self._objective).run()
 
     def settle(self, network: nn.Module) -> None:
-        """Fold what was learned into the weights, so that attacks need not pass through an adapter."""
+        """Fold what was learned into the weights, so that attacks are faster."""
         self._adaptation.merge(network)
 
 
 @cache
 def product(name: str, adaptation: type[Adaptation], objective: type[Objective]) -> type[Product]:
-    """Make the tuner `name` of its halves; its parameters are those of both and of training.
+    """Return the class of the tuner `name`. It has the parameters of its adaptation, of its objective and of training.
 
     Raises:
-        PluginError: Two of them call a parameter alike.
+        PluginError: Two of these have a parameter of the same name.
     """
     owners: dict[str, type[Params]] = {
         "adaptation": adaptation.Params,

@@ -1,4 +1,4 @@
-"""The batches of an epoch: which training images are drawn, in which order, and what becomes of them on the way."""
+"""The batches of an epoch: which training images are used, in which order, and augmented."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from robench.images.image_set import ImageSet
 from robench.images.memory_mapped import let_go
 
 MOST_WORKERS = 8
+"""Processes that prepare batches."""
 
 Drawn = tuple[NDArray[np.int64], NDArray[np.uint8]]
-"""Positions in the training set, ascending, and the images as the network sees them, ``uint8 (N, 3, H, W)``."""
+"""A batch: ascending positions in the training set ``int64 (N,)``, and the augmented images ``uint8 (N, 3, H, W)``."""
 
 
 def draw(labels: NDArray[np.int64], balance: int) -> NDArray[np.int64]:
-    """Return the positions an epoch visits, in random order, from torch's random state.
+    """Return the positions of an epoch's images ``int64 (n,)``, in random order, drawn from torch's random state.
 
     Args:
-        labels: Of all training images.
-        balance: Images of each class: a smaller class is repeated, a larger one cut to a random part. 0 takes every
-            image once.
+        labels: The labels of all training images, ``int64 (N,)``.
+        balance: Images of each class; a smaller class is repeated, and of a larger one a random part is taken. 0 takes
+            every image once.
     """
     if not balance:
         return _shuffled(np.arange(len(labels)))
@@ -55,14 +56,19 @@ def batches(
     first: int = 0,
     share: Share = ALONE.share,
 ) -> Iterator[Drawn]:
-    """Yield the images at `order`, `size` at a time, augmented, from batch number `first` on; `share` of each batch.
+    """Yield the images at `order`, augmented, in batches of `size`; of each batch only this process's `share`.
 
-    Every image has a seed of its own, so that its pixels do not depend on how many workers prepare them: none beside a
-    CPU, which has better to do, and several beside a GPU.
+    Every image has its own seed, so that its pixels do not depend on the number of workers. Workers prepare batches for
+    a GPU; on a CPU there are none.
+
+    Args:
+        recipe: How images are augmented.
+        seed: Of the augmentation of this epoch.
+        first: The number of the first batch to yield.
     """
     epoch = _Epoch(train, order, size, recipe, seed, share)
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if device.type == "cuda" and recipe != "none" else 0
-    # A generator of its own: a loader draws a seed for its workers, by default from the state that training uses.
+    # Its own generator, because a loader draws a seed for its workers, by default from the state that training uses.
     yield from DataLoader(
         epoch,
         batch_size=None,
@@ -73,12 +79,19 @@ def batches(
     )
 
 
+def pieces(drawn: list[Drawn], most: int) -> Iterator[Drawn]:
+    """Yield the batches of a step in parts of at most `most` images."""
+    for indices, images in drawn:
+        for start in range(0, len(indices), most):
+            yield indices[start : start + most], images[start : start + most]
+
+
 def _as_it_is(drawn: Any) -> Any:
     return drawn
 
 
 class _Epoch(Dataset[Drawn]):
-    """Item i is batch i."""
+    """The batches of an epoch, by their numbers."""
 
     def __init__(
         self, train: ImageSet, order: NDArray[np.int64], size: int, recipe: Recipe, seed: int, share: Share
@@ -93,7 +106,7 @@ class _Epoch(Dataset[Drawn]):
         if number >= len(self):
             raise IndexError(number)
         start = number * self.size
-        # Ascending, because a memory map is read fastest in its own order.
+        # Ascending, because a memory map is read fastest in order.
         indices = np.sort(self.order[start : start + self.size])
         seeds = self.seed + start + np.arange(len(indices))
         mine = self.share(len(indices))

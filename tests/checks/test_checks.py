@@ -14,10 +14,9 @@ import pytest
 import torch
 from robench import Attacker, AttackParams, ImageSet
 from robench.attack.perturbation import check_ball, perturb_set
-from robench.checks.attack import check_attack
-from robench.checks.certificate import certify
-from robench.checks.judge import Subject
-from robench.checks.network import check_normalisation
+from robench.checks.certificate import certify, check_attack
+from robench.checks.network import normalisation
+from robench.checks.verdict import Subject
 from robench.images.image_set import to_pixels
 from robench.networks.evaluate import fingerprint, predict
 from robench.records.record import AttackScore, Check, SurrogateRecord
@@ -243,7 +242,7 @@ def test_a_normalisation_too_many_or_too_few_is_caught(
     subject = Subject(
         network=Brightness(before), data=ImageSet(images=images, labels=labels), context=make_context(Path("unused"))
     )
-    found = check_normalisation(subject)
+    found = normalisation(subject)
     assert found.verdict == verdict and reason in found.reason, found
 
 

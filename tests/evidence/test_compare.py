@@ -9,7 +9,7 @@ import pytest
 from robench import cli
 from robench.evidence.compare import contests, differences
 from robench.records.store import Store
-from robench.statistics.intervals import holm, paired
+from robench.statistics.paired import holm, paired
 
 from tests.helpers.results import bits, result
 

@@ -282,7 +282,7 @@ def _linked(path: Path) -> None:
 FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut off": (lambda path: path.write_text(path.read_text()[:-20]), "not a valid record"),
     "no text": (lambda path: path.write_bytes(b"\xff\xfe"), "cannot be read"),
-    "another name": (lambda path: path.rename(path.with_name("0" * 12 + ".json")), "which its name does not say"),
+    "another name": (lambda path: path.rename(path.with_name("0" * 12 + ".json")), "expected the name"),
     "a name that climbs": (changed(lambda record: record.update(run_id="../" + record["run_id"])), "should match"),
     "a link": (_linked, "not a regular file"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "not a regular file"),

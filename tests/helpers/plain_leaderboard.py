@@ -12,7 +12,8 @@ from robench.leaderboard.build import Column, Row, Table
 from robench.records.labels import attack_label
 from robench.records.measurement import Measured, comparison_key, drop, measurements
 from robench.records.record import AttackScore, RunResult, Score
-from robench.statistics.intervals import ByClass, Rate, holm
+from robench.statistics.intervals import ByClass, Rate
+from robench.statistics.paired import holm
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 

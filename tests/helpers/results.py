@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from robench.records.packed import pack_labels
+from robench.records.class_labels import pack_labels
 from robench.records.record import (
     AttackScore,
     AttackSpec,

@@ -16,7 +16,8 @@ from robench.leaderboard.site.pages import pages
 from robench.leaderboard.site.write import write_pages
 from robench.records.record import Check, RunResult
 from robench.records.samples import samples_path
-from robench.records.store import Store, write_new
+from robench.records.store import Store
+from robench.storage.whole_file import write_new
 
 from tests.helpers.results import result, samples
 

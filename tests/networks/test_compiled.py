@@ -101,7 +101,7 @@ def test_where_torch_cannot_compile_the_network_is_attacked_as_it_is_and_one_lin
     with torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler"), "fx_graph_cache": False}):
         for _ in range(2):
             assert torch.equal(gradient(compiled, images), gradient(network, images))
-    assert len(heard) == 1 and heard[0].startswith("attack: could not compile the network, and went on without: ")
+    assert len(heard) == 1 and heard[0].startswith("attack: could not compile the network, so it runs uncompiled: ")
     assert "\n" not in heard[0]
 
 

@@ -136,7 +136,7 @@ def test_inception_normalises_inside_and_has_one_dense_layer_between() -> None:
 
 def test_pretrained_inception_offline_says_what_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(DataError, match=r"inception_v3 cannot be had .*pass weights=none to train from scratch"):
+    with pytest.raises(DataError, match=r"inception_v3 cannot be loaded .*pass weights=none to train from scratch"):
         build("leaf-inception", weights="pretrained")
 
 
@@ -192,7 +192,7 @@ def test_weights_that_are_not_all_of_them_are_refused(tmp_path: Path) -> None:
         build("leaf-vit", **SMALL, weights=tmp_path / "nowhere.safetensors")
     whole = tmp_path / "whole.safetensors"
     save_adapter(whole, build("leaf-vit", **SMALL, depth=2), {"tuner": "supervised", "model": "leaf-vit"})
-    with pytest.raises(DataError, match=r"holds 'blocks.1.* which this architecture has not"):
+    with pytest.raises(DataError, match=r"holds 'blocks.1.* which this architecture does not have"):
         build("leaf-vit", **SMALL, weights=whole)
 
 

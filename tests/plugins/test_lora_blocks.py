@@ -163,7 +163,7 @@ def test_an_unset_number_of_blocks_is_no_part_of_a_runs_identity(registry: Regis
 
 
 def test_numbers_of_blocks_that_do_not_fit_are_refused(registry: Registry, clip_tiny: CLIPNetwork, adapt: Any) -> None:
-    with pytest.raises(PluginError, match="n=7 asks for more blocks than there are; the most is 6"):
+    with pytest.raises(PluginError, match="n=7 is more than the model's 6 blocks"):
         adapt("lora:n=7")
     with pytest.raises(SpecError, match="n=0: Input should be greater than or equal to 1"):
         adapt("lora:n=0")
@@ -206,7 +206,7 @@ def test_adalora_shares_its_budget_out_among_the_last_blocks(
     ("n", "message"),
     [
         (0, "n=0: Input should be greater than or equal to 1"),
-        (7, "n=7 asks for more blocks than there are; the most is 6"),
+        (7, "n=7 is more than the model's 6 blocks"),
     ],
 )
 def test_a_number_of_blocks_that_does_not_fit_is_one_line(

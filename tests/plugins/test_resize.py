@@ -53,9 +53,8 @@ def test_nothing_of_what_resampling_does_is_hidden_by_the_ball() -> None:
     images, _ = toy()
     found = resampled(4, images).astype(int) - images
     assert np.abs(found).max() > 60
-    clipped = project(
-        images, resampled(4, images) / 255, ThreatModel(norm="Linf", eps=Fraction(8, 255), knowledge="nothing")
-    )
+    ball = ThreatModel(norm="Linf", eps=Fraction(8, 255), knowledge="nothing")
+    clipped = project(torch.from_numpy(images), torch.from_numpy(resampled(4, images) / 255), ball).numpy()
     assert not np.array_equal(clipped, resampled(4, images))
 
 

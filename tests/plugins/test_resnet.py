@@ -20,8 +20,9 @@ from torch import Tensor
 
 from robench_plugins.datasets.cifar10 import CIFAR10
 from robench_plugins.models import resnet as resnet_module
-from robench_plugins.models.resnet import PUBLISHED, CIFARResNet, Normalised, read_state
+from robench_plugins.models.resnet import PUBLISHED, CIFARResNet, Normalised
 from robench_plugins.models.resnet_network import ResNet, Shortcut
+from robench_plugins.models.saved_weights import read_state
 from tests.helpers.plugin_fixtures import TenClasses, ToyDataset, make_context, n_parameters, real
 
 

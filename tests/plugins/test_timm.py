@@ -138,7 +138,7 @@ def test_a_size_that_the_network_cannot_see_is_refused(name: str) -> None:
 def test_wrong_weights_are_named(tmp_path: Path, checkpoint: Path) -> None:
     with pytest.raises(DataError, match=r"no weights at .*nowhere\.pth"):
         build(weights=str(tmp_path / "nowhere.pth"), **SMALL)
-    with pytest.raises(DataError, match=r"not a checkpoint of this architecture|has not"):
+    with pytest.raises(DataError, match=r"not a checkpoint of this architecture|does not have"):
         build(architecture="resnet18", weights=str(checkpoint))
     other = tmp_path / "seven.safetensors"
     save_file(timm.create_model("resnet10t", num_classes=7).state_dict(), other)
@@ -157,7 +157,7 @@ def test_an_unknown_architecture_gets_the_nearest() -> None:
 
 def test_pretrained_weights_offline_say_what_to_pass(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     switch_hub_off(monkeypatch, tmp_path)
-    with pytest.raises(DataError, match=r"cannot be had from the Hugging Face Hub .* pass weights=FILE"):
+    with pytest.raises(DataError, match=r"cannot be loaded from the Hugging Face Hub .* pass weights=FILE"):
         build(architecture="resnet18", weights="pretrained")
 
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from robench.records import record as records
-from robench.records.packed import pack_labels, unpack_labels
+from robench.records.class_labels import pack_labels, unpack_labels
 from robench.records.record import RunResult, Score
 
 from tests.helpers.results import result

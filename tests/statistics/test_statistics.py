@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robench.records.record import Score
-from robench.statistics.intervals import by_class, holm, mean_interval, paired, success, wilson, wilson_interval
+from robench.statistics.intervals import by_class, mean_interval, success, wilson, wilson_interval
+from robench.statistics.paired import holm, paired
 from robench.statistics.ranks import p_values, ranks
 from sklearn.metrics import balanced_accuracy_score
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from robench import ImageSet
 from robench.attack.perturbation import seeded
 from robench.compute.world import ALONE, World
-from robench.images.augmentation import GREY, HOLES, Recipe, augment, punch
+from robench.images.augmentation import GREY, MOST_HOLES, Recipe, augment, punch
 from robench.train.sampler import _Epoch, batches, draw
 from torch.utils.data import DataLoader
 
@@ -103,7 +103,7 @@ def test_holes_are_grey_at_most_eight_and_at_most_a_tenth_of_the_side(seed: int,
     holes = (punched == GREY).all(dim=0)
     assert torch.equal(punched[:, ~holes], image[:, ~holes]) and bool((image == 7).all())
     largest = max(1, round(25 * side / 256))
-    assert 1 <= int(holes.sum()) <= HOLES * largest**2
+    assert 1 <= int(holes.sum()) <= MOST_HOLES * largest**2
 
 
 def test_holes_lie_everywhere() -> None:

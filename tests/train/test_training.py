@@ -76,7 +76,7 @@ def test_what_a_model_recommends_for_an_adaptation_reaches_its_products(registry
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("shift", "'shift' is half a tuner; write ADAPTATION\\+OBJECTIVE"),
+        ("shift", "'shift' is half a tuner; expected ADAPTATION\\+OBJECTIVE"),
         ("likely", "'likely' is half a tuner"),
         ("shfit+likely", "unknown adaptation 'shfit'; did you mean 'shift'"),
         ("shift+unlikly", "unknown objective 'unlikly'; did you mean 'likely'"),
@@ -456,5 +456,5 @@ def test_augmented_images_are_what_the_objective_and_the_adversary_see() -> None
 
 
 def test_augmentation_and_images_made_beforehand_exclude_each_other() -> None:
-    with pytest.raises(SpecError, match="augment=study-cnn changes every image anew, and pgd-resnet20 makes"):
+    with pytest.raises(SpecError, match="augment=study-cnn changes every image anew, but pgd-resnet20 makes"):
         make(augment="study-cnn", adversary="pgd-resnet20")

@@ -1,4 +1,4 @@
-"""Low-rank adapters whose ranks follow from a budget that training shares out."""
+"""Low-rank adapters whose ranks share a budget during training."""
 
 from __future__ import annotations
 
@@ -15,40 +15,42 @@ from robench_plugins.adaptations.lora import LoRAParams
 from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
 IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")
-"""What peft's allocator of ranks remembers from step to step."""
+"""The state of peft's rank allocator."""
 
 
 class AdaLoRAParams(LoRAParams):
-    """Parameters of adapters with a budget."""
+    """Parameters of AdaLoRA."""
 
-    rank: int = Field(default=8, ge=1, description="mean rank of the updates once the budget is reached")
+    rank: int = Field(default=8, ge=1, description="mean rank of the updates at the end")
     initial_rank: int | None = Field(
-        default=None, ge=2, description="rank of each update at first; 1.5 rank if not given"
+        default=None, ge=2, description="rank of each update at the start; 1.5 times rank if not given"
     )
     orthogonality: float = Field(default=0.1, ge=0, description="weight gamma of the orthogonality penalty")
 
     @model_validator(mode="after")
     def _budget_shrinks(self) -> Self:
         if self.start_rank <= self.rank:
-            raise ValueError(f"initial_rank={self.initial_rank} must be above rank={self.rank}, to leave some to prune")
+            raise ValueError(
+                f"initial_rank={self.initial_rank} leaves nothing to prune; expected more than rank={self.rank}"
+            )
         return self
 
     @property
     def start_rank(self) -> int:
-        """The rank before anything is pruned."""
+        """The rank at the start."""
         return -(-3 * self.rank // 2) if self.initial_rank is None else self.initial_rank
 
 
 class AdaLoRA(PEFTAdaptation):
     """Adds ``(alpha / r) P diag(E) Q`` to the query, key and value projections of the vision tower.
 
-    All three are trained, and while training goes on the least important singular values E are set to zero, over all
-    layers together, until their mean number a layer is `rank`. E starts at zero, so that the network starts as it was.
+    All three are trained. During training the least important singular values E of all layers are set to zero, until
+    their mean number a layer is `rank`. E starts at zero, so that the network starts unchanged.
 
     Source: Zhang et al., "AdaLoRA: adaptive budget allocation for parameter-efficient fine-tuning", ICLR 2023,
-    section 3. The budget is full for the first eighth of the steps and final for the last half, about what
-    the paper's appendix lists for GLUE; nothing is pruned where there is one step only. The penalty is the mean, not
-    the sum, of unsquared Frobenius norms, as in the authors' code.
+    section 3. The budget is full in the first eighth of the steps and final in the last half, about as in the paper's
+    appendix for GLUE; nothing is pruned if there is only one step. The penalty is the mean, not the sum, of unsquared
+    Frobenius norms, as in the authors' code.
     """
 
     Params = AdaLoRAParams
@@ -56,7 +58,7 @@ class AdaLoRA(PEFTAdaptation):
     method = AdaLoraModel
 
     def config(self, parts: Mapping[str, nn.Module]) -> Any:
-        """Return peft's configuration; how long the phases are is set once training begins."""
+        """Return peft's configuration; :meth:`begin` sets the lengths of the phases."""
         params = self.params
         return AdaLoraConfig(
             init_r=params.start_rank,
@@ -70,28 +72,28 @@ class AdaLoRA(PEFTAdaptation):
         )
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze the network and put adapters into its vision tower, with weights from torch's global stream.
+        """Freeze the network and add adapters to its vision tower, drawn from torch's global random state.
 
         Raises:
-            PluginError: It has no vision tower, or one without the layers to be adapted.
+            PluginError: The network has no vision tower with these layers.
         """
         super().adapt(network, parts)
         for name, parameter in self.injected.model.named_parameters():
             if ".ranknum." in name:
-                # A constant, which peft makes trainable when it moves it from the CPU to where the tower is.
+                # A constant, which peft makes trainable when it moves it to the device of the tower.
                 parameter.requires_grad_(False)
 
     def begin(self, network: nn.Module, n_steps: int) -> None:
-        """Lay out the phases of the budget."""
+        """Set the phases of the pruning."""
         (config,) = self.injected.peft_config.values()
         config.total_step, config.tinit, config.tfinal = n_steps, n_steps // 8, max(1, n_steps // 2)
 
     def state(self) -> dict[str, Any]:
-        """Return how important each weight has been so far."""
+        """Return the importance of each weight so far."""
         return {name: dict(getattr(self._allocator, name)) for name in IMPORTANCE}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the importances."""
+        """Take over the importances."""
         device = next(self.injected.model.parameters()).device
         for name in IMPORTANCE:
             found = {key: value.to(device) for key, value in state[name].items()}
@@ -111,7 +113,7 @@ class AdaLoRA(PEFTAdaptation):
         return self.params.orthogonality * torch.stack(distances).mean()
 
     def after_step(self, network: nn.Module, step: int) -> None:
-        """Weigh every singular triplet by this step's gradients and prune to the budget of this step."""
+        """Update the importances by this step's gradients, and prune to the budget of this step."""
         (config,) = self.injected.peft_config.values()
         if config.total_step > 1:
             self.injected.update_and_allocate(step)

@@ -11,9 +11,9 @@ from robench_plugins.adaptations.parts import train_only
 
 
 class Full(Adaptation):
-    """Trains all that maps an image to its embedding, or the whole network if it names no such part.
+    """Trains all that maps an image to its embedding; the whole network, if the model names no such part.
 
-    Of a CLIP these are the vision tower and its projection; text, temperature and class embeddings stay.
+    In a CLIP these are the vision tower and its projection. Text, temperature and class embeddings stay frozen.
 
     Source: Mao et al., "Understanding zero-shot adversarial robustness for large-scale models", ICLR 2023, section 3
     (finetuning).

@@ -1,4 +1,4 @@
-"""The last layer alone."""
+"""The last layer: a linear probe."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from robench_plugins.adaptations.parts import find_part, train_only
 
 
 class Head(Adaptation):
-    """Trains the linear layer that makes the logits, a linear probe, from the weights it has.
+    """Trains the linear layer that makes the logits, starting from its present weights.
 
-    Of a CLIP these are the class embeddings, so that training starts from zero-shot accuracy; on another dataset the
-    probe is lost, and the prompts of that dataset take its place.
+    In a CLIP these are the class embeddings, so that training starts from zero-shot accuracy. On another dataset the
+    prompts of that dataset replace them.
 
     Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021, section
     3.2 (linear probe); started from the prompts as in Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
@@ -25,6 +25,6 @@ class Head(Adaptation):
         """Freeze all but the last layer.
 
         Raises:
-            PluginError: The model names no such layer.
+            PluginError: The model names no last layer.
         """
         train_only(network, find_part(parts, "head").parameters())

@@ -14,7 +14,7 @@ from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 class IA3(PEFTAdaptation):
     """Multiplies keys, values and the hidden activations of each MLP of the vision tower by learned vectors.
 
-    They start at one, so that the network starts as it was.
+    They start at one, so that the network starts unchanged.
 
     Source: Liu et al., "Few-shot parameter-efficient fine-tuning is better and cheaper than in-context learning",
     NeurIPS 2022, section 3.3.

@@ -1,4 +1,4 @@
-"""The last blocks and what follows them."""
+"""The last blocks and the layers after them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from robench_plugins.adaptations.parts import find_part, first_of_last, train_on
 
 
 class LastNParams(Params):
-    """How many blocks."""
+    """Parameters of last-n."""
 
     n: int = Field(default=1, ge=1, description="number of blocks, counted from the output")
 
 
 class LastN(Adaptation):
-    """Trains the last `n` blocks of the encoder and every weight that the encoder declares after them.
+    """Trains the last `n` blocks of the encoder and all weights that it declares after them.
 
-    After the blocks of a CLIP come the last layer norm and the projection, after those of a ResNet its linear layer.
+    In a CLIP these are the last layer norm and the projection, in a ResNet its linear layer.
 
     Source: Yosinski et al., "How transferable are features in deep neural networks?", NeurIPS 2014, section 2.
     """
@@ -28,10 +28,10 @@ class LastN(Adaptation):
     params: LastNParams
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze what comes before the last blocks.
+        """Freeze all weights before the last blocks.
 
         Raises:
-            PluginError: The model names no blocks, or has fewer.
+            PluginError: The model names no blocks, or has fewer than `n`.
         """
         blocks, encoder = find_part(parts, "blocks"), find_part(parts, "encoder")
         last = blocks[first_of_last(blocks, self.params.n) :]

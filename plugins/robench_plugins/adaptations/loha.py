@@ -1,4 +1,4 @@
-"""Adapters that are products, entry by entry, of two low-rank matrices."""
+"""Adapters that are the entry-wise product of two low-rank matrices."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
 
 class LoHaParams(Params):
-    """Parameters of Hadamard products."""
+    """Parameters of LoHa."""
 
-    rank: int = Field(default=8, ge=1, description="rank r of both factors; that of the update is up to r squared")
-    alpha: int = Field(default=32, ge=1, description="scale; updates are multiplied by alpha / r")
+    rank: int = Field(default=8, ge=1, description="rank r of both matrices; the update has rank r squared at most")
+    alpha: int = Field(default=32, ge=1, description="scale: updates are multiplied by alpha / r")
 
 
 class LoHa(PEFTAdaptation):
-    """Adds ``(alpha / r) (A1 B1) * (A2 B2)``, entry by entry, to the query, key and value projections of the tower.
+    """Adds ``(alpha / r) (A1 B1) * (A2 B2)``, an entry-wise product, to query, key and value projections of the tower.
 
-    B2 starts at zero, so that the network starts as it was.
+    B2 starts at zero, so that the network starts unchanged.
 
     Source: Hyeon-Woo et al., "FedPara: low-rank Hadamard product for communication-efficient federated learning",
     ICLR 2022, proposition 1, used as an adapter as in Yeh et al., "Navigating text-to-image customization", ICLR 2024.

@@ -17,17 +17,15 @@ class LoRAParams(Params):
     """Parameters of low-rank adapters; the defaults are the study's."""
 
     rank: int = Field(default=8, ge=1, description="rank r of each update")
-    alpha: int = Field(default=32, ge=1, description="scale; updates are multiplied by alpha / r")
+    alpha: int = Field(default=32, ge=1, description="scale: updates are multiplied by alpha / r")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout before each adapter")
-    n: int | None = Later(
-        None, ge=1, description="number of blocks with adapters, counted from the output; all if not given"
-    )
+    n: int | None = Later(None, ge=1, description="number of blocks with adapters, the last ones; all if not given")
 
     def layers(self, parts: Mapping[str, nn.Module]) -> dict[str, Any]:
-        """Return which blocks have adapters, in peft's words.
+        """Return peft's arguments that select the blocks with adapters.
 
         Raises:
-            PluginError: The model names no blocks, or has fewer.
+            PluginError: The model names no blocks, or has fewer than `n`.
         """
         if self.n is None:
             return {}
@@ -40,8 +38,8 @@ class LoRAParams(Params):
 class LoRA(PEFTAdaptation):
     """Adds ``(alpha / r) B A`` to the query, key and value projections of the vision tower, and trains A and B.
 
-    B starts at zero, so that the network starts as it was. With `n`, blocks before the last n have no adapters and
-    training does not go back through them, which changes no gradient.
+    B starts at zero, so that the network starts unchanged. With `n`, only the last n blocks have adapters, and training
+    saves the backward pass through the others.
 
     Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022, section 4.1.
     """

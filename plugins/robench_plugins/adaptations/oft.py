@@ -1,4 +1,4 @@
-"""Learned rotations of what goes into a layer."""
+"""Learned rotations of the inputs of a layer."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
 
 class OFTParams(Params):
-    """Parameters of rotations."""
+    """Parameters of OFT."""
 
-    block_size: int = Field(default=32, ge=2, description="channels that are rotated together; divides the width")
+    block_size: int = Field(default=32, ge=2, description="channels that are rotated together; must divide the width")
 
 
 class OFT(PEFTAdaptation):
     """Rotates the inputs of the query, key and value projections of the vision tower, in blocks of channels.
 
-    Angles between the columns of each weight stay as they are. Rotations start at the identity.
+    The angles between the columns of each weight stay the same. Rotations start at the identity.
 
     Source: Qiu et al., "Controlling text-to-image diffusion by orthogonal finetuning", NeurIPS 2023, section 3, with
     Cayley's exact parametrisation. As in peft, blocks lie along the inputs of a layer.
@@ -39,15 +39,17 @@ class OFT(PEFTAdaptation):
         )
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze the network and put rotations into its vision tower.
+        """Freeze the network and add rotations to its vision tower.
 
         Raises:
-            PluginError: It has no fitting vision tower, or `block_size` does not divide its width.
+            PluginError: The network has no vision tower with these layers, or `block_size` does not divide its width.
         """
         size = self.params.block_size
         for name, module in find_part(parts, "vision").named_modules():
             if name.endswith(self.targets) and isinstance(module, nn.Linear) and module.in_features % size:
-                # peft would take another size after a mere warning.
+                # peft would only warn and take another size.
                 fitting = max(divisor for divisor in range(1, size) if module.in_features % divisor == 0)
-                raise PluginError(f"block_size={size} does not divide the tower's {module.in_features}; try {fitting}")
+                raise PluginError(
+                    f"block_size={size} does not divide the width {module.in_features}; try block_size={fitting}"
+                )
         super().adapt(network, parts)

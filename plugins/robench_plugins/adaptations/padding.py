@@ -1,4 +1,4 @@
-"""Visual prompting: a learned border around the picture."""
+"""Visual prompting: a learned border added to every image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from robench_plugins.adaptations.vpt import vision_tower
 
 
 class PaddingParams(Params):
-    """Parameters of a border."""
+    """Parameters of the border."""
 
     pad: int | None = Field(
         default=None, ge=1, description="width in pixels of the model's input; 30 of 224, or that share, if not given"
@@ -21,7 +21,7 @@ class PaddingParams(Params):
 
 
 class BorderedEmbeddings(nn.Module):
-    """Embeddings of a vision transformer, of pixels to which a learned border is added."""
+    """The embeddings of a vision transformer, with a learned border added to the pixels."""
 
     frame: Tensor
 
@@ -46,22 +46,22 @@ class PaddingPrompt(Adaptation):
     """Trains a border of pixels that is added to every resized and normalised image.
 
     Source: Bahng et al., "Exploring visual prompts for adapting large-scale models", 2022 (arXiv:2203.17274), section
-    3 (padding), drawn from a standard normal distribution as in their code; robust in Mao et al., ICLR 2023.
+    3 (padding); its start is standard normal as in their code. Mao et al., ICLR 2023, train it for robustness.
     """
 
     Params = PaddingParams
     params: PaddingParams
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze the network and put the border before its vision tower, drawn from torch's global stream.
+        """Freeze the network and add the border before its vision tower, drawn from torch's global random state.
 
         Raises:
-            PluginError: It has no CLIP vision tower, or the border would leave nothing of the picture.
+            PluginError: The network has no CLIP vision tower, or the border would cover the whole image.
         """
         tower = vision_tower(parts)
         side: int = tower.config.image_size
         pad = self.params.pad or max(1, round(side * 30 / 224))
         if 2 * pad >= side:
-            raise PluginError(f"pad={pad} leaves nothing of {side} x {side} pixels; the most is {(side - 1) // 2}")
+            raise PluginError(f"pad={pad} covers all of {side} x {side} pixels; expected at most {(side - 1) // 2}")
         train_only(network, ())
         tower.embeddings = BorderedEmbeddings(tower.embeddings, side, pad, next(tower.parameters()).device)

@@ -19,7 +19,7 @@ def find_part(parts: Mapping[str, nn.Module], name: str) -> Any:
     if name not in parts:
         found = f"only {', '.join(sorted(parts))}" if parts else "nothing to adapt"
         raise PluginError(
-            f"this adaptation changes the part {name!r} of a model, and this one offers {found}; "
+            f"this adaptation changes the part {name!r} of a model, but this model offers {found}; "
             "use a model that has it, such as --model clip-tiny"
         )
     return parts[name]
@@ -29,18 +29,18 @@ def first_of_last(blocks: Sized, n: int) -> int:
     """Return the index of the first of the last `n` of `blocks`.
 
     Raises:
-        PluginError: There are fewer.
+        PluginError: There are fewer than `n`.
     """
     if n > len(blocks):
-        raise PluginError(f"n={n} asks for more blocks than there are; the most is {len(blocks)}")
+        raise PluginError(f"n={n} is more than the model's {len(blocks)} blocks; expected at most {len(blocks)}")
     return len(blocks) - n
 
 
 def train_only(network: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
     """Freeze all of `network`, in place, except for `parameters`.
 
-    A batch norm that stays frozen keeps its running statistics and normalises by them, also in training mode:
-    otherwise training would change, unsaid, what is not to be changed.
+    A frozen batch norm keeps its running statistics and normalises by them, also in training mode. Otherwise training
+    would silently change a frozen part.
     """
     for parameter in network.parameters():
         parameter.requires_grad_(False)

@@ -13,17 +13,19 @@ from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
 
 
 class VeRAParams(Params):
-    """Parameters of vectors between random matrices."""
+    """Parameters of VeRA."""
 
-    rank: int = Field(default=256, ge=1, description="rank of the frozen random matrices; costs rank values a layer")
+    rank: int = Field(
+        default=256, ge=1, description="rank of the frozen random matrices; each layer trains this many more values"
+    )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before each adapter")
 
 
 class VeRA(PEFTAdaptation):
     """Adds ``diag(b) B diag(d) A`` to the query, key and value projections of the vision tower, and trains b and d.
 
-    A and B are random, frozen, the same in all layers and the same in all runs: their seed is fixed, so they need not
-    be saved. b starts at zero, so that the network starts as it was.
+    A and B are random, frozen, and the same in all layers and runs: their seed is fixed, so they need not be saved. b
+    starts at zero, so that the network starts unchanged.
 
     Source: Kopiczko et al., "VeRA: vector-based random matrix adaptation", ICLR 2024, equation 2.
     """

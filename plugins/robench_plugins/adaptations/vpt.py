@@ -1,4 +1,4 @@
-"""Visual prompt tuning: learned tokens beside the patches of a frozen vision tower."""
+"""Visual prompt tuning: learned tokens next to the patches of a frozen vision tower."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VPTParams(Params):
 
 
 class PromptedEmbeddings(nn.Module):
-    """Embeddings of a vision transformer with learned tokens after its class token."""
+    """The embeddings of a vision transformer, with learned tokens after the class token."""
 
     def __init__(self, embeddings: nn.Module, prompt: nn.Parameter) -> None:
         super().__init__()
@@ -31,12 +31,12 @@ class PromptedEmbeddings(nn.Module):
     def forward(self, *args: Tensor, **kwargs: bool) -> Tensor:
         """Return ``[CLS, prompt tokens, patches]``, ``(N, 1 + tokens + patches, width)``."""
         embedded: Tensor = self.embeddings(*args, **kwargs)
-        # CLS stays first: the tower pools position 0.
+        # CLS stays first, because the tower reads position 0.
         return _prompted(embedded[:, :1], self.prompt, embedded[:, 1:])
 
 
 class PromptedBlock(nn.Module):
-    """A block of a vision transformer that sees learned tokens in place of the previous block's prompt outputs."""
+    """A block of a vision transformer, with learned tokens in place of the previous block's outputs for its tokens."""
 
     def __init__(self, block: nn.Module, prompt: nn.Parameter) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class PromptedBlock(nn.Module):
 
 
 class VPT(Adaptation):
-    """Trains prompt tokens inserted once, after the class token, before the first block.
+    """Trains prompt tokens that are inserted after the class token, before the first block.
 
     Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-shallow).
     """
@@ -61,34 +61,34 @@ class VPT(Adaptation):
     params: VPTParams
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze the network and insert the tokens, drawn from torch's global stream.
+        """Freeze the network and insert the tokens, drawn from torch's global random state.
 
         Raises:
-            PluginError: It has no CLIP vision tower.
+            PluginError: The network has no CLIP vision tower.
         """
         tower = vision_tower(parts)
         train_only(network, ())
         tower.embeddings = PromptedEmbeddings(tower.embeddings, self.prompt(tower))
 
     def prompt(self, tower: Any) -> nn.Parameter:
-        """Draw tokens, ``(1, tokens, width)``, for `tower`."""
+        """Draw tokens ``(1, tokens, width)`` for `tower`."""
         width, patch_size, weight = tower.config.hidden_size, tower.config.patch_size, next(tower.parameters())
-        # Uniform within the bound of Jia et al. (their code, after Glorot): patch size and width set the scale.
+        # Uniform within the bound of the code of Jia et al. (after Glorot).
         bound = math.sqrt(6 / (3 * patch_size**2 + width))
         return nn.Parameter(torch.empty(1, self.params.tokens, width, device=weight.device).uniform_(-bound, bound))
 
 
 class DeepVPT(VPT):
-    """Trains prompt tokens before every block; each block's own replace what the last one made of its prompts.
+    """Trains prompt tokens before every block. They replace the previous block's outputs for its own tokens.
 
     Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-deep).
     """
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze the network and insert tokens before each block, drawn from torch's global stream.
+        """Freeze the network and insert tokens before each block, drawn from torch's global random state.
 
         Raises:
-            PluginError: It has no CLIP vision tower.
+            PluginError: The network has no CLIP vision tower.
         """
         blocks = find_part(parts, "blocks")
         super().adapt(network, parts)
@@ -100,7 +100,7 @@ def vision_tower(parts: Mapping[str, nn.Module]) -> Any:
     """Return the vision tower of a CLIP.
 
     Raises:
-        PluginError: The network has none.
+        PluginError: The network has no such tower.
     """
     tower = find_part(parts, "vision")
     if not isinstance(getattr(tower, "embeddings", None), nn.Module):

@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from robench_plugins.attackers.n_classes import require_classes
 
 N_TARGETS = 9
-"""Target classes of the targeted attacks, of AutoAttack's standard version."""
+"""Target classes of the targeted attacks in AutoAttack's standard version."""
 
 _LOGGER = logging.getLogger("robench.autoattack")
-# What it has to say, such as that gradients are zero, goes to whoever listens, and never to the terminal.
+# Its messages, for example that gradients are zero, never reach the terminal unless a handler is added.
 _LOGGER.addHandler(logging.NullHandler())
 
 
 class APGDParams(NormParams):
-    """Parameters of APGD: the step size sets itself."""
+    """Parameters of APGD, which chooses its own step size."""
 
     steps: int = Field(default=100, ge=1, description="gradient steps, for each target class")
 
 
 class APGD(Attacker):
-    """What the two untargeted forms of Auto-PGD share: all but the loss."""
+    """The two untargeted forms of Auto-PGD, which differ in their loss."""
 
     Params = APGDParams
     params: APGDParams
@@ -55,20 +55,20 @@ class APGD(Attacker):
 
 
 class APGDCE(APGD):
-    """PGD on the cross-entropy that halves its step size, and returns to the best point, when the loss stalls.
+    """PGD on the cross-entropy. When the loss stalls, it halves the step size and goes back to the best point.
 
-    Returned is the point of highest loss, or where that is classified correctly and another point was not, that one; so
-    an image that withstands is still perturbed, which the original returns clean, and which matters on other networks.
+    The result is the point of highest loss, or, if that one is classified correctly, a point that fooled the network.
 
     Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-    attacks", ICML 2020 (arXiv:2003.01690), algorithm 1, without restarts.
+    attacks", ICML 2020 (arXiv:2003.01690), algorithm 1, without restarts. Deviation: an image that withstands is
+    returned at the point of highest loss, not clean, which matters on other networks.
     """
 
     loss = "ce"
 
 
 class APGDDLR(APGD):
-    """As APGD-CE, on the difference of logits ratio, which the scale of the logits does not change; from 3 classes on.
+    """As APGD-CE, on the difference of logits ratio, which does not depend on the scale of the logits. Needs 3 classes.
 
     Source: Croce and Hein, ICML 2020 (arXiv:2003.01690), equation 6 and algorithm 1, without restarts.
     """
@@ -77,17 +77,17 @@ class APGDDLR(APGD):
 
 
 class APGDT(Attacker):
-    """APGD on the targeted difference of logits ratio, for each of the up to 9 likeliest wrong classes in turn.
+    """APGD on the targeted difference of logits ratio, for each of the up to 9 likeliest wrong classes.
 
-    Source: Croce and Hein, ICML 2020 (arXiv:2003.01690), equation 7. As in APGD, an image that withstands every target
-    is returned where the loss was highest.
+    Source: Croce and Hein, ICML 2020 (arXiv:2003.01690), equation 7. Deviation: an image that withstands every target
+    is returned at the point of highest loss, not clean.
     """
 
     Params = APGDParams
     params: APGDParams
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return for each image the first success, or else the point of highest loss.
+        """Return for each image the first success, or without one the point of highest loss.
 
         Raises:
             SpecError: The network has fewer than 4 classes.
@@ -118,7 +118,7 @@ class APGDT(Attacker):
 
 
 def likeliest_wrong(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the wrong classes of each image, ``(N, n_classes - 1)``, from the largest logit to the smallest."""
+    """Return the wrong classes of each image, ``(N, n_classes - 1)``, by falling logit."""
     with torch.no_grad():
         logits = network(images).scatter(1, labels[:, None], float("-inf"))
     order: Tensor = logits.argsort(dim=1, descending=True)
@@ -126,9 +126,9 @@ def likeliest_wrong(network: nn.Module, images: Tensor, labels: Tensor) -> Tenso
 
 
 def _ascend(attack: APGDAttack, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run once from a random start; return the images, their highest loss, and whether they fool.
+    """Run once from a random start; return the images, their highest losses, and whether they fool the network.
 
-    Not through ``perturb``, which seeds torch anew for the whole process and drops the images that withstand.
+    It does not call ``perturb``, which seeds torch for the whole process and drops the images that withstand.
     """
     attack.init_hyperparam(images)
     with torch.no_grad():

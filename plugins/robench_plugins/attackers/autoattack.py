@@ -1,4 +1,4 @@
-"""AutoAttack: four attacks in turn, each on the images that withstood those before."""
+"""AutoAttack: four attacks in turn, each on the images that withstood the earlier ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robench_plugins.attackers.square import Square
 
 
 class AutoAttackParams(NormParams):
-    """Parameters of AutoAttack; other than the defaults it is no longer its standard version."""
+    """Parameters of AutoAttack; only the defaults are its standard version."""
 
     steps: int = Field(default=100, ge=1, description="gradient steps of each attack and target class")
     queries: int = Field(default=5000, ge=1, description="most queries of Square Attack for each image")
@@ -23,19 +23,19 @@ class AutoAttackParams(NormParams):
 class AutoAttack(Attacker):
     """APGD-CE, APGD-T, FAB-T and Square Attack in turn: AutoAttack's standard version.
 
-    Up to 9 targets, or as many wrong classes as there are. The targeted ratio of APGD-T needs 4 classes: with 3,
-    APGD-DLR takes its place, and with 2, where the ratio does not exist, nothing. Success is judged on 8-bit images, as
-    the core does, so that rounding undoes none; an image that withstands all is returned as APGD-CE left it.
+    There are up to 9 target classes. APGD-T needs 4 classes: with 3, APGD-DLR replaces it, and with 2 it is left out.
+    Success is judged on 8-bit images, as robench does, so that rounding undoes none. An image that withstands all is
+    returned as APGD-CE left it.
 
     Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-    attacks", ICML 2020 (arXiv:2003.01690), section 6, by the authors' own implementations of the four.
+    attacks", ICML 2020 (arXiv:2003.01690), section 6, with the authors' code of the four.
     """
 
     Params = AutoAttackParams
     params: AutoAttackParams
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return for each image the first 8-bit success.
+        """Return for each image the first 8-bit success, or without one the result of APGD-CE.
 
         Raises:
             SpecError: The network has a single class.
@@ -56,7 +56,7 @@ class AutoAttack(Attacker):
         return found
 
     def attacks(self, n_classes: int) -> list[Attacker]:
-        """Return the attacks in order, for a network with `n_classes`."""
+        """Return the attacks in order, for a network with `n_classes` classes."""
         ball = {"norm": self.params.norm, "eps": self.params.eps}
 
         def make(kind: type[Attacker], **settings: object) -> Attacker:

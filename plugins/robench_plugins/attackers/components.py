@@ -1,4 +1,4 @@
-"""The attacks that come with robench, declared as data."""
+"""The attacks, declared as data."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ATTACKERS: list[Component] = [
     _attack(
         "fgsm",
         "fgsm:FGSM",
-        "fast gradient (sign) method, Linf or L2; fgsm-MODEL takes gradients from a surrogate",
+        "fast gradient (sign) method: one step, Linf or L2; fgsm-MODEL: gradients of a surrogate",
         "Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015",
     ),
     _attack(
         "pgd",
         "pgd:PGD",
-        "projected gradient descent, Linf or L2; pgd-MODEL takes gradients from a surrogate",
+        "projected gradient descent, Linf or L2; pgd-MODEL: gradients of a surrogate",
         "Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
     ),
     _attack(
@@ -67,7 +67,7 @@ ATTACKERS: list[Component] = [
     _attack(
         "jitter",
         "jitter:Jitter",
-        "PGD on a scaled and jittered softmax",
+        "PGD on a scaled, noisy softmax",
         "Schwinn et al., Exploring misclassifications of robust neural networks to enhance adversarial attacks, 2021 "
         "(arXiv:2105.10304)",
     ),
@@ -80,13 +80,18 @@ ATTACKERS: list[Component] = [
     _attack(
         "deepfool",
         "deepfool:DeepFool",
-        "short L2 perturbation by linearisation",
+        "a short L2 perturbation, by steps to the nearest linearised boundary",
         "Moosavi-Dezfooli et al., DeepFool: a simple and accurate method to fool deep neural networks, CVPR 2016 "
         "(arXiv:1511.04599)",
     ),
     _attack("apgd-ce", "apgd:APGDCE", "Auto-PGD on the cross-entropy, Linf or L2", _APGD),
     _attack("apgd-dlr", "apgd:APGDDLR", "Auto-PGD on the difference of logits ratio, Linf or L2", _APGD),
-    _attack("apgd-t", "apgd:APGDT", "Auto-PGD on the targeted ratio, up to 9 targets, Linf or L2", _APGD),
+    _attack(
+        "apgd-t",
+        "apgd:APGDT",
+        "Auto-PGD on the targeted difference of logits ratio, up to 9 target classes, Linf or L2",
+        _APGD,
+    ),
     _attack(
         "fab",
         "fab:FAB",
@@ -97,7 +102,7 @@ ATTACKERS: list[Component] = [
     _attack(
         "square",
         "square:Square",
-        "random search over squares, 5,000 queries, no gradients, Linf or L2",
+        "Square Attack: random search without gradients, 5,000 queries, Linf or L2",
         "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, ECCV "
         "2020 (arXiv:1912.00049)",
     ),
@@ -107,8 +112,10 @@ ATTACKERS: list[Component] = [
         "APGD-CE, APGD-T, FAB-T and Square in turn (standard version), Linf or L2",
         _APGD,
     ),
-    _attack("noise", "noise:Noise", "random noise, Linf or L2: the control of every attack", "the control"),
-    _attack("resize", "resize:Resize", "images resized and brought back: the control of resampling", "the control"),
+    _attack("noise", "noise:Noise", "random noise, Linf or L2: a control that every attack must beat", "the control"),
+    _attack(
+        "resize", "resize:Resize", "images resized and back: a control for attacks across resolutions", "the control"
+    ),
     *(
         _attack(
             f"torchattacks-{name.lower()}",

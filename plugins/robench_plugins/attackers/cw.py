@@ -11,24 +11,26 @@ from robench_plugins.attackers.params import L2Params
 
 
 class CWParams(L2Params):
-    """Parameters of the attack; fewer steps than the paper's 20 times 10,000."""
+    """Parameters of the attack; the paper takes 20 times 10,000 steps."""
 
     steps: int = Field(default=100, ge=1, description="steps of Adam for each constant c")
     search_steps: int = Field(default=5, ge=1, description="steps of the search for the constant c")
-    c: float = Field(default=0.1, gt=0, description="first weight of the logits against the squared length")
-    confidence: float = Field(default=0.0, ge=0, description="margin of the wrong class, kappa in the paper")
+    c: float = Field(default=0.1, gt=0, description="first value of the constant c, the weight of the margin")
+    confidence: float = Field(
+        default=0.0, ge=0, description="margin that the wrong class must reach, kappa in the paper"
+    )
     lr: float = Field(default=0.01, gt=0, description="learning rate of Adam")
 
 
 class CW(Attacker):
-    """The shortest L2 perturbation, by Adam on ``||delta||^2 + c * margin`` with a search for c.
+    """A short L2 perturbation, by Adam on ``||delta||^2 + c * margin`` with a search for c.
 
-    Lengthened and cut to the radius as in DeepFool, see there: an image counts as broken only if an 8-bit image within
-    the radius fools.
+    The attack does not know the radius. As in DeepFool, perturbations are lengthened or cut, and an image breaks only
+    if an 8-bit image within the radius fools the network.
 
     Source: Carlini and Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017
-    (arXiv:1608.04644), section VI-A, untargeted. torchattacks' own version has no search for c, stops the whole batch
-    at once, takes the margin from zero instead of negative logits, and cannot move black and white pixels.
+    (arXiv:1608.04644), section VI-A, untargeted. torchattacks' version has no search for c, stops the whole batch at
+    once, takes the margin from zero instead of negative logits, and cannot change black and white pixels.
     """
 
     Params = CWParams
@@ -51,9 +53,9 @@ class CW(Attacker):
         return shortest_fooling(network, images, labels, found, self.threat(surrogate=False))
 
     def _descend(self, network: nn.Module, images: Tensor, labels: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Minimise for fixed `c`; return the shortest fooling images and their squared lengths, infinite if none."""
+        """Minimise for fixed `c`; return the shortest fooling images and their squared lengths, or infinity."""
         found, shortest = images.clone(), torch.full_like(c, float("inf"))
-        # tanh reaches black and white at infinity only; the paper's code keeps the same distance from it.
+        # tanh reaches black and white only at infinity; the paper's code uses the same factor.
         w = torch.atanh((2 * images - 1) * 0.999999).requires_grad_()
         optimizer = torch.optim.Adam([w], lr=self.params.lr)
         for _ in range(self.params.steps):
@@ -70,7 +72,7 @@ class CW(Attacker):
 
 
 def _margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return how far the logit of the label is above the largest other one."""
+    """Return the logit of the label minus the largest other logit, ``(N,)``."""
     own = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], float("-inf"))
     return own - others.amax(1)

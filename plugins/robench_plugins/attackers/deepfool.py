@@ -14,19 +14,21 @@ class DeepFoolParams(L2Params):
     """Parameters of DeepFool; the defaults are the paper's."""
 
     steps: int = Field(default=50, ge=1, description="most linearisations of the network")
-    overshoot: float = Field(default=0.02, ge=0, description="how far to step beyond the boundary, relative")
+    overshoot: float = Field(
+        default=0.02, ge=0, description="how far to step beyond the boundary, as a share of the step"
+    )
 
 
 class DeepFool(Attacker):
     """Steps to the nearest boundary of the linearised network until the class changes: a short L2 perturbation.
 
-    The attack minimises the length and does not know the radius. A perturbation found within the radius is lengthened
-    just so far that its 8-bit image still fools; a longer one is cut to the radius, and its image counts as broken only
-    if it fools even so, which the core decides. Images made on a surrogate barely cross its boundary and transfer
-    little.
+    The attack does not know the radius. A perturbation within it is lengthened until its 8-bit image fools the network.
+    A longer one is cut to the radius, and its image breaks only if it still fools. Images made on a surrogate barely
+    cross its boundary, and transfer little.
 
     Source: Moosavi-Dezfooli, Fawzi, Frossard, "DeepFool: a simple and accurate method to fool deep neural networks",
-    CVPR 2016 (arXiv:1511.04599), algorithm 2; with the overshoot at each step and all classes as candidates.
+    CVPR 2016 (arXiv:1511.04599), algorithm 2, with all classes as candidates. Deviation: the overshoot is added
+    at each step.
     """
 
     Params = DeepFoolParams

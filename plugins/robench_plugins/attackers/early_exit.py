@@ -1,4 +1,4 @@
-"""PGD that leaves an image alone as soon as it fools the network, and goes on with the others."""
+"""PGD that stops each image as soon as it fools the network."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ def pgd_until_fooled(
     steps: int,
     random_start: bool,
 ) -> Tensor:
-    """Return for each image the first iterate that fools `network`, as an 8-bit image, or the last iterate.
+    """Return for each image the first iterate that fools `network`, as an 8-bit image, or without one the last iterate.
 
     Starts, steps and projections are those of torchattacks' PGD and PGDL2, with the same random numbers: an image that
-    is never fooled ends where it ends there, up to rounding.
+    never fools the network ends at the same point, up to rounding.
 
-    The logits that the gradient needs tell which images seem to be fooled. One more forward pass, of those alone and as
-    8-bit images within the ball, decides, because rounding undoes what lies barely beyond the boundary; a margin in the
-    logits could only guess how much is enough. The device is waited for twice a step, to choose these images and those
-    that are left.
+    The logits that the gradient needs show which images seem to fool the network. These go through it again as 8-bit
+    images within the ball, because rounding undoes what is barely beyond the boundary. The device is waited for twice a
+    step, to choose these images and those that are left.
 
     Args:
         images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
         labels: ``int64 (N,)``.
         threat: The ball.
         alpha: Step size, in ``[0, 1]`` pixel units.
-        steps: Gradient steps of an image that is not fooled.
-        random_start: Start at a random point of the ball.
+        steps: Gradient steps of an image that never fools the network.
+        random_start: Whether to start at a random point of the ball.
 
     Source: PGD-K-tau with tau = 0 in Zhang et al., "Attacks which do not kill training make adversarial learning
-    stronger", ICML 2020 (arXiv:2002.11242), algorithm 1, which looks at the iterate itself instead of its 8-bit image.
+    stronger", ICML 2020 (arXiv:2002.11242), algorithm 1. Deviation: the 8-bit image decides, not the iterate itself.
     """
     found = _random_points(images, threat) if random_start else images.clone()
     left = torch.arange(len(images), device=images.device)
@@ -58,7 +57,7 @@ def pgd_until_fooled(
         kept = going.nonzero().flatten()
         if not len(kept):
             break
-        # The mean over all images, as torchattacks takes it, so that gradients have the same last bits.
+        # Divided by all images, as in torchattacks, so that gradients have the same last bits.
         loss = F.cross_entropy(logits, labels[left], reduction="sum") / len(images)
         (gradient,) = torch.autograd.grad(loss, points)
         left = left[kept]

@@ -1,4 +1,4 @@
-"""8-bit images within a ball: what an attack is judged by, so what it should look at when it chooses."""
+"""8-bit images within a ball. robench judges attacks by these, so attacks that choose among images use them too."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from robench import ThreatModel
 from torch import Tensor, nn
 
 N_LENGTHS = 12
-"""Lengths that are tried between that of a minimal perturbation and the radius."""
+"""Lengths to try between that of the perturbation found and the radius."""
 
 
 def nearest_in_ball(images: Tensor, adversarial: Tensor, threat: ThreatModel) -> Tensor:
-    """Return 8-bit images, as float, near `adversarial` and within the ball around the 8-bit `images`.
+    """Return 8-bit images near `adversarial` and within the ball around the 8-bit `images`, all as float in ``[0, 1]``.
 
-    Linf: rounded and clipped. L2: scaled to the ball, and scaled a little further where rounding to the nearest level
-    would lengthen the perturbation beyond it.
+    Linf: rounded and clipped. L2: scaled down to the ball, and a little more if rounding would leave the ball.
     """
     clean = (images * 255).round()
     levels = adversarial.clamp(0, 1) * 255 - clean
@@ -32,11 +31,11 @@ def nearest_in_ball(images: Tensor, adversarial: Tensor, threat: ThreatModel) ->
 
 
 def shortest_fooling(network: nn.Module, images: Tensor, labels: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
-    """Return for each image the shortest 8-bit image, along the perturbation `found`, that fools `network`.
+    """Return for each image the shortest 8-bit image that fools `network`, along the perturbation ``found - images``.
 
-    A minimal perturbation often lies between the levels of 8-bit images, and rounding undoes it. The lengths tried rise
-    geometrically from its own to the radius; a perturbation longer than the radius is cut to it. Where none fools, the
-    image is at the radius.
+    A minimal perturbation is often between two levels of an 8-bit image, and rounding undoes it. The lengths tried rise
+    geometrically from its own to the radius; a longer perturbation is cut to the radius. If none fools the network, the
+    image at the radius is returned.
     """
     change = found - images
     own = _norms(change, threat.norm).clamp_min(1e-12)

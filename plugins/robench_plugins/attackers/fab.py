@@ -18,15 +18,15 @@ class FABParams(NormParams):
     steps: int = Field(default=100, ge=1, description="steps, for each target class")
     targeted: bool = Field(
         default=False,
-        description="towards each of the up to 9 likeliest wrong classes in turn, instead of the nearest boundary",
+        description="towards each of the 9 likeliest wrong classes in turn, instead of the nearest boundary",
     )
 
 
 class FAB(Attacker):
-    """Steps to the linearised boundary and back towards the clean image: a short perturbation.
+    """Steps to the linearised boundary, and back towards the clean image: a short perturbation.
 
-    Lengthened to the next 8-bit image that fools as in DeepFool, see there. An image with no boundary within the radius
-    is returned clean. The targeted form costs one gradient a step instead of one for each class.
+    As in DeepFool, it is lengthened until its 8-bit image fools the network. An image with no boundary within the
+    radius is returned clean. The targeted form takes one gradient a step instead of one for each class.
 
     Source: Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack", ICML 2020
     (arXiv:1907.02044), algorithm 1, without restarts; FAB-T as in AutoAttack (arXiv:2003.01690).
@@ -52,9 +52,9 @@ class FAB(Attacker):
             left = robust.nonzero().flatten()
             if not len(left):
                 break
-            # It counts ranks from the largest logit as 1, which is the label's own.
+            # Its ranks count the largest logit, that of the label, as 1.
             attack.target_class = rank + 2
-            # Not through perturb(), which seeds torch anew for the whole process.
+            # Not perturb(), which seeds torch for the whole process.
             with torch.no_grad():
                 points = attack.attack_single_run(images[left], labels[left], is_targeted=self.params.targeted)
             lengths = torch.linalg.vector_norm((points - images[left]).flatten(1), ord=order, dim=1)

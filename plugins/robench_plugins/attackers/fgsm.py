@@ -11,7 +11,7 @@ from robench_plugins.attackers.torchattacks.call import run
 
 
 class FGSM(Attacker):
-    """One step of length epsilon along the gradient, from the clean image: along its sign in Linf, itself in L2.
+    """One step of length epsilon from the clean image: along the sign of the gradient in Linf, along itself in L2.
 
     Source: Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015, section 4; for L2
     the fast gradient method of Dong et al., "Boosting adversarial attacks with momentum", CVPR 2018, equation 3.

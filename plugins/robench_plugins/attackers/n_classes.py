@@ -1,4 +1,4 @@
-"""How many classes a network tells apart, which some losses need to know."""
+"""The number of classes of a network, which some attacks need to know."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def n_classes(network: nn.Module, images: Tensor) -> int:
 
 
 def require_classes(least: int, network: nn.Module, images: Tensor, attack: str, instead: str) -> int:
-    """Return the number of classes, having checked that `attack` can work with it.
+    """Check that `network` has the `least` classes that `attack` needs, and return their number.
 
     Raises:
-        SpecError: There are fewer than `least`.
+        SpecError: There are fewer; the message names an attack to use `instead`.
     """
     n = n_classes(network, images)
     if n < least:

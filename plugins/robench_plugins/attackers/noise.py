@@ -1,4 +1,4 @@
-"""Random noise, the control."""
+"""Random noise: a control."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from torch.nn import functional as F
 
 
 class Noise(Attacker):
-    """Noise that knows nothing of the network: uniform in the ball in Linf, a random direction of full length in L2.
-
-    The control that every attack must beat.
-    """
+    """Random noise, a control that every attack must beat: uniform in the ball in Linf, in L2 as long as epsilon."""
 
     Params = NormParams
     params: NormParams

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 from robench import AttackParams, Field, Pixels, Radius
 
 
 class L2Params(AttackParams):
-    """The radius within which the shortest perturbation must lie for its image to count as broken."""
+    """The radius for attacks that look for the shortest L2 perturbation; an image only breaks within it."""
 
     eps: Radius = Field(default=Fraction(128, 255), description="radius of the L2 ball, in [0, 1] pixel units")
 
 
 class IterativeParams(AttackParams):
-    """A ball and the steps within it; 10 steps of a tenth of the radius, as in the papers (with 16/255 there)."""
+    """A ball and the steps within it. By default 10 steps of a tenth of the radius, as in the papers (16/255 there)."""
 
     alpha: Pixels | None = Field(default=None, description="step size, in [0, 1] pixel units; eps / steps if not given")
     steps: int = Field(default=10, ge=1, description="gradient steps")
@@ -28,7 +28,7 @@ class IterativeParams(AttackParams):
             self.model_fields_set.discard("alpha")
         return self
 
-    def settings(self) -> dict[str, float | int]:
-        """Return the radius, the step size and the number of steps as torchattacks takes them."""
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of torchattacks: the radius, the step size and the number of steps."""
         assert self.alpha is not None
         return {"eps": float(self.eps), "alpha": float(self.alpha), "steps": self.steps}

@@ -23,7 +23,7 @@ class PGDParams(NormParams):
     early_exit: bool = Later(
         False,
         description="stop each image once it fools the network it is made on: faster, but not PGD as defined, which "
-        "returns the last step; weaker on every other network",
+        "returns the last step, and weaker on other networks",
     )
 
     @model_validator(mode="after")
@@ -34,7 +34,7 @@ class PGDParams(NormParams):
             self.model_fields_set.discard("alpha")
         elif self.norm == "Linf" and self.alpha > 1:
             raise ValueError(
-                f"alpha={self.alpha} is outside [0, 1]: distances are in [0, 1] pixel units; "
+                f"alpha={self.alpha} is outside [0, 1]; distances are in [0, 1] pixel units, such as 2/255; "
                 f"did you mean {self.alpha}/255?"
             )
         return self
@@ -43,17 +43,17 @@ class PGDParams(NormParams):
 class PGD(Attacker):
     """Iterated steps along the gradient, projected on the epsilon ball after each.
 
-    In Linf the step is along the sign, and the start uniform in the cube. In L2 it is along the gradient of unit norm,
-    and the start has a uniform direction and a uniform length up to epsilon.
+    In Linf the step is along the sign of the gradient, and the start is uniform in the cube. In L2 the step is along
+    the gradient at unit length, and the start has a uniform direction and a uniform length up to epsilon.
 
-    With ``early_exit`` an image takes no more steps once its iterate, as an 8-bit image, fools the network it is made
-    on. That network is as accurate as under plain PGD or less so, as some images are fooled on the way and not at the
-    end. To others such images are less of a threat, because they stop at this network's boundary.
+    With ``early_exit`` an image takes no more steps once its 8-bit version fools the network it is made on. On that
+    network the attack is at least as strong as plain PGD, where some images fool on the way and not at the end. On
+    other networks it is weaker, because images stop at the boundary of the first.
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018, section 2.1,
-    whose result is the last iterate. Early exit: Zhang et al., "Attacks which do not kill training make adversarial
-    learning stronger", ICML 2020 (arXiv:2002.11242), algorithm 1 with tau = 0; also ``return_early`` of foolbox 2, and
-    AutoAttack, whose further attacks see only the images that are left.
+    which returns the last iterate. Early exit: Zhang et al., "Attacks which do not kill training make adversarial
+    learning stronger", ICML 2020 (arXiv:2002.11242), algorithm 1 with tau = 0; it is also ``return_early`` of foolbox
+    2, and AutoAttack does the same between its attacks.
     """
 
     Params = PGDParams
@@ -81,5 +81,5 @@ class PGD(Attacker):
         }
         if params.norm == "Linf":
             return run("PGD", network, images, labels, **settings)
-        # Its own 1e-10 outweighs the gradient of an image that the network is sure of, and shrinks the step to nothing.
+        # Its default 1e-10 is larger than the gradient of an image that the network is sure of, and shrinks the step.
         return run("PGDL2", network, images, labels, **settings, eps_for_division=1e-20)

@@ -1,4 +1,4 @@
-"""The control for resampling."""
+"""Resizing: a control for attacks across resolutions."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch.nn import functional as F
 
 
 class ResizeParams(AttackParams):
-    """Where the images are sent and brought back from."""
+    """Parameters of resizing."""
 
     eps: Pixels = Field(
-        default=Fraction(1), description="bound on the change of a pixel; at 1 whatever resampling does is kept"
+        default=Fraction(1), description="largest change of a pixel, in [0, 1]; 1 keeps all that resizing changes"
     )
-    size: int = Field(default=224, ge=1, description="height and width, in pixels, that the images are resized to")
+    size: int = Field(default=224, ge=1, description="height and width, in pixels, to which images are resized")
 
 
 class Resize(Attacker):
-    """No adversary: images are resized and brought back, both by antialiased bicubic interpolation.
+    """Resizes images and back, both by antialiased bicubic interpolation: a control, no attack.
 
-    Where a surrogate sees 32 pixels and the target 224, an accuracy may fall because images were resampled, not because
-    they were attacked. What this control costs is not the attack's doing.
+    If a surrogate sees 32 pixels and the target 224, accuracy may fall because images are resampled, not because they
+    are attacked. This control shows that part.
     """
 
     Params = ResizeParams
@@ -31,7 +31,7 @@ class Resize(Attacker):
     knowledge = "nothing"
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the resampled images."""
+        """Return the images after resizing and back."""
         native, size = images.shape[-2:], (self.params.size, self.params.size)
         with torch.no_grad():
             there = F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

@@ -15,17 +15,17 @@ class SquareParams(NormParams):
 
     queries: int = Field(default=5000, ge=1, description="most queries for each image")
     first_size: float = Field(
-        default=0.8, gt=0, le=1, description="share of the pixels in the first square, p in the paper"
+        default=0.8, gt=0, le=1, description="share of the pixels that the first square covers, p in the paper"
     )
     rescale: bool = Field(
-        default=True, description="shrink the squares over the queries given, instead of over the 10,000 of the paper"
+        default=True, description="shrink the squares over the given queries, instead of over the paper's 10,000"
     )
 
 
 class Square(Attacker):
-    """Random search over squares of pixels by the margin of the logits alone: neither gradients nor weights.
+    """Random search over squares of pixels. It sees the logits, and neither gradients nor weights.
 
-    An image that withstands is returned where its margin was smallest.
+    An image that withstands is returned where the margin of its logits was smallest.
 
     Source: Andriushchenko et al., "Square Attack: a query-efficient black-box adversarial attack via random search",
     ECCV 2020 (arXiv:1912.00049), algorithms 2 and 3.
@@ -36,7 +36,7 @@ class Square(Attacker):
     knowledge = "query"
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the images of smallest margin that were met.
+        """Return the images with the smallest margins found.
 
         Raises:
             SpecError: The network has a single class.
@@ -53,7 +53,7 @@ class Square(Attacker):
             device=images.device,
         )
         attack.init_hyperparam(images)
-        # Not through perturb(), which seeds torch anew for the whole process and drops the images that withstand.
+        # Not perturb(), which seeds torch for the whole process and drops the images that withstand.
         with torch.no_grad():
             found: Tensor = attack.attack_single_run(images, labels)[1]
         return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from robench import Attacker, Field
-from torch import Tensor, nn
+from typing import Any
 
+from robench import Field
+
+from robench_plugins.attackers.iterated import IteratedAttack
 from robench_plugins.attackers.mi_fgsm import MomentumParams
-from robench_plugins.attackers.torchattacks.call import run
 
 
 class VMIFGSMParams(MomentumParams):
@@ -15,19 +16,17 @@ class VMIFGSMParams(MomentumParams):
     neighbours: int = Field(default=20, ge=1, description="images sampled around each step, N in the paper")
     beta: float = Field(default=1.5, gt=0, description="half the side of their neighbourhood, in units of eps")
 
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of torchattacks."""
+        return {**super().settings(), "N": self.neighbours, "beta": self.beta}
 
-class VMIFGSM(Attacker):
-    """MI-FGSM whose gradient is corrected by how it differs, on average, from those around the previous point.
+
+class VMIFGSM(IteratedAttack):
+    """As MI-FGSM, with each gradient corrected by its mean difference from those around the previous point.
 
     Source: Wang and He, "Enhancing the transferability of adversarial attacks through variance tuning", CVPR 2021
     (arXiv:2103.15571), algorithm 1.
     """
 
     Params = VMIFGSMParams
-    params: VMIFGSMParams
-
-    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return ``x_T`` of MI-FGSM's steps along the tuned gradient."""
-        params = self.params
-        settings = {**params.settings(), "decay": params.decay, "N": params.neighbours, "beta": params.beta}
-        return run("VMIFGSM", network, images, labels, **settings)
+    upstream = "VMIFGSM"

@@ -1,1 +1,1 @@
-"""Loggers for tools that draw runs; none of their libraries is imported unless it is asked for."""
+"""Loggers, one a file, for tools that draw runs. Their libraries are only imported if they are used."""

@@ -1,4 +1,4 @@
-"""The loggers that come with robench, declared as data."""
+"""The loggers, declared as data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LOGGERS = [
         kind="logger",
         name="wandb",
         target=f"{_HERE}.wandb:WeightsAndBiases",
-        summary="a run of Weights & Biases, offline unless told otherwise: pip install 'robench[wandb]'",
+        summary="a run in Weights & Biases, offline by default: pip install 'robench[wandb]'",
         reference="https://docs.wandb.ai",
     ),
     Component(
         kind="logger",
         name="mlflow",
         target=f"{_HERE}.mlflow:MLflow",
-        summary="a run on an MLflow server, through its REST interface; needs nothing installed here",
+        summary="a run on an MLflow server, through its REST interface; nothing to install",
         reference="https://mlflow.org/docs/latest/api_reference/rest-api.html",
     ),
 ]

@@ -12,18 +12,18 @@ from robench import Field, Logger, Params, PluginError, Progress, RunResult, Run
 class TensorBoardParams(Params):
     """Parameters of the TensorBoard logger."""
 
-    dir: str = Field("tensorboard", description="folder of event files, one folder a run in it")
+    dir: str = Field("tensorboard", description="folder of event files, with a folder for each run")
 
 
 class TensorBoard(Logger):
-    """Writes loss and learning rate by training images, epochs, accuracies and the record to ``DIR/RUN_ID``."""
+    """Writes loss and learning rate, epochs, accuracies and the record to ``DIR/RUN_ID``."""
 
     Params = TensorBoardParams
     params: TensorBoardParams
     _writer: Any = None
 
     def open(self) -> None:
-        """Import the library.
+        """Check that the library is installed.
 
         Raises:
             PluginError: It is not installed.
@@ -34,7 +34,7 @@ class TensorBoard(Logger):
             raise PluginError("TensorBoard is not installed; pip install 'robench[tensorboard]'") from error
 
     def started(self, spec: RunSpec, run_id: str) -> None:
-        """Open the run's event file."""
+        """Open the event file of the run."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(Path(self.params.dir) / run_id))
@@ -42,7 +42,7 @@ class TensorBoard(Logger):
             self._writer.add_text(f"settings/{name}", str(value))
 
     def progress(self, progress: Progress) -> None:
-        """Add the values of a step, such as the loss, over the images done."""
+        """Add the values of a step, such as the loss, by the images done."""
         for name, value in progress.values.items():
             self._writer.add_scalar(f"{progress.stage}/{name} by step", value, progress.done)
 

@@ -1,4 +1,4 @@
-"""Runs of Weights & Biases."""
+"""Runs in Weights & Biases."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from robench import Field, Logger, Params, PluginError, Progress, RunResult, Run
 class WeightsAndBiasesParams(Params):
     """Parameters of the Weights & Biases logger."""
 
-    project: str = Field("robench", description="its project")
-    mode: Literal["offline", "online"] = Field("offline", description="offline writes files for `wandb sync`")
-    dir: str = Field("wandb-runs", description="folder of its files")
+    project: str = Field("robench", description="project in Weights & Biases")
+    mode: Literal["offline", "online"] = Field(
+        "offline", description="online, or offline, which writes files for `wandb sync`"
+    )
+    dir: str = Field("wandb-runs", description="folder for the files of Weights & Biases")
 
 
 class WeightsAndBiases(Logger):
-    """Keeps loss and learning rate by training images, epochs, accuracies and the certificate's verdict."""
+    """Logs loss and learning rate, epochs, accuracies and the verdict of the certificate."""
 
     Params = WeightsAndBiasesParams
     params: WeightsAndBiasesParams
     _run: Any = None
 
     def open(self) -> None:
-        """Import the library.
+        """Check that the library is installed.
 
         Raises:
             PluginError: It is not installed.
@@ -35,7 +37,7 @@ class WeightsAndBiases(Logger):
             raise PluginError("wandb is not installed; pip install 'robench[wandb]'") from error
 
     def started(self, spec: RunSpec, run_id: str) -> None:
-        """Begin a run with the settings as its config."""
+        """Start a run, with the settings as its config."""
         import wandb
 
         folder = Path(self.params.dir)
@@ -55,7 +57,7 @@ class WeightsAndBiases(Logger):
         self._run.define_metric("tuning/*", step_metric="tuning/epoch")
 
     def progress(self, progress: Progress) -> None:
-        """Log the values of a step, such as the loss, over the images done."""
+        """Log the values of a step, such as the loss, by the images done."""
         if progress.values:
             values = {f"{progress.stage} by step/{name}": value for name, value in progress.values.items()}
             self._run.log({f"{progress.stage}/images": progress.done, **values})

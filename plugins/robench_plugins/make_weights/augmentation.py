@@ -1,4 +1,4 @@
-"""Random flips and shifts of a batch of images, as tensor operations."""
+"""Random flips and shifts of a batch of images."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Flip every image or not, and shift it by up to an eighth of its side (edges reflected).
+    """Flip half of the images, and shift each by up to an eighth of its side, with reflected edges.
 
     Args:
         images: uint8 ``(N, 3, H, H)``.
-        generator: Source of randomness.
+        generator: The source of randomness.
 
     Returns:
         float32 ``(N, 3, H, H)`` in ``[0, 1]``.

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer in CLIP's format, and captions as padded token ids."""
+"""A byte-level BPE tokenizer in CLIP's format, and captions as token ids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIX = "</w>"
 
 
 def train_tokenizer(texts: Iterable[str], *, n_merges: int = 400, context_length: int = 40) -> CLIPTokenizer:
-    """Learn at most `n_merges` byte-pair merges (Sennrich et al. 2016) and wrap them as a CLIP tokenizer.
+    """Return a CLIP tokenizer with at most `n_merges` byte-pair merges, learned from `texts` (Sennrich et al. 2016).
 
     Every byte is in the vocabulary, with and without the end-of-word mark, so any text can be encoded.
     """
@@ -49,12 +49,12 @@ def train_tokenizer(texts: Iterable[str], *, n_merges: int = 400, context_length
 
 
 class CaptionBank:
-    """All texts of a source, tokenised once.
+    """All texts of a source, as token ids.
 
     Attributes:
-        token_ids: int64 ``(T, L)``, one row a distinct text, padded on the right.
-        caption_rows: int64 ``(N, K)``: for every image the rows of its texts, repeated to equal length.
-        prompt_rows: int64 ``(C, P)``: the same for the prompts of every class.
+        token_ids: int64 ``(T, L)``, one row for each distinct text, padded on the right.
+        caption_rows: int64 ``(N, K)``, the rows of each image's texts, repeated to equal length.
+        prompt_rows: int64 ``(C, P)``, the rows of each class's prompts, likewise.
     """
 
     def __init__(self, source: Source, tokenizer: CLIPTokenizer) -> None:

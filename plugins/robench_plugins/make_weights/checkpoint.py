@@ -1,4 +1,4 @@
-"""Saving a model, its tokenizer and its image processor as one folder."""
+"""Save a model, its tokenizer and its image processor in one folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from robench_plugins.make_weights.zero_shot import Normalization
 
 
 def save_checkpoint(output: Path, model: CLIPModel, tokenizer: CLIPTokenizer, normalization: Normalization) -> None:
-    """Write the ``save_pretrained`` layout with float16 weights; load with ``dtype=torch.float32``.
+    """Write the layout of ``save_pretrained`` with float16 weights; load them with ``dtype=torch.float32``.
 
-    Files are written beside `output` first and then moved in one by one, so that it always holds a whole
-    model; other files there, such as a README, stay.
+    Files are written next to `output` and then moved there, so that it always has a whole model. Other files in it,
+    such as a README, stay.
     """
     side = model.config.vision_config.image_size
     half = copy.deepcopy(model).half()

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009) with prompt captions."""
+"""CIFAR-10 (Krizhevsky 2009), captioned with prompts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATES = (
 
 
 def cifar10_source(directory: Path) -> Source:
-    """Make the pretraining source: the data set's 45,000 training and 5,000 validation images."""
+    """Return the 45,000 training and 5,000 validation images of the dataset as a source."""
     dataset = CIFAR10(CIFAR10Params(path=str(directory)))
     train, validation = dataset.split("train"), dataset.split("validation")
     prompts = tuple(tuple(template.format(name) for template in TEMPLATES) for name in dataset.class_names)

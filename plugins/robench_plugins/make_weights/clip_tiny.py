@@ -1,4 +1,4 @@
-"""Pretrain `clip-tiny`, a CLIP of 1.7 M parameters, on one CPU thread.
+"""Pretrain ``clip-tiny``, a CLIP of 1.7 million parameters, on one CPU thread.
 
 python -m robench_plugins.make_weights.clip_tiny --source cifar10 --data DIR --output DIR
 """
@@ -33,14 +33,14 @@ from robench_plugins.make_weights.zero_shot import Normalization, n_correct
 
 MAX_LOGIT_SCALE = math.log(100.0)
 PROGRESS_SIZE = 1_000
-"""Validation images scored after an epoch; after the last, all are."""
+"""Validation images scored after an epoch; all are scored after the last."""
 
 
 def pretrain(source: Source, teachers: Sequence[nn.Module], options: argparse.Namespace) -> CLIPModel:
-    """Train a model on `source`, saving it to ``options.output`` after every epoch.
+    """Train a model on `source`, and save it to ``options.output`` after every epoch.
 
-    Teachers map pixels in ``[0, 1]`` to class logits. They see every training image once, as it is: their
-    answers then serve all its flips and shifts.
+    Teachers map pixels in ``[0, 1]`` to class logits. They see every training image once, unchanged; their logits serve
+    for all its flips and shifts.
     """
     torch.manual_seed(options.seed)
     generator = torch.Generator().manual_seed(options.seed)
@@ -51,7 +51,7 @@ def pretrain(source: Source, teachers: Sequence[nn.Module], options: argparse.Na
     model = build_clip_tiny(tokenizer, image_size=source.images.shape[-1])
     sample = torch.randperm(len(source.images), generator=generator)[:2_000]
     structure_vision_tower(model, normalization(source.images[sample].float() / 255))
-    model.set_attn_implementation("eager")  # fuses better than SDPA when compiled for a CPU
+    model.set_attn_implementation("eager")  # compiled for a CPU it is faster than SDPA
     targets = mean_logits(teachers, source.images) if teachers else None
 
     embed = torch.compile(image_embeddings, dynamic=False)
@@ -103,17 +103,17 @@ def pretrain(source: Source, teachers: Sequence[nn.Module], options: argparse.Na
 def similarities(
     model: CLIPModel, image_features: torch.Tensor, bank: CaptionBank, batch: torch.Tensor, slot: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Compare a batch with the distinct texts of one slot, each encoded once.
+    """Compare a batch with the distinct texts of one slot; each text is encoded once.
 
     Args:
         model: The model.
         image_features: ``(N, D)``.
         bank: The texts.
-        batch: int64 ``(N,)``, the images' indices.
-        slot: Which of each image's captions, and of each class's prompts, is used, modulo their number.
+        batch: int64 ``(N,)``, the positions of the images.
+        slot: The number, modulo how many there are, of the caption of each image and the prompt of each class.
 
     Returns:
-        Logits ``(N, U)``, the column of every image's caption ``(N,)`` and of every class's prompt ``(C,)``.
+        Logits ``(N, U)``, the column of each image's caption ``(N,)`` and of each class's prompt ``(C,)``.
     """
     captions = bank.caption_rows[batch, slot % bank.caption_rows.shape[1]]
     prompts = bank.prompt_rows[:, slot % bank.prompt_rows.shape[1]]
@@ -124,13 +124,13 @@ def similarities(
 
 
 def batches(n_images: int, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Yield the indices of one epoch in random order, without the incomplete last batch."""
+    """Yield the positions of one epoch in random order, without the last batch if it is incomplete."""
     order = torch.randperm(n_images, generator=generator)
     yield from order[: n_images // batch_size * batch_size].view(-1, batch_size)
 
 
 def build_optimizers(model: CLIPModel, lr: float) -> list[torch.optim.Optimizer]:
-    """Give the weight matrices of both encoders to Muon and everything else to AdamW."""
+    """Return Muon for the weight matrices of both encoders, and AdamW for everything else."""
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
@@ -142,15 +142,15 @@ def build_optimizers(model: CLIPModel, lr: float) -> list[torch.optim.Optimizer]
 
 
 def schedule(progress: float, warm_up: float = 0.05) -> float:
-    """Return the share of the full learning rate: linear warm-up, then linearly to zero."""
+    """Return the factor on the learning rate: it rises linearly, then falls linearly to zero."""
     return min((progress + 1e-3) / warm_up, (1 - progress) / (1 - warm_up))
 
 
 def load_source(name: str, data: Path | None, seed: int) -> Source:
-    """Load the data set called `name`.
+    """Return the dataset called `name` as a source.
 
     Raises:
-        SystemExit: If the data set is read from disk and `data` is None.
+        SystemExit: The dataset is read from disk, and `data` is None.
     """
     if name == "leaf-synth":
         from robench_plugins.make_weights.leaf_source import leaf_source
@@ -159,7 +159,7 @@ def load_source(name: str, data: Path | None, seed: int) -> Source:
     from robench_plugins.make_weights.cifar10_source import cifar10_source
 
     if data is None:
-        raise SystemExit("--source cifar10 needs --data DIR, the folder of the data set")
+        raise SystemExit("--source cifar10 needs --data DIR, the folder of the dataset")
     return cifar10_source(data)
 
 
@@ -167,17 +167,17 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--source", choices=["cifar10", "leaf-synth"], required=True)
-    parser.add_argument("--data", type=Path, help="folder of the data set, if it is read from disk")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the model, rewritten at every epoch")
+    parser.add_argument("--data", type=Path, help="folder of the dataset, if it is read from disk")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the model, written after every epoch")
     parser.add_argument("--epochs", type=int, default=11)
-    parser.add_argument("--full-epochs", type=int, default=2, help="last epochs, in which every patch is seen")
+    parser.add_argument("--full-epochs", type=int, default=2, help="last epochs, which see all patches")
     parser.add_argument(
         "--minutes",
         type=float,
         default=math.inf,
-        help="time budget: where it runs out before the epochs, schedules follow the clock instead of the steps",
+        help="time budget; if it ends before the epochs do, schedules follow the clock instead of the steps",
     )
-    parser.add_argument("--kept", type=int, default=32, help="patches seen of every image before that, of 64")
+    parser.add_argument("--kept", type=int, default=32, help="patches of every image, of 64, that earlier epochs see")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="CIFAR-style ResNet weights")

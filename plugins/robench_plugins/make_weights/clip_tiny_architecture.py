@@ -1,4 +1,4 @@
-"""CLIP at a scale that one CPU thread can train: a patch ViT on an 8 x 8 grid and a two-layer text tower."""
+"""A CLIP that one CPU thread can train: a ViT on an 8 x 8 grid of patches, and a text tower of two layers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ N_VISION_LAYERS = 6
 N_TEXT_LAYERS = 2
 GRID = 8
 POSITION_WIDTH = 4 * GRID
-"""Channels that hold the position: sine and cosine of `GRID` frequencies for each of two axes."""
+"""Channels for the position: sine and cosine of `GRID` frequencies for both axes."""
 PEAK_LOGIT = 6.0
-"""Attention logit of a structured head at its offset, before training."""
+"""Attention logit of a head at its offset, before training."""
 OFFSETS = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))
-"""Grid offsets (rows, columns) the structured heads look at, dealt to heads layer by layer."""
+"""Offsets in the grid (rows, columns) that heads look at, assigned to them layer by layer."""
 
 
 def build_clip_tiny(tokenizer: CLIPTokenizer, *, image_size: int) -> CLIPModel:
-    """Build an untrained model of about 1.7 M parameters for square images of `image_size` pixels.
+    """Return an untrained model of about 1.7 million parameters for square images of `image_size` pixels.
 
-    The ids of the end-of-text token are set explicitly: ``CLIPTextModel`` pools at the first of them.
+    The id of the end-of-text token is set, because ``CLIPTextModel`` reads its output at the first one.
     """
     shared = {
         "hidden_size": WIDTH,
@@ -57,20 +57,19 @@ def build_clip_tiny(tokenizer: CLIPTokenizer, *, image_size: int) -> CLIPModel:
 
 @torch.no_grad()
 def structure_vision_tower(model: CLIPModel, pixel_values: torch.Tensor) -> None:
-    """Start the vision tower as a network of local filters on decorrelated patches.
+    """Initialise the vision tower as local filters on decorrelated patches.
 
-    Positions are sines and cosines of frequencies ``pi (k + 1/2) / GRID`` in the first `POSITION_WIDTH`
-    channels, zero elsewhere. Queries are keys rotated by a grid offset, so each head attends to one
-    neighbour; the class token has no position and attends uniformly. Patches are whitened by their
-    principal components.
+    Positions are sines and cosines of the frequencies ``pi (k + 1/2) / GRID`` in the first `POSITION_WIDTH` channels,
+    and zero elsewhere. Queries are keys rotated by an offset in the grid, so that each head attends to one neighbour.
+    The class token has no position and attends uniformly. Patches are whitened by their principal components.
 
     Args:
-        model: Changed in place.
-        pixel_values: float32 ``(N, 3, H, W)``, normalised as in training; a few thousand images suffice.
+        model: Is changed in place.
+        pixel_values: float32 ``(N, 3, H, W)``, normalised as in training; a few thousand images are enough.
 
     Source: Zheng, Li and Lucey 2024, "Structured Initialization for Attention in Vision Transformers",
-    arXiv:2404.01139 (attention maps as shifted impulses). Deviation: queries and keys are written down for
-    sinusoidal positions, not fitted; value and output projections start transposed to each other.
+    arXiv:2404.01139 (attention maps as shifted impulses). Deviation: queries and keys are computed for sinusoidal
+    positions, not fitted; value and output projections start as transposes of each other.
     """
     tower = model.vision_model
     embeddings = tower.embeddings
@@ -111,7 +110,7 @@ def structure_vision_tower(model: CLIPModel, pixel_values: torch.Tensor) -> None
 
 
 def _shift(offset: tuple[int, int], frequencies: torch.Tensor) -> torch.Tensor:
-    """Return the matrix that turns the position code of ``(row, column)`` into that of the shifted place."""
+    """Return the matrix that maps the position code of ``(row, column)`` to that of the shifted position."""
     blocks = []
     for step in offset:
         cosine, sine = torch.diag((step * frequencies).cos()), torch.diag((step * frequencies).sin())
@@ -120,19 +119,20 @@ def _shift(offset: tuple[int, int], frequencies: torch.Tensor) -> torch.Tensor:
 
 
 def random_patches(n_images: int, n_kept: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw the class token and `n_kept` random patches for every image, as positions ``(N, 1 + n_kept)``."""
+    """Return the positions of the class token and of `n_kept` random patches of each image, ``(N, 1 + n_kept)``."""
     patches = torch.rand(n_images, GRID * GRID, generator=generator).argsort(dim=1)[:, :n_kept] + 1
     return nn.functional.pad(patches, (1, 0))
 
 
 def image_embeddings(model: CLIPModel, pixel_values: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
-    """Embed normalised images, ``(N, D)``, not L2-normalised, computing only what is read.
+    """Return the embeddings ``(N, D)`` of normalised images, not at unit length.
 
     Args:
         model: The model.
         pixel_values: float32 ``(N, 3, H, H)``.
-        kept: int64 ``(N, L)``, the positions that are seen, all of them if None. Dropping patches saves
-            time in training; source: Li et al. 2023, "Scaling Language-Image Pre-training via Masking".
+        kept: int64 ``(N, L)``, the positions that the tower sees; None for all. Fewer patches save time in training.
+
+    Source of dropping patches: Li et al. 2023, "Scaling Language-Image Pre-training via Masking".
     """
     tower = model.vision_model
     hidden = tower.embeddings(pixel_values)
@@ -147,7 +147,7 @@ def image_embeddings(model: CLIPModel, pixel_values: torch.Tensor, kept: torch.T
 
 
 def _class_token_layer(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Apply an encoder layer to ``(N, L, W)`` for the class token alone, ``(N, W)``: nothing else is read."""
+    """Return the output of an encoder layer for the class token ``(N, W)``, of ``(N, L, W)``; nothing else is read."""
     attention = layer.self_attn
     normed = layer.layer_norm1(hidden)
     queries, keys, values = (

@@ -1,4 +1,4 @@
-"""leaf-synth pictures captioned with what they show, for pretraining, from a stream that no benchmark split shares."""
+"""Captioned images of leaf-synth for pretraining, from a random stream of their own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PRETRAIN_SPLIT = "pretrain"
 
 
 def leaf_source(*, seed: int = 0, n_images: int = 40_000, n_validation: int = 2_000, size: int = 32) -> Source:
-    """Draw `n_images` captioned pictures; the validation part is the benchmark's own validation split.
+    """Return `n_images` captioned images; the validation part is the benchmark's validation split.
 
-    Pictures of the benchmark's train and test splits are never drawn.
+    No image of the benchmark's train and test splits is drawn.
     """
     train, validation = np.arange(n_images), np.arange(n_validation)
     return Source(

@@ -1,4 +1,4 @@
-"""Muon in float32; the one in ``torch.optim`` computes in bfloat16, which is slow on CPUs without it."""
+"""Muon in float32; that of ``torch.optim`` computes in bfloat16, which is slow on CPUs without it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is replaced by the nearest semi-orthogonal matrix, for hidden 2-D weights.
+    """Momentum for hidden weight matrices, with each update replaced by the nearest semi-orthogonal matrix.
 
-    Matrices of one shape are orthogonalised in one batch. The update is scaled by ``0.2 sqrt(max(rows,
-    columns))`` so that learning rates and weight decay of AdamW carry over.
+    Matrices of one shape are computed in one batch. The update is scaled by ``0.2 sqrt(max(rows, columns))``, so that
+    learning rates and weight decays of AdamW apply.
 
     Source: Jordan et al. 2024, "Muon"; scale of Liu et al. 2025, arXiv:2502.16982.
     """
@@ -43,7 +43,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
-    """Approximate the nearest semi-orthogonal matrices, ``(N, R, C)``, by five Newton-Schulz steps."""
+    """Return about the nearest semi-orthogonal matrices ``(N, R, C)``, by five Newton-Schulz steps."""
     transposed = matrices.shape[1] > matrices.shape[2]
     x: torch.Tensor = matrices.mT if transposed else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

@@ -1,4 +1,4 @@
-"""Image-text contrast over distinct captions, and distillation through class prompts."""
+"""The losses of pretraining: contrast of images and captions, and distillation through class prompts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from torch.nn import functional
 
 
 def contrastive_loss(logits: torch.Tensor, caption_of_image: torch.Tensor) -> torch.Tensor:
-    """Return the symmetric contrastive loss in which equal captions are one positive.
+    """Return the symmetric contrastive loss, in which images with equal captions share them.
 
     Args:
-        logits: ``(N, U)``, scaled cosine similarities of images and the distinct captions of the batch.
-        caption_of_image: int64 ``(N,)``, the column of every image's caption; columns of no image are
-            negatives only.
+        logits: ``(N, U)``, scaled cosines between images and the distinct captions of the batch.
+        caption_of_image: int64 ``(N,)``, the column of each image's caption; other columns are only negatives.
 
     Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision";
-    shared positives as in Yang et al. 2022, "Unified Contrastive Learning in Image-Text-Label Space".
+    shared captions as in Yang et al. 2022, "Unified Contrastive Learning in Image-Text-Label Space".
     Deviation: each distinct caption counts once, so that common captions do not weigh more as negatives.
     """
     from_images = functional.cross_entropy(logits, caption_of_image)
@@ -30,9 +29,9 @@ def distillation_loss(class_logits: torch.Tensor, teacher_logits: torch.Tensor, 
     """Return the KL divergence from teacher to student at `temperature`, times its square.
 
     Args:
-        class_logits: ``(N, C)``, scaled cosine similarities of images and class prompts.
+        class_logits: ``(N, C)``, scaled cosines between images and class prompts.
         teacher_logits: ``(N, C)``.
-        temperature: Softens both distributions.
+        temperature: Divides both logits.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network".
     """

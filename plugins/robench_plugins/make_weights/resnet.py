@@ -1,4 +1,4 @@
-"""Train the ResNet that transfer attacks on leaf-synth are made on.
+"""Train the ResNet on which transfer attacks on leaf-synth are made.
 
 python -m robench_plugins.make_weights.resnet --output DIR
 """
@@ -23,7 +23,7 @@ IMAGE_SIZE = 32
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train on the train split, measure on a held-out split and save weights and configuration."""
+    """Train on the train split, score on other splits, and save weights and configuration."""
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -57,7 +57,7 @@ def _n_correct(network: ResNet, data_seed: int, split: str, n: int) -> int:
 
 
 def _save(network: ResNet, options: argparse.Namespace) -> str:
-    """Write `model.safetensors` and `config.json`; return the sha256 of the weights."""
+    """Write ``model.safetensors`` and ``config.json``; return the SHA-256 of the weights."""
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     path = output / "model.safetensors"
@@ -90,7 +90,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=0.2)
     parser.add_argument("--n-train", type=int, default=20_000)
     parser.add_argument("--n-validation", type=int, default=2_000)
-    parser.add_argument("--n-test", type=int, default=0, help="use only when all is decided")
+    parser.add_argument("--n-test", type=int, default=0, help="test images to score; only when all is decided")
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,4 +1,4 @@
-"""What a pretraining run needs to know about a data set."""
+"""The dataset of a pretraining run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Captioned images with class prompts and a held-out part.
+    """Captioned images, class prompts, and validation images.
 
     Attributes:
         images: uint8 ``(N, 3, H, W)`` in ``[0, 255]``, square, ``H`` a multiple of 8.
-        labels: int64 ``(N,)`` class indices.
-        captions: For every image the texts that describe it; one is drawn at each step. Images may share a
-            tuple. Equal texts count as the same caption.
-        class_prompts: For every class its prompts; their mean embedding is the class's zero-shot weight.
+        labels: int64 ``(N,)``.
+        captions: The texts that describe each image, of which every step uses one. Equal texts are the same caption.
+        class_prompts: The prompts of each class; their mean embedding is the class's zero-shot weight.
         validation_images: uint8 ``(M, 3, H, W)``, never trained on.
         validation_labels: int64 ``(M,)``.
     """

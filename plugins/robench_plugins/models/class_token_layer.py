@@ -1,4 +1,4 @@
-"""The last block of a vision tower that is read at its class token."""
+"""The last block of CLIP's vision tower, computed only for the class token."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 
 class ClassTokenLayer(nn.Module):
-    """The last block of CLIP's vision tower for the class token alone, as nothing reads what it makes of the others.
+    """The last block of CLIP's vision tower, computed only for the class token, because nothing reads the others.
 
-    It has the modules, and so the names of weights, of the block that it stands for. Queries are made for all tokens,
-    though one is needed, so that an adapter's dropout draws what it would draw in that block.
+    It has the modules, and so the names of weights, of the block it replaces. Queries are made for all tokens, so that
+    an adapter's dropout draws the same random numbers.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -22,7 +22,7 @@ class ClassTokenLayer(nn.Module):
         self.training = layer.training
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Map ``(N, tokens, width)``, the class token first, to its ``(N, 1, width)``."""
+        """Map ``(N, tokens, width)``, the class token first, to the class token's output ``(N, 1, width)``."""
         attention, normed = self.self_attn, self.layer_norm1(hidden)
         heads = (*normed.shape[:-1], -1, attention.head_dim)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)

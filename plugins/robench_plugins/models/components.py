@@ -8,8 +8,8 @@ _HERE = "robench_plugins.models"
 _RESNET = "He et al., Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), section 4.2"
 _CLIP = "Radford et al., Learning transferable visual models from natural language supervision, ICML 2021"
 
-# The study's rate of 1e-4 suits a tower of 768 channels; 128 channels and few images want more. Chosen on 500
-# validation images each, as in: robench run --split validation --test-size 500 --tuner tecoa:lr=1e-3
+# The study's learning rate of 1e-4 suits a tower of 768 channels; 128 channels and few images need more. Each was
+# chosen on 500 validation images, as in: robench run --split validation --test-size 500 --tuner tecoa:lr=1e-3
 _LEAF_TUNING = {
     "lora": {"lr": 5e-3, "epochs": 2},
     "lora-ce": {"lr": 3e-3, "epochs": 2},
@@ -23,7 +23,7 @@ _CIFAR10_TUNING = {
 _KERAS_VIT = (
     "Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021 (arXiv:2010.11929); Salama, Keras example, 2021"
 )
-# The study's: augmentation, images of each class after balancing, and the most epochs.
+# The study's augmentation, images of each class after balancing, and largest number of epochs.
 _LEAF_CNN = {"augment": "study-cnn", "balance": 1500, "epochs": 30}
 _LEAF_VIT = {"augment": "study-vit", "balance": 3000, "epochs": 50}
 _SUPERVISED_TUNERS = ("supervised", "supervised-at", "supervised-trades")
@@ -33,7 +33,7 @@ MODELS = [
         kind="model",
         name="clip-tiny",
         target=f"{_HERE}.clip:CLIP",
-        summary="small CLIP pretrained on captioned synthetic leaves, shipped",
+        summary="small CLIP, pretrained on captioned synthetic leaves; comes with robench",
         reference=_CLIP,
         defaults={"path": "shipped:clip-tiny"},
         recommends=_LEAF_TUNING,
@@ -42,7 +42,7 @@ MODELS = [
         kind="model",
         name="clip-tiny-cifar10",
         target=f"{_HERE}.clip:CLIP",
-        summary="small CLIP pretrained on captioned CIFAR-10 training images, shipped",
+        summary="small CLIP, pretrained on captioned CIFAR-10 training images; comes with robench",
         reference=_CLIP,
         defaults={"path": "shipped:clip-tiny-cifar10"},
         recommends=_CIFAR10_TUNING,
@@ -51,7 +51,7 @@ MODELS = [
         kind="model",
         name="clip-vit-b32",
         target=f"{_HERE}.clip:CLIP",
-        summary="OpenAI's CLIP ViT-B/32, from the Hub (605 MB)",
+        summary="OpenAI's CLIP ViT-B/32, downloaded from the Hub (605 MB)",
         reference=_CLIP,
         defaults={"path": "openai/clip-vit-base-patch32"},
         downloads=("hf:openai/clip-vit-base-patch32",),
@@ -67,7 +67,7 @@ MODELS = [
         kind="model",
         name="leaf-inception",
         target=f"{_HERE}.leaf_inception:LeafInception",
-        summary="the study's CNN: InceptionV3 at 299 px and a dense layer, to be trained",
+        summary="the study's CNN, untrained: InceptionV3 at 299 px with a dense layer",
         reference="Szegedy et al., Rethinking the Inception architecture, CVPR 2016 (arXiv:1512.00567)",
         recommends=dict.fromkeys(_SUPERVISED_TUNERS, _LEAF_CNN),
         downloads=("hf:timm/inception_v3.tv_in1k",),
@@ -76,7 +76,7 @@ MODELS = [
         kind="model",
         name="leaf-vit",
         target=f"{_HERE}.leaf_vit:LeafViT",
-        summary="the study's ViT on overlapping patches at 64 px, to be trained",
+        summary="the study's ViT, untrained: overlapping patches of 8 px at 64 px",
         reference=_KERAS_VIT,
         recommends=dict.fromkeys(_SUPERVISED_TUNERS, _LEAF_VIT),
     ),
@@ -84,7 +84,7 @@ MODELS = [
         kind="model",
         name="leaf-vit-256",
         target=f"{_HERE}.leaf_vit:LeafViT",
-        summary="the same at 256 px, with patches of 32",
+        summary="the study's ViT, untrained: overlapping patches of 32 px at 256 px",
         reference=_KERAS_VIT,
         defaults={"image_size": 256, "patch_size": 32, "stride": 24},
         recommends=dict.fromkeys(_SUPERVISED_TUNERS, _LEAF_VIT),
@@ -93,7 +93,7 @@ MODELS = [
         kind="model",
         name="timm",
         target=f"{_HERE}.timm_classifier:TimmClassifier",
-        summary="any classifier of timm, also a surrogate, such as timm-resnet18:weights=FILE",
+        summary="any classifier of timm, also as a surrogate, such as timm-resnet18:weights=FILE",
         reference="Wightman, PyTorch Image Models, 2019 (doi:10.5281/zenodo.4414861)",
         family="architecture",
     ),
@@ -102,7 +102,7 @@ MODELS = [
             kind="model",
             name=f"resnet{depth}",
             target=f"{_HERE}.resnet:CIFARResNet",
-            summary=f"CIFAR ResNet-{depth}, also a surrogate: shipped, published, from a file, or trained",
+            summary=f"CIFAR ResNet-{depth}, also as a surrogate: weights shipped, published, from a file, or trained",
             reference=_RESNET,
             defaults={"depth": depth},
             downloads=(f"torch.hub:{checkpoint}",),

@@ -1,8 +1,8 @@
-"""The study's convolutional network for leaves: InceptionV3 with a dense layer of 512."""
+"""The study's convolutional network for leaves: InceptionV3 with a dense layer of 512 units."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,19 @@ UNITS = 512
 
 
 class LeafInceptionParams(Params):
-    """Its input and its weights."""
+    """Parameters of the study's CNN."""
 
-    image_size: int = Field(
-        default=299, ge=75, description="height and width the network sees; images are resized to it"
-    )
+    image_size: int = Field(default=299, ge=75, description="height and width in pixels to which images are resized")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the last layer")
     weights: str = Field(
         default="none",
-        description="none: random, to be trained; pretrained: timm's ImageNet weights, from the Hub, under a new head; "
-        "or a file saved by --save-adapter",
+        description="none: random; pretrained: timm's ImageNet weights from the Hub, with a new head; or a file saved "
+        "by --save-adapter",
     )
 
 
 class LeafInceptionNetwork(nn.Module):
-    """From images ``(N, 3, H, W)`` in ``[0, 1]`` to logits, resized and normalised as the backbone wants them."""
+    """A classifier of images ``(N, 3, H, W)`` in ``[0, 1]``, which it resizes and normalises for the backbone."""
 
     mean: Tensor
     std: Tensor
@@ -47,10 +45,10 @@ class LeafInceptionNetwork(nn.Module):
         self.head = nn.Linear(UNITS, n_classes)
         self.image_size = image_size
         config: Any = backbone.pretrained_cfg
-        # Convolutions are faster so, by a third to a half on a CPU and more with a GPU's tensor cores.
+        # Channels last: convolutions are faster by a third to a half on a CPU, and more on a GPU's tensor cores.
         backbone.to(memory_format=torch.channels_last)
         for name in ("mean", "std"):
-            self.register_buffer(name, _channels(config[name]), persistent=False)
+            self.register_buffer(name, torch.tensor(config[name]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images to logits ``(N, n_classes)``."""
@@ -60,11 +58,11 @@ class LeafInceptionNetwork(nn.Module):
 
 
 class LeafInception(Model):
-    """InceptionV3, global average pooling, a dense layer of 512, dropout and one output a class.
+    """InceptionV3, global average pooling, a dense layer of 512 units, dropout, and one output a class.
 
-    For ten classes it has 22,839,786 parameters. The study's Keras model counts 22,857,002, because Keras counts the
-    running mean and variance of each of the 17,216 batch-norm channels too, and gives those no scale: counted its way
-    this network has 22,874,218, more by exactly the 17,216 scales.
+    For ten classes it has 22,839,786 parameters; the study's Keras model has 22,857,002. Keras also counts the running
+    mean and variance of the 17,216 batch-norm channels, but has no scales there. Counted that way this network has
+    22,874,218, exactly the 17,216 scales more.
 
     Source: Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016.
     """
@@ -76,7 +74,7 @@ class LeafInception(Model):
         """Make the network and load its weights.
 
         Raises:
-            DataError: Weights are missing, damaged, for other classes, or out of reach.
+            DataError: Weights are missing, damaged, for other classes, or cannot be downloaded.
         """
         n_classes, weights = len(context.dataset.class_names), self.params.weights
         with torch.random.fork_rng(devices=[]):
@@ -88,7 +86,7 @@ class LeafInception(Model):
         return network
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the whole network and its last layer."""
+        """Return the whole network and its last layer."""
         assert isinstance(network, LeafInceptionNetwork)
         return {"encoder": network, "head": network.head}
 
@@ -98,11 +96,7 @@ def _backbone(*, pretrained: bool) -> nn.Module:
         backbone: nn.Module = timm.create_model(ARCHITECTURE, pretrained=pretrained, num_classes=0)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"timm's weights of {ARCHITECTURE} cannot be had from the Hugging Face Hub "
+            f"timm's weights of {ARCHITECTURE} cannot be loaded from the Hugging Face Hub "
             f"({str(error).splitlines()[0]}); pass weights=none to train from scratch, or weights=FILE"
         ) from error
     return backbone
-
-
-def _channels(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values).view(1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""The study's vision transformer for leaves, trained from scratch."""
+"""The study's vision transformer for leaves."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from robench_plugins.models.saved_weights import load_saved
 
 
 class LeafViTParams(Params):
-    """Its architecture."""
+    """Parameters of the study's ViT."""
 
-    image_size: int = Field(default=64, ge=8, description="height and width the network sees; images are resized to it")
-    patch_size: int = Field(default=8, ge=2, description="height and width of a patch")
-    stride: int = Field(default=6, ge=1, description="distance of patches; below patch_size they overlap")
+    image_size: int = Field(default=64, ge=8, description="height and width in pixels to which images are resized")
+    patch_size: int = Field(default=8, ge=2, description="height and width of a patch, in pixels")
+    stride: int = Field(default=6, ge=1, description="distance of patches, in pixels; below patch_size they overlap")
     dim: int = Field(default=64, ge=1, description="width: features of a patch")
     depth: int = Field(default=1, ge=1, description="encoder blocks")
     heads: int = Field(default=4, ge=1, description="attention heads")
     head_dim: int = Field(default=64, ge=1, description="features of a head")
     mlp: int = Field(default=128, ge=1, description="hidden features of a block's MLP")
     dense1: int = Field(default=2048, ge=1, description="units of the first dense layer after the encoder")
-    dense2: int = Field(default=1024, ge=1, description="units of the second")
+    dense2: int = Field(default=1024, ge=1, description="units of the second dense layer")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout in the blocks")
     head_dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout around the dense layers")
-    weights: str = Field(default="none", description="none: random, to be trained; or a file saved by --save-adapter")
+    weights: str = Field(default="none", description="none: random; or a file saved by --save-adapter")
 
     @model_validator(mode="after")
     def _patches_fit(self) -> Self:
@@ -42,15 +42,15 @@ class LeafViTParams(Params):
 
 
 class LeafViT(Model):
-    """A vision transformer on overlapping patches, its tokens flattened into a wide head instead of pooled.
+    """A vision transformer on overlapping patches, whose tokens are flattened into a wide head instead of pooled.
 
-    With the defaults 100 patches of 8 pixels, 6 apart, and 15,319,754 parameters; with ``image_size=256,
-    patch_size=32, stride=24`` 100 patches again and 15,504,074. Weights start as Keras starts them: Glorot uniform,
-    biases 0, positions uniform within 0.05. Pixels are scaled to ``[-1, 1]``, where the Keras example standardises by
-    the training images' mean and variance: a constant needs no pass over the data.
+    With the defaults it has 100 patches of 8 pixels, 6 apart, and 15,319,754 parameters. With ``image_size=256,
+    patch_size=32, stride=24`` it has 100 patches, too, and 15,504,074 parameters. Weights start as in Keras: Glorot
+    uniform, biases 0, positions uniform within 0.05.
 
     Source: Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021, after Salama's Keras example "Image
-    classification with Vision Transformer" (2021).
+    classification with Vision Transformer" (2021). Deviation: pixels are scaled to ``[-1, 1]``; the example
+    standardises by the mean and variance of the training images.
     """
 
     Params = LeafViTParams
@@ -73,6 +73,6 @@ class LeafViT(Model):
         return network
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the whole network, its blocks and its last layer."""
+        """Return the whole network, its blocks and its last layer."""
         assert isinstance(network, LeafViTNetwork)
         return {"encoder": network, "blocks": network.blocks, "head": network.head}

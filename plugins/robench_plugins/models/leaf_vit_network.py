@@ -1,4 +1,4 @@
-"""A small vision transformer on overlapping patches, with a wide head on all of its tokens."""
+"""A small vision transformer on overlapping patches, with a wide head on all tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAYER_NORM_EPS = 1e-6
 
 
 class PatchEncoder(nn.Module):
-    """Cuts images into overlapping patches, projects each linearly and adds a learned position.
+    """Cuts images into overlapping patches, projects each linearly, and adds a learned position.
 
     Images ``(N, 3, S, S)`` become ``(N, P, dim)`` with ``P = ((S - patch_size) // stride + 1) ** 2``.
     """
@@ -35,7 +35,7 @@ class PatchEncoder(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention whose heads need not divide the width: ``heads * head_dim`` is free, as in Keras.
+    """Multi-head self-attention with any ``heads * head_dim``, as in Keras; it need not be the width.
 
     Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.2.
     """
@@ -57,7 +57,7 @@ class SelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm encoder block, whose MLP has a GELU after either layer."""
+    """A pre-norm encoder block. Its MLP has a GELU after both layers."""
 
     def __init__(self, dim: int, heads: int, head_dim: int, mlp: int, dropout: float) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Block(nn.Module):
 
 
 class LeafViTNetwork(nn.Module):
-    """From images ``(N, 3, H, W)`` in ``[0, 1]``, resized to `image_size` and scaled to ``[-1, 1]``, to logits."""
+    """A classifier of images ``(N, 3, H, W)`` in ``[0, 1]``, which it resizes and scales to ``[-1, 1]``."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class LeafViTNetwork(nn.Module):
         self.apply(_initialise)
 
     def embed_patches(self, images: Tensor) -> Tensor:
-        """Return what the first block is given, ``(N, P, dim)``."""
+        """Return the embedded patches ``(N, P, dim)`` that the first block takes."""
         encoded: Tensor = self.patches(2 * resize_and_crop(images, self.image_size) - 1)
         return encoded
 

@@ -1,4 +1,4 @@
-"""CIFAR ResNets as classifiers and as surrogates: shipped, published, from a file, or trained on the spot."""
+"""CIFAR ResNets as classifiers and surrogates: weights of robench, published ones, from a file, or trained."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from robench_plugins.datasets.cifar10 import CLASSES as CIFAR10_CLASSES
 from robench_plugins.models.resnet_network import ResNet, detect_layout, from_state_dict
 from robench_plugins.models.resnet_training import MEAN, STD, train
+from robench_plugins.models.saved_weights import read_state
 from robench_plugins.models.shipped import shipped_path
 
 IMAGENET = (MEAN, STD)
@@ -26,38 +27,39 @@ PUBLISHED = {
     44: "resnet44-014dd654.th",
     56: "resnet56-4bfd9763.th",
 }
-"""CIFAR-10 checkpoints of https://github.com/akamaster/pytorch_resnet_cifar10; the name holds the SHA-256's start."""
+"""CIFAR-10 checkpoints of https://github.com/akamaster/pytorch_resnet_cifar10, named with their SHA-256's start."""
 PUBLISHED_URL = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
 
 RECIPE = 1
-"""Grows when a change of the training recipe changes the weights it gives."""
+"""Version of the training recipe; it grows when a change gives other weights."""
 
 
 class ResNetParams(Params):
-    """Which weights, and how they want their input."""
+    """Parameters of the CIFAR ResNets."""
 
     depth: Literal[20, 32, 44, 56] = Field(default=20, description="number of weighted layers")
     weights: str = Field(
         default="auto",
-        description="auto: shipped with robench, else trained on the training split and cached; published: the "
+        description="auto: those that come with robench, else trained on the training split and cached; published: the "
         "CIFAR-10 checkpoints on torch.hub; or a file (.safetensors, .th, .pt)",
     )
     normalisation: Literal["auto", "imagenet", "cifar10"] = Field(
         default="auto",
-        description="mean and deviation of the input; auto: imagenet for option A files, cifar10 for downsample files",
+        description="mean and standard deviation of the input; auto: imagenet for weights whose shortcuts pad, cifar10 "
+        "for weights whose shortcuts are convolutions",
     )
-    epochs: int = Field(default=10, ge=1, description="training epochs where weights have to be trained")
+    epochs: int = Field(default=10, ge=1, description="training epochs, if weights are trained")
 
 
 class Normalised(nn.Module):
-    """A network behind its own normalisation: images in ``[0, 1]`` to logits."""
+    """A network with its own normalisation, from images in ``[0, 1]`` to logits."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        # Channels last: convolutions of this size run a third faster on CPUs, and on tensor cores.
+        # Channels last: convolutions of this size are a third faster on a CPU, and on tensor cores.
         self.network = network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
@@ -70,7 +72,7 @@ class Normalised(nn.Module):
 
 
 class CIFARResNet(Model):
-    """The ResNets for 32-pixel images, in both layouts their weights are published in.
+    """The ResNets for 32-pixel images, in both layouts in which weights are published.
 
     Source: He et al., "Deep residual learning for image recognition", CVPR 2016, section 4.2.
     """
@@ -98,7 +100,7 @@ class CIFARResNet(Model):
         return Normalised(network, *self._normalisation(network))
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the whole network behind its normalisation, its residual blocks and its last layer."""
+        """Return the network without its normalisation, its residual blocks and its last layer."""
         assert isinstance(network, Normalised) and isinstance(network.network, ResNet)
         inner = network.network
         return {"encoder": inner, "blocks": inner.blocks(), "head": inner.head()}
@@ -109,7 +111,9 @@ class CIFARResNet(Model):
         except RobenchError as error:
             raise DataError(f"{path}: {error}") from error
         if layout.depth != self.params.depth:
-            raise DataError(f"{path} holds a ResNet-{layout.depth}, not a ResNet-{self.params.depth}")
+            raise DataError(
+                f"{path} holds a ResNet-{layout.depth}, not a ResNet-{self.params.depth}; use resnet{layout.depth}"
+            )
         n_classes = len(context.dataset.class_names)
         if layout.num_classes != n_classes:
             raise DataError(f"{path} was trained for {layout.num_classes} classes; the dataset has {n_classes}")
@@ -121,7 +125,7 @@ class CIFARResNet(Model):
         return IMAGENET if choice == "imagenet" else CIFAR10
 
     def _shipped(self, context: RunContext) -> tuple[nn.Module, Sequence[float], Sequence[float]] | None:
-        """Return the shipped network if there is one for this dataset at this resolution."""
+        """Return the network that comes with robench for this dataset at this resolution, or None."""
         folder = shipped_path(f"resnet{self.params.depth}-{context.dataset_name}")
         if not folder.is_dir():
             return None
@@ -132,7 +136,7 @@ class CIFARResNet(Model):
         return from_state_dict(read_state(folder / "model.safetensors")), config["mean"], config["std"]
 
     def _trained(self, context: RunContext) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
-        """Train on the training split, or take what an earlier run trained on the same images."""
+        """Train on the training split, or read from the cache what was trained on the same images."""
         from safetensors.torch import save_file
 
         data = context.dataset.split("train")
@@ -171,7 +175,7 @@ class CIFARResNet(Model):
         return network.cpu()
 
     def _published(self, context: RunContext) -> Path:
-        """Return the published checkpoint's path in torch.hub's folder, fetching it if it is not there."""
+        """Return the published checkpoint in torch.hub's folder; download it if it is not there."""
         if context.dataset.class_names != CIFAR10_CLASSES:
             raise DataError("weights=published are for CIFAR-10's ten classes in their usual order; use weights=auto")
         name = PUBLISHED[self.params.depth]
@@ -183,33 +187,10 @@ class CIFARResNet(Model):
                 torch.hub.download_url_to_file(PUBLISHED_URL + name, str(path), progress=False)
             except (OSError, RuntimeError) as error:
                 raise DataError(
-                    f"{name} cannot be fetched ({error}); put the file from {PUBLISHED_URL} in {folder} "
+                    f"{name} cannot be downloaded ({error}); put the file from {PUBLISHED_URL} in {folder} "
                     f"or pass weights=FILE"
                 ) from error
         expected = name.partition("-")[2].partition(".")[0]
         if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(expected):
             raise DataError(f"{path} is damaged: its SHA-256 does not start with {expected}; delete it")
         return path
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a ``.safetensors`` file or a torch checkpoint, executing nothing.
-
-    Raises:
-        DataError: The file is missing, damaged, or holds anything but tensors.
-    """
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise DataError(f"no weights at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise whatever a damaged file leads them to, such as struct.error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"weights in {path} cannot be read: {reason}") from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise DataError(f"{path} holds no state dict of tensors")
-    return dict(state)

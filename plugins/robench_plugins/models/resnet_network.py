@@ -1,7 +1,7 @@
-"""ResNets for 32 x 32 images, in the two layouts in which their weights are published.
+"""ResNets for 32 x 32 images, in the two layouts in which weights are published.
 
-Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016
-(arXiv:1512.03385), section 4.2. Input is a normalised image, (N, 3, H, W), float32.
+Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016 (arXiv:1512.03385), section
+4.2. The input is normalised images ``float32 (N, 3, H, W)``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEPTHS: dict[str, int] = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resne
 
 
 class PadShortcut(nn.Module):
-    """Option A: every second pixel, new channels filled with zeros; no parameters."""
+    """Option A: every second pixel, with new channels of zeros; no parameters."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class PadShortcut(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Halve height and width and pad the channels evenly on both sides."""
         missing = self.channels - x.shape[1]
-        # Not x[:, :, ::2, ::2], whose gradient loses the layout of x, and all before it with it.
+        # Not x[:, :, ::2, ::2], whose gradient loses the channels-last layout of x.
         return F.pad(F.avg_pool2d(x, 1, 2), (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
 
@@ -51,7 +51,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        # In place, because what memory carries costs as much here as what is computed.
+        # In place, because memory traffic costs as much here as computing.
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
         out += self.downsample(x)
@@ -61,14 +61,14 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """A CIFAR-style ResNet of depth 6n + 2.
 
-    `shortcut="pad"` is the paper's option A, with the last layer named `linear`; `"conv"` has
-    1 x 1 projections named `downsample` and the last layer named `fc`.
+    ``shortcut="pad"`` is the paper's option A, whose last layer is `linear`. ``"conv"`` has 1 x 1 projections
+    `downsample`, and its last layer is `fc`.
     """
 
     def __init__(self, depth: int, num_classes: int, shortcut: Shortcut = "pad") -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
-            raise RobenchError(f"ResNet depth must be 6n + 2 (8, 14, 20, ...), got {depth}")
+            raise RobenchError(f"ResNet depth must be 6n + 2, such as 20 (got {depth})")
         self.shortcut: Shortcut = shortcut
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
@@ -91,14 +91,14 @@ class ResNet(nn.Module):
         return self.get_submodule(self.head_name)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return pooled features, (N, 64), of normalised images (N, 3, H, W)."""
+        """Return pooled features ``(N, 64)`` of normalised images ``(N, 3, H, W)``."""
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = self.layer3(self.layer2(self.layer1(x)))
-        # Not x.mean((2, 3)), whose gradient loses the layout of x.
+        # Not x.mean((2, 3)), whose gradient loses the channels-last layout of x.
         return F.avg_pool2d(x, x.shape[-2:]).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, (N, num_classes), of normalised images (N, 3, H, W)."""
+        """Return logits ``(N, num_classes)`` of normalised images ``(N, 3, H, W)``."""
         logits: Tensor = self.head()(self.features(x))
         return logits
 
@@ -111,7 +111,7 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int, shortcut: Shortc
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a state dict says about the network that it belongs to."""
+    """The architecture that a state dict belongs to."""
 
     depth: int
     num_classes: int
@@ -119,7 +119,7 @@ class Layout:
 
 
 def detect_layout(state: Mapping[str, Tensor]) -> Layout:
-    """Read depth, classes and shortcut from the keys of a state dict.
+    """Return the depth, classes and shortcut that the keys of a state dict show.
 
     Raises:
         RobenchError: The keys are not those of a CIFAR-style ResNet.
@@ -140,7 +140,7 @@ def detect_layout(state: Mapping[str, Tensor]) -> Layout:
 
 
 def from_state_dict(state: Mapping[str, Tensor]) -> ResNet:
-    """Build the network that a state dict belongs to and load it strictly, in eval mode.
+    """Return the network of a state dict with its weights, in evaluation mode.
 
     Raises:
         RobenchError: Keys or shapes do not fit.
@@ -155,5 +155,5 @@ def from_state_dict(state: Mapping[str, Tensor]) -> ResNet:
 
 
 def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the `module.` that DataParallel puts before every key."""
+    """Remove ``module.``, which DataParallel puts before every key."""
     return {key.removeprefix("module."): value for key, value in state.items()}

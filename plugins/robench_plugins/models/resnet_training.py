@@ -1,4 +1,4 @@
-"""Train a small convolutional network on images held in memory."""
+"""Train a small convolutional network on images in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Map images in [0, 1] or uint8, (N, 3, H, W), to the network's input range."""
+    """Normalise images ``(N, 3, H, W)``, in ``[0, 1]`` or ``uint8``, by ImageNet's mean and standard deviation."""
     if images.dtype == torch.uint8:
         images = images.float() / 255
     mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -26,9 +26,9 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def augment(images: Tensor, generator: torch.Generator, max_shift: int = 3) -> Tensor:
-    """Flip half of the images left to right and shift each by up to `max_shift` pixels.
+    """Flip half of the images ``(N, 3, H, W)`` left to right, and shift each by up to `max_shift` pixels.
 
-    Vectorised: one gather over reflected row and column indices; dtype and shape are kept.
+    Pixels beyond the edge are reflected. Type and shape stay the same.
     """
     n, channels, height, width = images.shape
     draws = torch.randint(-max_shift, max_shift + 1, (2, n, 1), generator=generator)
@@ -52,11 +52,13 @@ def train(
     device: torch.device | str = "cpu",
     on_step: StepCallback | None = None,
 ) -> None:
-    """Train `network` in place on images (N, 3, H, W) in [0, 255]; inputs are normalised.
+    """Train `network` in place on images ``uint8 (N, 3, H, W)``, which are normalised first.
 
-    SGD with Nesterov momentum under a one-cycle schedule that peaks at `lr`, label smoothing,
-    flips and shifts. `on_step(loss, steps_done, steps_total)` follows every step. The train/eval
-    mode of every submodule is restored. Convolutions run channels-last, a third faster on a CPU.
+    It uses SGD with Nesterov momentum, a one-cycle schedule with maximum `lr`, label smoothing, flips and shifts. The
+    mode of every submodule returns afterwards. Convolutions run channels last, a third faster on a CPU.
+
+    Args:
+        on_step: Is called after every step with the loss, the steps done and all steps.
     """
     modes = [(module, module.training) for module in network.modules()]
     generator = torch.Generator().manual_seed(seed)
@@ -87,6 +89,6 @@ def train(
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
-    """Reflect indices that fall outside [0, size) back into it."""
+    """Reflect indices outside ``[0, size)`` back into it."""
     index = index.abs()
     return torch.where(index >= size, 2 * size - 2 - index, index)

@@ -1,4 +1,4 @@
-"""Weights that come with robench."""
+"""The folders of weights that come with robench."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def shipped_path(name: str) -> Path:
-    """Return the folder of the shipped weights called `name`, whether or not it exists."""
+    """Return the folder of the weights called `name`, whether or not it exists."""
     return Path(str(files("robench_plugins") / "weights" / name))

@@ -1,4 +1,4 @@
-"""Any classifier of timm, from scratch, pretrained, or from a local checkpoint."""
+"""Any classifier of timm: untrained, pretrained, or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from robench_plugins.models.resizing import resize_and_crop
-from robench_plugins.models.resnet import read_state
+from robench_plugins.models.saved_weights import load_all, read_state
 
 
 class TimmParams(Params):
-    """Which network, which weights, and at which size it sees images."""
+    """Parameters of timm's classifiers."""
 
     architecture: str = Field(description="name of the architecture in timm, such as resnet18 or vit_tiny_patch16_224")
     weights: str = Field(
         default="none",
-        description="none: random, to be trained; pretrained: timm's, from the Hub, under a new random head; or a "
-        "fine-tuned checkpoint: a file (.safetensors, .pth) or a folder in the Hub's layout, whose config.json then "
-        "decides input size and normalisation",
+        description="none: random; pretrained: timm's from the Hub, with a new head; or fine-tuned weights: a file "
+        "(.safetensors, .pth), or a folder in the Hub's layout, whose config.json decides input size and normalisation",
     )
     image_size: int | None = Field(
-        default=None, ge=8, description="height and width the network sees; its own if not given"
+        default=None, ge=8, description="height and width in pixels to which images are resized; its own if not given"
     )
 
 
 class TimmNetwork(nn.Module):
-    """A network of timm behind its own resizing and normalisation: images in ``[0, 1]`` to logits."""
+    """A network of timm with its resizing and normalisation, from images in ``[0, 1]`` to logits."""
 
     mean: Tensor
     std: Tensor
@@ -45,8 +44,8 @@ class TimmNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.image_size = image_size
-        # Weights do not tell at which size, or with which activations, they are used. Adversarial images are cached by
-        # the fingerprint of a surrogate's weights and buffers, so that this must be among them.
+        # Adversarial images are cached by the hash of a surrogate's weights and buffers. Weights do not show the size
+        # or the activations they are used with, so this buffer adds them.
         self.register_buffer("identity", torch.tensor(list(f"{name} {image_size}".encode()), dtype=torch.uint8))
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
@@ -58,10 +57,9 @@ class TimmNetwork(nn.Module):
 
 
 class TimmClassifier(Model):
-    """A classifier of timm by its name there.
+    """A classifier of timm, by its name there.
 
-    Source: Wightman, PyTorch Image Models, 2019 (doi:10.5281/zenodo.4414861); each architecture's paper is named by
-    timm.
+    Source: Wightman, PyTorch Image Models, 2019 (doi:10.5281/zenodo.4414861); timm names each architecture's paper.
     """
 
     Params = TimmParams
@@ -71,12 +69,11 @@ class TimmClassifier(Model):
         """Make the network and load its weights.
 
         Raises:
-            SpecError: timm has no such architecture.
-            DataError: Weights are missing, damaged, of another architecture or for other classes, or out of reach.
+            SpecError: timm has no such architecture. DataError: Weights are missing, damaged, of another architecture,
+            for other classes, or not to be downloaded.
         """
         name, weights = self.params.architecture, self.params.weights
         if not timm.is_model(name):
-            # timm's own list decides; robench only says which of its names is near.
             raise SpecError(f"timm has no architecture {name!r}{_nearest(name)}")
         n_classes = len(context.dataset.class_names)
         path = None if weights in ("none", "pretrained") else Path(weights).expanduser()
@@ -95,7 +92,7 @@ class TimmClassifier(Model):
         return TimmNetwork(network, name, size, config["mean"], config["std"])
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Name the whole network, its blocks or stages where it has some, and its last linear layer."""
+        """Return the whole network, its blocks or stages if it has some, and its last linear layer."""
         assert isinstance(network, TimmNetwork)
         inner: Any = network.network
         parts: dict[str, nn.Module] = {"encoder": inner}
@@ -113,7 +110,7 @@ class TimmClassifier(Model):
         pretrained = self.params.weights == "pretrained"
         try:
             try:
-                # Transformers lay their positions out for one size; convolutional networks take any.
+                # Transformers have positions for one size; convolutional networks take any size.
                 network: nn.Module = timm.create_model(source, pretrained, num_classes=n_classes, img_size=size)
             except TypeError:
                 network = timm.create_model(source, pretrained, num_classes=n_classes)
@@ -123,7 +120,7 @@ class TimmClassifier(Model):
                     f"timm cannot make {name} at {size or 'its own'} pixels: {_first_line(error)}"
                 ) from error
             raise DataError(
-                f"timm's weights of {name} cannot be had from the Hugging Face Hub ({_first_line(error)}); download "
+                f"timm's weights of {name} cannot be loaded from the Hugging Face Hub ({_first_line(error)}); download "
                 "them where there is a network, fine-tune them and pass weights=FILE, or pass weights=none"
             ) from error
         return network
@@ -140,38 +137,27 @@ class TimmClassifier(Model):
 
 
 def _weights_in(folder: Path) -> Path:
-    """Return the file that timm wrote, which by default is a torch checkpoint."""
+    """Return the weights file that timm wrote, by default a torch checkpoint."""
     safe, torch_own = folder / "model.safetensors", folder / "pytorch_model.bin"
     return torch_own if torch_own.is_file() and not safe.is_file() else safe
 
 
 def _load(network: nn.Module, path: Path, n_classes: int, size: int) -> None:
-    # timm's training script keeps its settings, a Namespace of plain values, beside the weights.
+    # timm's training script saves its settings, a Namespace of plain values, with the weights.
     with torch.serialization.safe_globals([Namespace]):
         state: dict[str, Tensor] = clean_state_dict(read_state(path))
-    # A run saves its network as a whole, in which timm's is called so.
+    # robench saves the whole TimmNetwork, in which timm's network has this prefix.
     state = {name.removeprefix("network."): tensor for name, tensor in state.items()}
-    own = network.state_dict()
-    if missing := [name for name in own if name not in state]:
-        raise DataError(f"{path} has no {missing[0]!r}; it is not a checkpoint of this architecture")
-    if extra := [name for name in state if name not in own]:
-        raise DataError(f"{path} holds {extra[0]!r}, which this architecture has not")
-    for name, value in own.items():
-        if state[name].shape != value.shape:
-            found, wanted = tuple(state[name].shape), tuple(value.shape)
-            raise DataError(
-                f"{name!r} in {path} is {found}, not {wanted}; the dataset has {n_classes} classes and the network "
-                f"sees {size} pixels (image_size)"
-            )
-    network.load_state_dict(state)
+    misfit = f"the dataset has {n_classes} classes and the network sees {size} pixels (image_size)"
+    load_all(network, state, path, missing="it is not a checkpoint of this architecture", misfit=misfit)
 
 
 @torch.no_grad()
 def _try(network: nn.Module, name: str, size: int) -> None:
-    """Send one image of `size` through; what a network makes of a size only its forward pass tells.
+    """Run `network` on one image of `size`, because only a forward pass shows whether it can.
 
     Raises:
-        DataError: It fails.
+        DataError: The network fails at this size.
     """
     try:
         network.eval()(torch.zeros(1, 3, size, size))

@@ -1,4 +1,4 @@
-"""CLIP's own loss, within a batch."""
+"""CLIP's own loss."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from robench_plugins.objectives.contrastive import Contrastive
 
 
 class SymmetricContrastive(Contrastive):
-    """Tells the images of a batch apart by their prompts, and the prompts by their images.
+    """Finds the prompt of each image of a batch, and the image of each prompt.
 
-    The mean of two cross-entropies of the scaled cosines ``(N, N)`` of images and the prompts of their classes, over
-    rows and over columns. Images of one class share a prompt, so the targets are uniform over them; where all
-    classes differ this is CLIP's loss. Each image of a class of which the batch has n adds log n that no network can
-    remove.
+    It is the mean of two cross-entropies of the scaled cosines ``(N, N)`` between images and the prompts of their
+    classes, over rows and over columns. Images of one class share a prompt, so their targets are uniform. If all
+    classes differ this is CLIP's loss; for an image of a class with n images in the batch it is at least log n.
 
     Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
     figure 3; targets of Yang et al., "Unified contrastive learning in image-text-label space", CVPR 2022, section
@@ -24,7 +23,7 @@ class SymmetricContrastive(Contrastive):
     whole_batch = True
 
     def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean of both directions."""
+        """Return the mean of both cross-entropies."""
         logits = temperature * cosines[:, labels]
         same = (labels[:, None] == labels).float()
         targets = same / same.sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""What the objectives share that compare images with class prompts."""
+"""What objectives have in common that compare images with class prompts."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from robench_plugins.objectives.mixed import Mixed
 
 
 def image_text(network: nn.Module) -> ImageTextNetwork:
-    """Return `network` as one that compares images with class prompts.
+    """Return `network`, typed as one that compares images with class prompts.
 
     Raises:
-        PluginError: It does not.
+        PluginError: It does not compare them.
     """
     if not isinstance(network, ImageTextNetwork):
         raise PluginError(
             "this objective needs a model that compares images with text, such as --model clip-tiny; "
-            "objectives ce and trades work on any"
+            "the objectives ce and trades work with any model"
         )
     return network
 
 
 class Contrastive(Mixed):
-    """A function of the cosines of images and class prompts, mixed over clean and adversarial images."""
+    """A loss of the cosines between images and class prompts, for clean and adversarial images in proportion."""
 
     def prepare(self, network: nn.Module) -> None:
         """Check that the network compares images with text.
 
         Raises:
-            PluginError: It does not.
+            PluginError: It does not compare them.
         """
         image_text(network)
 
     def on(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss, computed in float32 from the embeddings on."""
+        """Return the loss, a scalar, computed in float32 from the embeddings on."""
         compared = image_text(network)
         embeddings = compared.embed_images(images).float()
-        # Under autocast the product would be bfloat16, whose error CLIP's temperature of 100 makes half a logit.
+        # Autocast would make this product bfloat16, with an error of half a logit at CLIP's temperature of 100.
         with torch.autocast(images.device.type, enabled=False):
             cosines = embeddings @ compared.class_embeddings().float().T
             return self.contrast(cosines, compared.temperature().float(), labels)
@@ -50,7 +50,7 @@ class Contrastive(Mixed):
         """Return the loss of a batch, a scalar.
 
         Args:
-            cosines: Of each image and each class, ``float32 (N, K)`` in ``[-1, 1]``.
+            cosines: Between each image and each class prompt, ``float32 (N, K)`` in ``[-1, 1]``.
             temperature: The network's factor on the cosine, ``exp(logit_scale)``, a scalar.
             labels: ``int64 (N,)``.
         """

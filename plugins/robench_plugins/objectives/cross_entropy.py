@@ -1,4 +1,4 @@
-"""Cross-entropy on a mixture of clean and adversarial images."""
+"""Cross-entropy of clean and adversarial images in proportion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CrossEntropy(Mixed):
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018, eq. 2.1
     (``clean_weight=0``); Goodfellow et al., "Explaining and harnessing adversarial examples", ICLR 2015, section 6
-    (``clean_weight=0.5``). At 1 it is ordinary training.
+    (``clean_weight=0.5``). With ``clean_weight=1`` it is ordinary training.
     """
 
     def on(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Contrastive loss corrected for false negatives."""
+"""A contrastive loss, corrected for false negatives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robench_plugins.objectives.mixed import MixedParams
 
 
 class DebiasedParams(MixedParams):
-    """The correction."""
+    """Parameters of the debiased loss."""
 
     tau_plus: float = Field(default=0.1, ge=0, lt=1, description="assumed share of false negatives; 0 corrects none")
     temperature: float | None = Field(
@@ -26,15 +26,16 @@ class DebiasedParams(MixedParams):
 
 
 class Debiased(Contrastive):
-    """Tells each image's prompt from those of the other images, of which a share names the same class.
+    """Tells each image's prompt from those of the other images, of which an assumed share names the same class.
 
-    ``-log(p / (p + N g))`` with ``p = exp(cos(x, x+) / t)`` of the image and the prompt of its class, N other
-    images in the batch, and ``g = max((mean_i exp(cos(x, u_i) / t) - tau_plus p) / (1 - tau_plus), exp(-1 / t))``
-    over their prompts u. Labels choose prompts only: which of the u are false negatives is not looked up. With
-    ``tau_plus=0`` it is InfoNCE over the batch. A batch of one image has no negatives and a loss of 0.
+    The loss is ``-log(p / (p + N g))``. Here ``p = exp(cos(x, x+) / t)`` is of the image and the prompt of its class, N
+    is the number of other images in the batch, and over their prompts u
+    ``g = max((mean_i exp(cos(x, u_i) / t) - tau_plus p) / (1 - tau_plus), exp(-1 / t))``. Labels only choose prompts;
+    they do not tell which of the u are false negatives. With ``tau_plus=0`` it is InfoNCE over the batch. A batch of
+    one image has no negatives and a loss of 0.
 
-    Source: Chuang et al., "Debiased contrastive learning", NeurIPS 2020, section 4 (M = 1). Deviation: the
-    positive is a prompt, not another view of the image, and negatives are prompts.
+    Source: Chuang et al., "Debiased contrastive learning", NeurIPS 2020, section 4 (M = 1). Deviation: positives and
+    negatives are prompts, not views of images.
     """
 
     whole_batch = True
@@ -42,7 +43,7 @@ class Debiased(Contrastive):
     params: DebiasedParams
 
     def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over images; computed from logarithms, as ``exp(1 / t)`` overflows for t = 1/100."""
+        """Return the mean over images, computed from logarithms, because ``exp(1 / t)`` overflows for t = 1/100."""
         tau, given = self.params.tau_plus, self.params.temperature
         scale = temperature if given is None else temperature.new_tensor(1 / given)
         logits = scale * cosines[:, labels]
@@ -52,7 +53,7 @@ class Debiased(Contrastive):
         positives = logits.diagonal()
         own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
         negatives = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
-        # log(N tau p / sum): from 0 on nothing is left of the negatives, and the clamp decides.
+        # log(N tau p / sum): from 0 on nothing is left of the negatives, and the lower bound exp(-1 / t) holds.
         removed = positives - negatives + logits.new_tensor(tau * n_negatives).log()
         clamped = removed > -torch.finfo(removed.dtype).eps
         remaining = (-torch.expm1(removed.masked_fill(clamped, -1))).log()

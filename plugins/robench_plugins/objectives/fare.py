@@ -13,22 +13,22 @@ from robench_plugins.objectives.contrastive import image_text
 
 
 class FARE(Objective):
-    """Keeps the embeddings of adversarial images where the original network puts the clean ones; no labels.
+    """Keeps the embeddings of adversarial images near the original network's embeddings of the clean images.
 
-    ``|z(x') - z_original(x)|^2``, averaged over the batch. It costs one more copy of the network, and one more pass
-    without gradients a step. At the clean images it starts from 0 with a gradient of 0, so a white-box adversary
-    needs a random start, as PGD has.
+    The loss is ``|z(x') - z_original(x)|^2``, averaged over the batch; it needs no labels. It costs a second copy of
+    the network, and another forward pass a step. At the clean images the loss and its gradient start at 0, so a
+    white-box adversary needs a random start, which PGD has.
 
-    Source: Schlarmann et al., "Robust CLIP: unsupervised adversarial fine-tuning of vision embeddings for robust
-    large vision-language models", ICML 2024, section 3.2. Deviation: the paper compares embeddings before they are
-    brought to unit length; here they are unit vectors, so that the loss is ``2 - 2 cos``, since their direction is
-    all that a classifier of scaled cosines sees.
+    Source: Schlarmann et al., "Robust CLIP: unsupervised adversarial fine-tuning of vision embeddings for robust large
+    vision-language models", ICML 2024, section 3.2. Deviation: the paper compares embeddings before they are brought to
+    unit length. Here they are unit vectors, so that the loss is ``2 - 2 cos``, because a classifier of scaled cosines
+    only sees their direction.
     """
 
     _original: ImageTextNetwork
 
     def prepare(self, network: nn.Module) -> None:
-        """Keep a frozen copy of the network in evaluation mode.
+        """Keep a frozen copy of the network, in evaluation mode.
 
         Raises:
             PluginError: The network does not compare images with text.
@@ -41,7 +41,7 @@ class FARE(Objective):
         return self.score(network, clean, labels)(adversarial).mean()
 
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the squared distance of each image's embedding, the paper's inner maximisation."""
+        """Return the squared distance of each image's embedding, which the paper's adversary maximises."""
         with torch.no_grad():
             anchors = self._original.embed_images(clean).float()
         tuned = image_text(network)

@@ -1,4 +1,4 @@
-"""Objectives of one set of images, applied to clean and adversarial ones in a given proportion."""
+"""Objectives of clean and adversarial images in a given proportion."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from torch import Tensor, nn
 
 
 class MixedParams(Params):
-    """The proportion."""
+    """Parameters of objectives of clean and adversarial images."""
 
     clean_weight: float = Field(
-        default=0.0, ge=0, le=1, description="weight of the loss on clean images; the rest goes to adversarial ones"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="weight of the loss on clean images, in [0, 1]; adversarial images have the rest",
     )
 
 

@@ -1,4 +1,4 @@
-"""Pairwise sigmoid loss."""
+"""The pairwise sigmoid loss of SigLIP."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from robench_plugins.objectives.mixed import MixedParams
 
 
 class PairwiseSigmoidParams(MixedParams):
-    """The line from cosines to log odds."""
+    """Parameters of the sigmoid loss."""
 
     temperature: float | None = Field(
         default=None, ge=1, description="factor t on the cosine; the network's own, exp(logit_scale), if not given"
     )
     bias: float | None = Field(
-        default=None, description="added to t * cos; what makes the batch's loss least if not given"
+        default=None, description="bias b added to t * cos; the one with the smallest loss on the batch if not given"
     )
 
 
 class PairwiseSigmoid(Contrastive):
-    """Decides of every pair of an image and a class prompt whether they belong together.
+    """Decides for every pair of an image and a class prompt whether they belong together.
 
-    ``-1/N sum_ik log sigmoid(z_ik (t cos_ik + b))`` over N images and K classes, z = 1 for an image's own class
-    and -1 for the others.
+    The loss is ``-1/N sum_ik log sigmoid(z_ik (t cos_ik + b))`` over N images and K classes, with z = 1 for an image's
+    own class and -1 for the others.
 
-    Source: Zhai et al., "Sigmoid loss for language image pre-training", ICCV 2023, section 3.2. Deviations: pairs are
-    images and the prompts of all classes, not of the batch; and t and b, which the paper learns from t = 10 and
-    b = -10, are not trained. A CLIP was never asked for a bias: the right one lies near ``-t`` times a cosine between
-    those of right and wrong pairs, so that -10 suits t = 10 and saturates every pair at t = 100. By default it
-    is therefore the one that minimises the batch's loss, where learning would take it; only cosines are then
-    compared, as by the classifier, and never all raised or lowered at once.
+    Source: Zhai et al., "Sigmoid loss for language image pre-training", ICCV 2023, section 3.2. Deviations: each image
+    is paired with the prompts of all classes, not of the batch. t and b are not trained; the paper learns them from
+    t = 10 and b = -10. The right bias is about ``-t`` times a cosine between those of right and wrong pairs: -10 suits
+    t = 10, but saturates every pair at CLIP's t = 100. The default is therefore the bias with the smallest loss on the
+    batch, where learning would take it. Then only differences of cosines count, as for the classifier.
     """
 
     whole_batch = True
@@ -50,10 +49,10 @@ class PairwiseSigmoid(Contrastive):
 
 
 def best_bias(logits: Tensor) -> Tensor:
-    """Return the bias, a scalar, that minimises the loss of `logits` ``(N, K)``, by bisection.
+    """Return the bias, a scalar, with the smallest loss of `logits` ``(N, K)``, by bisection.
 
-    The derivative of the loss with respect to the bias vanishes where the mean probability of a pair is the share of
-    right pairs, 1/K. As the loss is least there, its gradient is the same whether or not it passes through the bias.
+    There the mean probability of a pair is the share of right pairs, 1/K. As the loss is smallest, its gradient is the
+    same whether or not it passes through the bias.
     """
     share = logits.new_tensor(1 / logits.shape[1])
     low, high = share.logit() - logits.max(), share.logit() - logits.min()

@@ -1,4 +1,4 @@
-"""Text-guided contrastive adversarial training."""
+"""TeCoA: text-guided contrastive adversarial training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from robench_plugins.objectives.contrastive import Contrastive
 
 
 class TeCoA(Contrastive):
-    """Pulls each image to the prompt of its class and pushes it from those of the others.
+    """Pulls each image towards the prompt of its class, and pushes it away from those of the others.
 
-    ``-log softmax_k(cos(z, t_k) * exp(logit_scale))[label]``, averaged over the batch; with one class it is 0. On a
-    classifier whose logits are these scaled cosines it is cross-entropy.
+    The loss is ``-log softmax_k(cos(z, t_k) * exp(logit_scale))[label]``, averaged over the batch: the cross-entropy of
+    the scaled cosines. With one class it is 0.
 
     Source: Mao et al., "Understanding zero-shot adversarial robustness for large-scale models", ICLR 2023, eq. 3
     (``clean_weight=0``). The paper trains the whole vision tower on white-box examples (``full+tecoa`` with

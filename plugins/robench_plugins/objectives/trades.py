@@ -1,4 +1,4 @@
-"""Accuracy on clean images traded for stability around them."""
+"""TRADES: accuracy on clean images against stability around them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class TRADESParams(Params):
-    """The exchange rate."""
+    """Parameters of TRADES."""
 
     beta: float = Field(default=6.0, ge=0, description="weight of the divergence, 1/lambda in the paper")
 
@@ -19,11 +19,11 @@ class TRADESParams(Params):
 class TRADES(Objective):
     """``CE(f(x), y) + beta * KL(f(x) || f(x'))``, averaged over the batch, on any classifier.
 
-    At the clean images the divergence starts from 0 with a gradient of 0, so a white-box adversary needs a random
-    start, as PGD has.
+    At the clean images the divergence and its gradient start at 0, so a white-box adversary needs a random start, which
+    PGD has.
 
     Source: Zhang et al., "Theoretically principled trade-off between robustness and accuracy", ICML 2019, eq. 5, with
-    the Kullback-Leibler divergence of the authors' code, in which gradients pass through both predictions.
+    the Kullback-Leibler divergence of the authors' code; gradients pass through both predictions.
     """
 
     Params = TRADESParams
@@ -38,7 +38,7 @@ class TRADES(Objective):
         return loss + self.params.beta * divergence(logits, network(adversarial).float()).mean()
 
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the divergence of each image from the clean prediction, the paper's inner maximisation."""
+        """Return the divergence of each image from the clean prediction, which the paper's adversary maximises."""
         reference = _predict(network, clean)
 
         def from_clean(images: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def divergence(logits: Tensor, others: Tensor) -> Tensor:
 
 
 def _predict(network: nn.Module, images: Tensor) -> Tensor:
-    """Return logits without gradients and in evaluation mode, as an attack sees them; modes stay as they were."""
+    """Return the logits in evaluation mode, as an attack sees them, without gradients; modes return afterwards."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""No tuning: the model as it comes."""
+"""No tuning: the model as it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class NoTuning(Tuner):
-    """Leaves the model as it comes, such as CLIP zero-shot: the baseline of every comparison."""
+    """Leaves the model as it is, such as CLIP zero-shot: the baseline of every comparison."""
 
     trains = False
 

@@ -1,1 +1,6 @@
-"""Attacks from torchattacks: the catalogue, the call that keeps side effects out, and any attack by its name."""
+"""The attacks of torchattacks by their names there.
+
+- ``catalogue.py``: their list, as data.
+- ``attack.py``: makes the class of an attack when it is asked for.
+- ``call.py``: runs an attack of torchattacks without its side effects.
+"""

@@ -1,10 +1,11 @@
-"""Any attack of torchattacks by name: ``torchattacks.attack.SINIFGSM`` is made when it is first asked for."""
+"""Any attack of torchattacks by name: the class ``SINIFGSM`` of this module is made when it is first asked for."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import random
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
@@ -24,7 +25,7 @@ from robench_plugins.attackers.torchattacks.catalogue import UPSTREAM
 
 _BASES: dict[str, type[AttackParams]] = {"Linf": AttackParams, "L2": L2Params, "either": NormParams}
 _RADII = ("eps", "max_epsilon")
-# The norm and the radius are the base's; the run provides seeds and classes; the rest is not for users to set.
+# robench sets norm, radius, seed and number of classes itself; the rest is not for users.
 _HIDDEN = ("self", "model", "norm", *_RADII, "seed", "n_classes", "verbose", "eps_for_division")
 _REAL = ("c", "kappa", "lam", "scale")
 _CHOICES: dict[tuple[str, str], Any] = {
@@ -40,12 +41,12 @@ _CHOICES: dict[tuple[str, str], Any] = {
 
 
 class TorchAttack(Attacker):
-    """An attack of torchattacks under its own parameters, with the radius and the image checks of robench."""
+    """An attack of torchattacks under its own parameters, with robench's radius."""
 
     upstream: ClassVar[str]
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Return what torchattacks returns; the clean image where that is NaN.
+        """Return what torchattacks returns; the clean image where that has a pixel that is NaN.
 
         Raises:
             SpecError: The attack needs more classes than the network has.
@@ -66,7 +67,7 @@ class TorchAttack(Attacker):
             "max_epsilon": float(threat.eps),
             "n_classes": n,
             "seed": int(torch.randint(2**31, ())),
-            # Its own 1e-10 outweighs the gradient of an image that the network is sure of.
+            # Its default 1e-10 is larger than the gradient of an image that the network is sure of.
             "eps_for_division": 1e-20,
         }
         own = {key: getattr(self.params, key) for key in type(self.params).model_fields if key in accepted}
@@ -74,11 +75,11 @@ class TorchAttack(Attacker):
         settings = {key: float(value) if isinstance(value, Fraction) else value for key, value in settings.items()}
         with _seeded_numpy(int(torch.randint(2**31, ()))):
             found: Tensor = run(kind, network, images, labels, **settings)
-        # Attacks that know no radius are cut to it, as the core would.
+        # Attacks that know no radius are cut to it, as robench would.
         return found if accepted.keys() & set(_RADII) else _cut(images, found, threat)
 
     def _least_classes(self) -> int:
-        """The difference of logits ratio takes the third largest logit, its targeted form the fourth."""
+        """Return the classes that the attack needs: the difference of logits ratio 3, its targeted form 4, others 2."""
         settings = self.params.model_dump()
         if self.upstream == "APGDT" or settings.get("version") in ("standard", "plus"):
             return 4
@@ -96,10 +97,10 @@ def _cut(images: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
 
 
 class _NextClass(torchattacks.JSMA):  # type: ignore[misc]
-    """JSMA towards the next class of however many there are; torchattacks counts ten."""
+    """JSMA towards the next class of all classes; torchattacks assumes ten."""
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the images after the attack."""
+        """Return the adversarial images ``(N, 3, H, W)``."""
         n = self.get_logits(images[:1]).shape[1]
         self.set_mode_targeted_by_function(lambda _, own: (own + 1) % n, quiet=True)
         adversarial: Tensor = super().forward(images, labels)
@@ -108,7 +109,7 @@ class _NextClass(torchattacks.JSMA):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _seeded_numpy(seed: int) -> Iterator[None]:
-    """Seed numpy and Python within the block; OnePixel and Pixle draw from their global state."""
+    """Seed numpy and Python within the block, because OnePixel and Pixle draw from their global states."""
     before = np.random.get_state(), random.getstate()
     np.random.seed(seed)
     random.seed(seed)
@@ -119,12 +120,13 @@ def _seeded_numpy(seed: int) -> Iterator[None]:
         random.setstate(before[1])
 
 
-def _field(attack: str, parameter: inspect.Parameter) -> tuple[Any, Any] | None:
-    """Return the type and the field of one argument, or None if users have no say in it."""
+def _field(attack: str, parameter: inspect.Parameter, about: str) -> tuple[Any, Any] | None:
+    """Return the type and the field of one argument, described as in the docstring `about`; None if it is hidden."""
     name, default = parameter.name, parameter.default
     if name in _HIDDEN or isinstance(default, tuple):
         return None
-    description = f"torchattacks' {name}"
+    said = re.search(rf"^\s*{name} \(.*?\): *(.*?)\.?\s*(\(Default.*)?$", about, re.MULTILINE)
+    description = said[1] if said else f"torchattacks' argument {name}"
     if name == "alpha":
         kind = Pixels if UPSTREAM[attack].norm == "Linf" else Radius
         return kind, Field(default=_exact(default), description="step size, in [0, 1] pixel units")
@@ -136,7 +138,7 @@ def _field(attack: str, parameter: inspect.Parameter) -> tuple[Any, Any] | None:
 
 
 def _exact(value: float) -> Fraction:
-    """Return the fraction that is meant by a distance: ``8/255`` where it is one of 255 levels."""
+    """Return a distance as a fraction, such as ``8/255`` if it is one of 255 levels."""
     levels = round(value * 255)
     return Fraction(levels, 255) if abs(levels - value * 255) < 1e-9 else Fraction(str(value))
 
@@ -144,17 +146,18 @@ def _exact(value: float) -> Fraction:
 @cache
 def _make(name: str) -> type[TorchAttack]:
     entry, kind = UPSTREAM[name], getattr(torchattacks, name)
-    fields = {key: _field(name, parameter) for key, parameter in inspect.signature(kind).parameters.items()}
+    parameters, about = inspect.signature(kind).parameters, inspect.cleandoc(kind.__doc__ or "")
+    fields = {key: _field(name, parameter, about) for key, parameter in parameters.items()}
     given: dict[str, Any] = {key: field for key, field in fields.items() if field is not None}
     params = create_model(f"{name}Params", __base__=_BASES[entry.norm], __module__=__name__, **given)
-    # The first paragraph; in one class no empty line divides it from the next.
-    about = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].partition("Distance Measure")[0]
+    # One class has no empty line after the first paragraph.
+    summary = about.partition("\n\n")[0].partition("Distance Measure")[0]
     source = f", after arXiv:{entry.arxiv}" if entry.arxiv else ""
     return type(
         name,
         (TorchAttack,),
         {
-            "__doc__": f"torchattacks.{name}: {entry.summary}.\n\n{' '.join(about.split())}\n\n"
+            "__doc__": f"torchattacks.{name}: {entry.summary}.\n\n{' '.join(summary.split())}\n\n"
             f"Source: Kim, Torchattacks, 2020 (arXiv:2010.01950), version {torchattacks.__version__}{source}.",
             "__module__": __name__,
             "Params": params,

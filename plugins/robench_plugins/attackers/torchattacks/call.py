@@ -1,4 +1,4 @@
-"""torchattacks without its side effects: what every attack that comes from it is run through."""
+"""Run attacks of torchattacks without their side effects."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from torch import Tensor, nn
 
 
 def run(kind: str | type[Any], network: nn.Module, images: Tensor, labels: Tensor, **settings: Any) -> Tensor:
-    """Return the adversarial images of a class of torchattacks, or of its name, silently and with `network` left alone.
+    """Return the adversarial images of a class of torchattacks, printing nothing and without a change to `network`.
 
-    By its name it is imported only here, which spares every command that attacks nothing a quarter of a second.
+    A name instead of a class is imported only here, which saves commands without an attack a quarter of a second.
 
-    ``forward``, unlike a call, does not switch the modes of the network. An image whose gradient is exactly zero gives
-    the attack no direction; torchattacks divides by its norm and returns NaN, for which the clean image stands here.
+    It calls ``forward``, because calling the attack itself switches the modes of the network. If the gradient of an
+    image is exactly zero, torchattacks divides by its norm and returns NaN; the clean image replaces it.
     """
     import torchattacks
 
     made = getattr(torchattacks, kind) if isinstance(kind, str) else kind
     with contextlib.redirect_stdout(io.StringIO()):
-        # Evaluation mode, because attacks that call others put the network back into the mode they found.
+        # In evaluation mode, because attacks that call others restore the mode that they found.
         attack = made(_Contiguous(network).eval(), **settings)
-        # It guesses the device from the weights of the network, which may have none.
+        # torchattacks guesses the device from the weights of the network, which may have none.
         attack.set_device(images.device)
         adversarial: Tensor = attack.forward(images, labels).detach()
     return finite_or_clean(adversarial, images)
 
 
 def finite_or_clean(adversarial: Tensor, images: Tensor) -> Tensor:
-    """Return `adversarial` with the clean image wherever one has a pixel that is no number."""
+    """Return `adversarial`, with the clean image in place of each that has a NaN or infinite pixel."""
     finite = adversarial.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
     return torch.where(finite, adversarial, images)
 
 
 class _Contiguous(nn.Module):
-    """A network whose input gradients are laid out as its input; torchattacks fails on those of channels-last ones."""
+    """A network with contiguous input gradients; torchattacks fails on channels-last ones."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

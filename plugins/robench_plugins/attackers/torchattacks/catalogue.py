@@ -1,4 +1,4 @@
-"""What torchattacks 3.5 offers, as data, so that listing it imports neither it nor torch."""
+"""The attacks of torchattacks 3.5, as data, so that listing them imports neither it nor torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Upstream:
 
     Attributes:
         summary: What it does.
-        arxiv: Its paper.
-        norm: The ball its images are judged by; ``either`` if the attack itself works in both.
-        query: Whether it sees logits only.
+        arxiv: The number of its paper on arXiv.
+        norm: The norm of the ball by which its images are judged; ``either`` if the attack works in both.
+        query: Whether it only sees logits.
     """
 
     summary: str
@@ -23,10 +23,10 @@ class Upstream:
     query: bool = False
 
 
-# L0 and L1 attacks know no L2 radius: the core cuts what they return to an L2 ball. MultiAttack and LGV are missing,
-# the two names of torchattacks that are no attacks: they wrap others, and LGV trains the network it is given.
+# Attacks in L0 and L1 know no radius: their images are cut to an L2 ball. Two names of torchattacks are left out,
+# because they are not attacks themselves: MultiAttack and LGV run others, and LGV trains the network it is given.
 UPSTREAM = {
-    "VANILA": Upstream(summary="no attack: the images themselves", query=True),
+    "VANILA": Upstream(summary="no attack: the clean images", query=True),
     "GN": Upstream(summary="Gaussian noise", query=True),
     "FGSM": Upstream(summary="fast gradient sign method", arxiv="1412.6572"),
     "BIM": Upstream(summary="basic iterative method", arxiv="1607.02533"),
@@ -41,7 +41,7 @@ UPSTREAM = {
     "APGDT": Upstream(summary="Auto-PGD towards every wrong class", arxiv="2003.01690", norm="either"),
     "DIFGSM": Upstream(summary="FGSM with input diversity", arxiv="1803.06978"),
     "TIFGSM": Upstream(summary="FGSM with translation-invariant gradients", arxiv="1904.02884"),
-    "Jitter": Upstream(summary="PGD on a scaled and jittered softmax", arxiv="2105.10304"),
+    "Jitter": Upstream(summary="PGD on a scaled, noisy softmax", arxiv="2105.10304"),
     "NIFGSM": Upstream(summary="FGSM with Nesterov momentum", arxiv="1908.06281"),
     "PGDRS": Upstream(summary="PGD against randomised smoothing", arxiv="1906.04584"),
     "SINIFGSM": Upstream(summary="NI-FGSM averaged over scaled images", arxiv="1908.06281"),
@@ -49,10 +49,12 @@ UPSTREAM = {
     "VNIFGSM": Upstream(summary="NI-FGSM with variance tuning", arxiv="2103.15571"),
     "SPSA": Upstream(summary="gradients estimated from random pairs of queries", arxiv="1802.05666", query=True),
     "JSMA": Upstream(
-        summary="saliency maps, towards the next class; memory grows with pixels squared", arxiv="1511.07528", norm="L2"
+        summary="saliency maps, towards the next class; memory grows with the square of the pixels",
+        arxiv="1511.07528",
+        norm="L2",
     ),
-    "EADL1": Upstream(summary="elastic-net attack, chosen by L1", arxiv="1709.04114", norm="L2"),
-    "EADEN": Upstream(summary="elastic-net attack, chosen by L1 and L2", arxiv="1709.04114", norm="L2"),
+    "EADL1": Upstream(summary="elastic-net attack, smallest L1", arxiv="1709.04114", norm="L2"),
+    "EADEN": Upstream(summary="elastic-net attack, smallest L1 and L2 together", arxiv="1709.04114", norm="L2"),
     "PIFGSM": Upstream(summary="patch-wise FGSM", arxiv="2007.06765"),
     "PIFGSMPP": Upstream(summary="patch-wise FGSM with a projected gradient", arxiv="2012.15503"),
     "CW": Upstream(summary="Carlini and Wagner without a search for c", arxiv="1608.04644", norm="L2"),
@@ -63,6 +65,6 @@ UPSTREAM = {
     "OnePixel": Upstream(summary="differential evolution of one pixel", arxiv="1710.08864", norm="L2", query=True),
     "Pixle": Upstream(summary="pixels rearranged at random", arxiv="2202.02236", norm="L2", query=True),
     "FAB": Upstream(summary="fast adaptive boundary attack", arxiv="1907.02044", norm="either"),
-    "AutoAttack": Upstream(summary="its own version of AutoAttack", arxiv="2003.01690", norm="either"),
+    "AutoAttack": Upstream(summary="torchattacks' own version of AutoAttack", arxiv="2003.01690", norm="either"),
     "Square": Upstream(summary="random search over squares", arxiv="1912.00049", norm="either", query=True),
 }

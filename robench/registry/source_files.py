@@ -1,4 +1,4 @@
-"""Which source a component's code is: the hash of the files of its package, and plugins that are a single file."""
+"""Hashes of the source of components, and plugins that are a single file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from robench.errors import PluginError
 
 
 def code_hashes(modules: Iterable[str]) -> dict[str, str]:
-    """Return, for the top-level package of each module, the hash of its Python files.
+    """Return the hash of the Python files of each module's top-level package, by the package's name.
 
     Args:
-        modules: Dotted names; what cannot be found, as a module made in memory, is left out.
+        modules: Dotted names. A module without files is left out.
     """
     names = sorted({module.partition(".")[0] for module in modules})
     return {name: found for name in names if (found := _hash(name))}
@@ -26,7 +26,7 @@ def code_hashes(modules: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _hash(name: str) -> str | None:
-    """Return the first 16 hex digits of the SHA-256 over the package's files by relative path, or of the one file."""
+    """Return the first 16 hex digits of the SHA-256 of a package's Python files and their paths, or of one file."""
     spec = _spec(name)
     if spec is None or spec.origin is None:
         return None
@@ -53,24 +53,24 @@ def file_hash(path: Path) -> str:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a plugin that is a single file; its module is called as the file is.
+    """Import a plugin that is a single file, as a module of the file's name.
 
     Raises:
-        PluginError: There is no such Python file, or its name is that of another module.
+        PluginError: There is no such Python file, or another module has its name.
         Exception: Whatever the file raises.
     """
     name = path.stem
     if path.suffix != ".py" or not path.is_file():
-        raise PluginError(f"no plugin at {path}; expected a Python file, or the name of an installed one")
+        raise PluginError(f"no plugin at {path}; expected a Python file")
     known = sys.modules.get(name)
     if known is not None and known.__spec__ is not None and known.__spec__.origin == str(path.resolve()):
         return known
     if not name.isidentifier() or known is not None or importlib.util.find_spec(name) is not None:
-        raise PluginError(f"{path} cannot be imported as {name!r}, which is taken or no name; rename the file")
+        raise PluginError(f"{path} cannot be imported as {name!r}, which is taken or not a valid name; rename the file")
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs, as dataclasses and its own components look it up by name
+    sys.modules[name] = module  # before it runs, because dataclasses and components look it up by name
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -1,0 +1,30 @@
+"""Checks of the attacks of a run against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from robench.checks.verdict import check, must_beat
+from robench.records.record import AttackScore, Check
+
+
+def white_box(scores: Sequence[AttackScore]) -> Iterator[Check]:
+    """Compare the white-box attacks together with each transfer and query attack of the same norm and radius.
+
+    Attacks that see the network's gradients must break at least as many images. A failure means masked gradients.
+    """
+    white = [score for score in scores if score.knowledge == "white-box"]
+    blind = [score for score in scores if score.knowledge in ("transfer", "query")]
+    if blind and not white:
+        yield check("white-box", "warn", "no white-box attack was made, so that nothing bounds what transfers")
+    for weak in blind:
+        rivals = [score for score in white if (score.norm, score.eps) == (weak.norm, weak.eps)]
+        if not rivals:
+            continue
+        n = min(score.n for score in (weak, *rivals))
+        # All of them together: one weak white-box attack, such as a single step, says nothing about gradients.
+        found = np.logical_and.reduce([score.mask()[:n] for score in rivals])
+        names = ", ".join(score.label for score in rivals)
+        yield must_beat("white-box", names, found, weak.mask()[:n], weak.label, "masked gradients?")
