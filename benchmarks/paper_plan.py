@@ -18,8 +18,8 @@ import numpy as np
 import timm
 import torch
 from robench.attack.perturbation import perturb_set
+from robench.bench.clips import clips
 from robench.bench.setting import Setting
-from robench.bench.subject import clips
 from robench.bench.timing import OURS, in_turns
 from robench.bench.training import Images, fitting
 from robench.bench.vit_b32 import configuration

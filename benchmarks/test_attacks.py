@@ -71,7 +71,7 @@ def test_early_exit(
     sides = {"plain": partial(side, False), "early": partial(side, True)}
     keep_freed_memory()  # as in a run
     timed = benchmark.pedantic(lambda: in_turns(sides, 3, CPU, settle=False), rounds=1)
-    times = ratio_of(timed["early"], timed["plain"])
+    times = ratio_of(timed["early"].seconds, timed["plain"].seconds)
     robust = [
         float((predict(network, timed[name].result, n_classes=10, device=CPU) == data.labels).mean()) for name in sides
     ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from robench.leaderboard.build import leaderboard
 from robench.leaderboard.site.pages import pages
 from robench.leaderboard.site.write import write_pages
+from robench.leaderboard.tables import leaderboard
 from robench.records.record import RunResult
 from tests.helpers.results import result
 from tests.helpers.site_fixtures import Page, add, chromium

@@ -12,7 +12,7 @@ from robench.attack.perturbation import perturb_set
 from robench.contracts.context import RunContext
 from robench.contracts.types import ThreatModel
 from robench.images.image_set import ImageSet
-from robench.leaderboard.build import leaderboard
+from robench.leaderboard.tables import leaderboard
 from robench.networks.evaluate import predict
 from robench.registry.registry import discover
 from tests.helpers.results import result

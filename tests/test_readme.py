@@ -19,7 +19,8 @@ from robench.registry.registry import FILES, Registry, discover
 from robench.run.plan import Request, plan
 from robench.scaffold.write import write_package
 from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
-from robench.sweep.summary import summarise, summary_grid
+from robench.sweep.summary import summarise
+from robench.sweep.summary_table import summary_grid
 
 from tests.conftest import command, entry_point
 from tests.scaffold.test_scaffold import NAMES

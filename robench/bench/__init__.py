@@ -1,7 +1,21 @@
-"""robench bench: how fast robench is, as a ratio to fair rivals that do the same work in the same run.
+"""How fast robench is, compared with rivals that do the same work in the same run (``robench bench``).
 
-An item is a module with a function ``measure(setting)`` that yields rows as they are measured. A new one is a file here
-and a line in ``ITEMS``. The rivals are in ``rivals``, one plain script each.
+An item is a module with a function ``measure(setting)`` that yields rows as they are measured. To add one, write a file
+here and add a line to ``ITEMS``.
+
+| file | what it does |
+|---|---|
+| ``startup.py``, ``attack.py``, ``evaluation.py``, ``training.py``, ... | the items, one file each |
+| ``rivals/`` | what robench is compared with, one plain script each |
+| ``measuring.py`` | measures items one after the other |
+| ``setting.py`` | what the user asked for: device, repeats, sizes |
+| ``timing.py`` | times several sides in turns |
+| ``report.py`` | the rows of a report, and the machine they were measured on |
+| ``process.py`` | runs a command and measures its time and memory |
+| ``own_process.py`` | keeps one side in a process of its own |
+| ``clips.py``, ``vit_b32.py`` | the CLIP models, as robench and as rivals have them |
+| ``limit.py`` | how fast the machine could be |
+| ``synthetic.py`` | made-up records in any number |
 """
 
 from __future__ import annotations
@@ -23,10 +37,10 @@ class Item:
     """One thing that is measured.
 
     Attributes:
-        name: What users type.
-        summary: What it compares, in a line.
-        brief: Whether it is over in minutes, and so measured where none is named.
-        repeats: Turns of each side, where the user names no number.
+        name: The name that users type.
+        summary: What is compared, in one line.
+        brief: Whether it takes only minutes; brief items are measured if none is named.
+        repeats: Turns of each side, unless the user gives a number.
     """
 
     name: str
@@ -35,7 +49,7 @@ class Item:
     repeats: int = 5
 
     def measure(self, setting: Setting) -> Iterator[Row]:
-        """Measure, and yield rows as they are there."""
+        """Yield rows as they are measured."""
         work: Callable[[Setting], Iterator[Row]] = import_module(f"robench.bench.{self.name}").measure
         return work(setting)
 
@@ -49,14 +63,14 @@ ITEMS = (
     Item(name="leaderboard", summary="seconds and memory of a table of 100,000 records", brief=False, repeats=3),
     Item(name="memory", summary="peak memory of 1,000, 10,000 and 100,000 images", brief=False, repeats=1),
 )
-"""What can be measured, in order."""
+"""All items, in the order in which they are measured."""
 
 
-def chosen(names: Sequence[str]) -> list[Item]:
-    """Return the items called `names`, or the brief ones.
+def items_named(names: Sequence[str]) -> list[Item]:
+    """Return the items `names`, or the brief ones if none is named.
 
     Raises:
-        SpecError: No such item.
+        SpecError: There is no such item.
     """
     known = {item.name: item for item in ITEMS}
     for name in names:

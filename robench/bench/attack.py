@@ -1,8 +1,7 @@
-"""Adversarial images a second: PGD-7 within Linf 8/255 on a ResNet-20 at 32 pixels.
+"""Adversarial images per second: PGD-7 within Linf 8/255 on a ResNet-20 at 32 pixels.
 
-robench is given bytes and returns bytes, projected on the ball and checked; its rivals are given a float tensor on the
-device and return one. robench is in a process of its own, with memory as it has it in every run; what that does to
-memory would otherwise stay for its rivals, which have theirs as Python has it.
+robench gets bytes and returns bytes, projected on the ball and checked. Its rivals get a float tensor on the device and
+return one. robench runs in a process of its own, because its memory settings would otherwise hold for the rivals too.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.attack.perturbation import ATTACK_BATCH, perturb_set
-from robench.bench.apart import apart
 from robench.bench.limit import convolution_flops, gradient_flops, peak_flops
-from robench.bench.report import Row, rate
+from robench.bench.own_process import own_process
+from robench.bench.report import Row, compared
 from robench.bench.rivals import foolbox_pgd, torchattacks_pgd
 from robench.bench.rivals.plain import plain_network
 from robench.bench.setting import Setting
@@ -31,7 +30,7 @@ from robench.registry.registry import discover
 
 IMAGES = 512
 BATCHES = (32, 125, 250, 512)
-"""Images that rivals attack together; robench takes its own."""
+"""Batch sizes of the rivals; robench chooses its own."""
 STEPS, EPS, ALPHA = 7, 8 / 255, 2 / 255
 LEAST = 1.5
 SHARE = 0.65
@@ -39,14 +38,14 @@ RIVALS: dict[str, Callable[..., Tensor]] = {"torchattacks": torchattacks_pgd.att
 
 
 def measure(setting: Setting) -> Iterator[Row]:
-    """Compare with rivals at several batches, then with the machine's limit."""
+    """Compare with rivals at several batch sizes, then with the machine's limit."""
     plain = plain_network(setting.network("resnet20"))
     peak = peak_flops(setting.device, (256,)) if setting.quick else peak_flops(setting.device)
     easy = convolution_flops(setting.device, 16 if setting.quick else 256)
     shares: dict[str, float] = {}
     data = setting.context.dataset.split("test", 8 if setting.quick else IMAGES)
     for batch in (4,) if setting.quick else BATCHES:
-        with apart(robench_attack, str(setting.device), setting.folder, len(data)) as ours:
+        with own_process(robench_attack, str(setting.device), setting.folder, len(data)) as ours:
             timed, flops = _timed(setting, ours, plain, data, batch)
         for name, each in timed.items():
             shares[name] = max(shares.get(name, 0), flops / median(each.seconds) / peak)
@@ -74,7 +73,7 @@ def measure(setting: Setting) -> Iterator[Row]:
 def _timed(
     setting: Setting, ours: Callable[[], object], plain: nn.Module, data: ImageSet, batch: int
 ) -> tuple[dict[str, Timed], float]:
-    """Time each side on `data`, rivals by batches, and count the floating-point operations that the attack needs."""
+    """Time each side on `data`, and count the floating-point operations of the attack; `batch` is that of rivals."""
     images = to_pixels(data.images, setting.device)
     labels = torch.from_numpy(data.labels).to(setting.device)
     sides: dict[str, Prepare] = {"robench": lambda: ours}
@@ -86,10 +85,10 @@ def _timed(
 
 
 def _compiled(setting: Setting, data: ImageSet, model: str) -> Row:
-    """Compare what ``--compile`` makes of the attack on `model` with the attack."""
+    """Compare the attack on `model` with ``--compile`` and without."""
     given = str(setting.device), setting.folder, len(data)
     make = partial(robench_attack, model=model)
-    with apart(make, *given) as usual, apart(partial(make, compiled=True), *given) as compiled:
+    with own_process(make, *given) as usual, own_process(partial(make, compiled=True), *given) as compiled:
         sides: dict[str, Prepare] = {"compiled": partial(_ready, compiled), "usual": partial(_ready, usual)}
         timed = in_turns(sides, setting.repeats, setting.device, settle=False)
     ours, theirs = timed.values()
@@ -137,9 +136,9 @@ def _row(
     rival: str,
     least: float | None,
 ) -> Row:
-    return rate(
-        ours,
-        theirs,
+    return compared(
+        ours.seconds,
+        theirs.seconds,
         amount=len(data),
         least=least,
         item="attack",
@@ -155,7 +154,7 @@ def _row(
 def robench_attack(
     device: str, folder: Path, n: int, *, model: str = "resnet20", compiled: bool = False
 ) -> Callable[[], object]:
-    """Return what attacks `n` images on `model` as a run does, with ``--compile`` or without."""
+    """Return a function that attacks `n` images on `model` as a run does, with ``--compile`` or without."""
     setting = Setting(registry=discover(), device=torch.device(device), folder=folder)
     network, data = setting.network(model), setting.context.dataset.split("test", n)
     attack = setting.registry.resolve_attack(f"pgd:eps=8/255,alpha=2/255,steps={STEPS}")
@@ -166,15 +165,16 @@ def robench_attack(
 
 @torch.inference_mode()
 def _broken(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Return the share of images that are misclassified, and their mean cross-entropy."""
+    """Return the share of misclassified images, and the mean cross-entropy."""
     logits = network(images)
     return float((logits.argmax(dim=1) != labels).float().mean()), float(F.cross_entropy(logits, labels))
 
 
 def _alike(ours: tuple[float, float], theirs: tuple[float, float], n: int) -> bool:
-    """Say whether two attacks that start at other random points are as strong.
+    """Tell whether two attacks with different random starts are equally strong.
 
-    Rates may differ by a hundredth and 3 standard errors, cross-entropies by a twentieth and half of ``1 / sqrt(n)``.
+    Rates may differ by 0.01 plus 3 standard errors; cross-entropies by 5 % plus ``0.5 / sqrt(n)``, relative to the
+    larger.
     """
     p = (ours[0] + theirs[0]) / 2
     rates: bool = abs(ours[0] - theirs[0]) <= 0.01 + 3 * (2 * p * (1 - p) / n) ** 0.5

@@ -1,6 +1,6 @@
-"""Clean images a second: a CLIP that robench classifies by, and two loops around the same weights.
+"""Clean images per second: robench on a CLIP, and two loops with the same weights.
 
-All are given the same bytes, at 32 pixels, and bring them to the size that the model sees.
+All get the same bytes, at 32 pixels, and resize them to the input size of the model.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from robench.bench.report import Row, rate
+from robench.bench.clips import as_rivals_have_it, clips
+from robench.bench.report import Row, compared
 from robench.bench.rivals import clip_benchmark_evaluation, transformers_evaluation
 from robench.bench.setting import Setting
-from robench.bench.subject import as_rivals_have_it, clips
 from robench.bench.timing import Prepare, in_turns
 from robench.networks.evaluate import predict
 
 LEAST = 0.97
 BATCHES = (32, 64, 250)
-"""Of which the bare loop takes the fastest."""
+"""Batch sizes for the bare loop, which takes the fastest."""
 MOST_WORKERS = 4
 """CLIP_benchmark's default."""
 
@@ -53,9 +53,9 @@ def _on(setting: Setting, name: str, network: nn.Module) -> Iterator[Row]:
     ours = timed.pop("robench")
     for number, (rival, theirs) in enumerate(timed.items()):
         alike = float(np.mean(ours.result == theirs.result))
-        yield rate(
-            ours,
-            theirs,
+        yield compared(
+            ours.seconds,
+            theirs.seconds,
             amount=len(data),
             least=LEAST,
             item="evaluation",
@@ -63,13 +63,13 @@ def _on(setting: Setting, name: str, network: nn.Module) -> Iterator[Row]:
             unit="images/s",
             rival=rival,
             check=f"{100 * alike:.1f} % of predictions alike",
-            # The second resizes to bytes before it scales.
+            # The second rival rounds to bytes after resizing.
             same=alike >= (0.95 if number else 1 - 1e-3),
         )
 
 
 def fastest(work: Callable[[int], object], choices: Sequence[int]) -> int:
-    """Return the choice that `work` is over with soonest, tried once each after a warm-up."""
+    """Return the choice for which `work` is fastest; each is tried once, after a warm-up."""
     work(choices[0])
     seconds = {}
     for choice in choices if len(choices) > 1 else ():

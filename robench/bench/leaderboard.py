@@ -1,4 +1,4 @@
-"""The leaderboard of 100,000 made-up records in 250 tables, as a whole process, once its index is there."""
+"""Time and memory of the leaderboard of 100,000 made-up records in 250 tables, with its index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_SECONDS, MOST_MB = 2.0, 500.0
 
 
 def measure(setting: Setting) -> Iterator[Row]:
-    """Write the records, read them once, and then measure the default table."""
+    """Write the records, make the index, and then measure the default table."""
     results, cache = setting.folder / "many-results", setting.folder / "many-cache"
     tables, rows = (5, 200) if setting.quick else (TABLES, ROWS)
     write_records(results, tables=tables, rows=rows, images=IMAGES)

@@ -1,4 +1,4 @@
-"""How fast the machine could be: its rate of float32 products, and what a gradient needs of it."""
+"""How fast the machine could be: its rate of float32 operations, and how many a gradient needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIES = 3
 
 
 def peak_flops(device: torch.device, sizes: tuple[int, ...] = SIZES) -> float:
-    """Return the floating-point operations a second of the fastest product of two square float32 matrices."""
+    """Return the floating-point operations per second of the fastest product of two square float32 matrices."""
     best = 0.0
     for size in sizes:
         left, right = (torch.rand(size, size, device=device) for _ in range(2))
@@ -25,9 +25,9 @@ def peak_flops(device: torch.device, sizes: tuple[int, ...] = SIZES) -> float:
 
 
 def convolution_flops(device: torch.device, channels: int = 256) -> float:
-    """Return those of a convolution that is as easy as they come: many channels, 3 x 3, laid out channels-last.
+    """Return the floating-point operations per second of an easy convolution: many channels, 3 x 3, channels-last.
 
-    A library may be better at convolutions than another is at products, and then this is the limit.
+    It is the limit if a library is better at convolutions than at matrix products.
     """
     images = torch.rand(8, channels, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     weights = torch.rand(channels, channels, 3, 3, device=device).contiguous(memory_format=torch.channels_last)
@@ -36,7 +36,7 @@ def convolution_flops(device: torch.device, channels: int = 256) -> float:
 
 
 def _least_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds of the fastest of some tries, after a warm-up."""
+    """Return the seconds of the fastest of several tries, after a warm-up."""
     work()
     least = float("inf")
     for _ in range(TRIES):
@@ -51,12 +51,12 @@ def _least_seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def gradient_flops(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the floating-point operations of one forward pass and the gradient of one image, but of no weight."""
+    """Return the floating-point operations of one forward pass and of the gradient of the input, for one image."""
     required = [weight.requires_grad for weight in network.parameters()]
     network.requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
         given = images.clone().requires_grad_()
-        # Not the images themselves: the counter's hooks on a network's inputs cannot stand on leaves.
+        # Times 1, because the counter's hooks on the inputs of a network do not work on leaf tensors.
         torch.autograd.grad(F.cross_entropy(network(given * 1), labels), given)
     for weight, flag in zip(network.parameters(), required, strict=True):
         weight.requires_grad_(flag)

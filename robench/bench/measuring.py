@@ -1,4 +1,4 @@
-"""Measure items, one after the other, into a report."""
+"""Measure items one after the other and return a report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robench.compute.device import resolve_device
 from robench.registry.registry import Registry
 
 QUICK_SIZES = (16, 8)
-"""Training and test images of a study that only shows that it works."""
+"""Training and test images of the study with ``--quick``."""
 
 
 def measure(
@@ -35,12 +35,14 @@ def measure(
 
     Args:
         command: What the user typed.
-        repeats: Turns of each side; None for what suits the item.
+        repeats: Turns of each side; None for the default of each item.
+        quick: Only test that the items work.
         sizes: Training and test images of the study.
-        say: Hears of every row.
+        whole: Run the study's slowest script to its end.
+        say: Takes one line for each item and each row.
 
     Raises:
-        RobenchError: No such device, or a process that was to be measured failed.
+        RobenchError: No such device, or a measured process failed.
     """
     start, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     rows: list[Row] = []

@@ -1,7 +1,7 @@
-"""The most memory that a run holds as its images grow a hundredfold: evaluation and a transfer attack, 32 pixels.
+"""Peak memory of a run as the number of images grows a hundredfold: evaluation and a transfer attack, 32 pixels.
 
-The images are a folder in the Hub's parquet layout, made of a thousand leaves over and over; peak memory is that of the
-whole process, as its system counts it, memory-mapped files included where they are resident.
+The images are a folder in the Hub's parquet layout, with the same thousand leaves repeated. Peak memory is that of the
+whole process as the system counts it, including the resident part of memory-mapped files.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from robench.bench.setting import Setting
 
 COUNTS = (1_000, 10_000, 100_000)
 TRAIN = 100
-"""Training images, for a surrogate whose quality does not matter here."""
+"""Training images for the surrogate, whose quality does not matter here."""
 MOST = 1.1
-"""Times as much memory as the fewest images need."""
+"""The goal: at most this many times the memory of the smallest number of images."""
 MIB = 2**20
 
 
 def measure(setting: Setting) -> Iterator[Row]:
-    """Measure each number of images in a process of its own, and compare it with the smallest."""
+    """Measure each number of images in a process of its own, and compare it with the smallest number."""
     counts = (20, 40) if setting.quick else COUNTS
     data = setting.context.dataset.split("test", min(counts[0], 1000))
     first = 0.0
@@ -52,7 +52,7 @@ def measure(setting: Setting) -> Iterator[Row]:
 
 
 def write_parquet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int) -> None:
-    """Write `count` images in the Hub's layout, those given over and over, a thousand at a time."""
+    """Write `count` images in the Hub's layout, repeating those given."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from PIL import Image

@@ -1,4 +1,4 @@
-"""Run a command and see what it took."""
+"""Run a command and measure its time and memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robench.errors import RobenchError, SpecError
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a process took: seconds of the clock and of the processor, bytes of memory at most, and its output."""
+    """What a process used: seconds, CPU seconds and peak memory in bytes; and its output."""
 
     seconds: float
     cpu_seconds: float
@@ -27,11 +27,11 @@ def python(arguments: Sequence[str], folder: Path) -> Usage:
     """Run this Python with `arguments`, and wait for it.
 
     Args:
-        folder: For its output.
+        folder: The folder to run in, which also gets its output.
 
     Raises:
-        SpecError: This system does not tell what a process took.
-        RobenchError: It failed; the message ends as its errors do.
+        SpecError: This system cannot measure a process.
+        RobenchError: The process failed; the message ends with the last line of its errors.
     """
     if not hasattr(os, "wait4"):
         raise SpecError("this item needs os.wait4, which this system lacks; measure others, such as attack")
@@ -45,8 +45,7 @@ def python(arguments: Sequence[str], folder: Path) -> Usage:
     if process.returncode:
         lines = errors.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
         raise RobenchError(f"{' '.join(arguments[:3])} failed with {process.returncode}: {lines[-1]}")
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes on Linux
     return Usage(
         seconds=seconds,
         cpu_seconds=usage.ru_utime + usage.ru_stime,

@@ -1,13 +1,14 @@
-"""What `robench bench` found: rows, and what they were measured with."""
+"""The result of ``robench bench``: rows, and the machine they were measured on."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -20,10 +21,8 @@ from robench.records.record import Record
 if TYPE_CHECKING:
     import torch
 
-    from robench.bench.timing import Timed
-
 RIVALS = ("foolbox", "open_clip_torch")
-"""Distributions that are measured against, besides those that robench itself uses."""
+"""Distributions that robench is compared with and does not use itself."""
 
 
 class Row(Record):
@@ -33,26 +32,26 @@ class Row(Record):
     case: str = Field(description="what was measured")
     unit: str = Field(description="of both figures")
     robench: float
-    rival: str | None = Field(default=None, description="whom robench is compared with; null for none")
+    rival: str | None = Field(default=None, description="what robench is compared with; null for nothing")
     rival_figure: float | None = None
     ratio: float | None = Field(
-        default=None, description="how many times better robench is: the median over pairs measured in turns"
+        default=None, description="how many times better robench is: the median over pairs of turns"
     )
     lowest: float | None = Field(default=None, description="the lowest ratio of a pair")
     highest: float | None = None
-    target: str = Field(default="", description="what is aimed for")
-    met: bool | None = Field(default=None, description="whether it is reached; null without a target")
-    check: str = Field(default="", description="how it was seen that both sides did the same work")
-    same: bool | None = Field(default=None, description="whether they did; null where there is nothing to compare")
+    target: str = Field(default="", description="the goal")
+    met: bool | None = Field(default=None, description="whether the goal is reached; null without one")
+    check: str = Field(default="", description="what shows that both sides did the same work")
+    same: bool | None = Field(default=None, description="whether they did; null if there is nothing to compare")
     note: str = ""
 
 
 class Machine(Record):
-    """What figures depend on besides the code."""
+    """What the figures depend on, besides the code."""
 
     processor: str
-    cores: int = Field(description="logical ones that this process may use")
-    threads: int = Field(description="that torch uses")
+    cores: int = Field(description="logical cores that this process may use")
+    threads: int = Field(description="threads that torch uses")
     memory_gib: float
     device: str = Field(description="where networks ran")
     tf32: bool = Field(description="whether float32 products may be computed in TensorFloat-32")
@@ -62,7 +61,7 @@ class Machine(Record):
 
 
 class Report(Record):
-    """All rows of one call."""
+    """The result of one call."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     command: str
@@ -90,43 +89,36 @@ class Report(Record):
         )
 
 
-def rate(
-    ours: Timed,
-    theirs: Timed,
+def compared(
+    ours: Sequence[float],
+    theirs: Sequence[float],
     *,
-    amount: float,
-    least: float | None,
-    item: str,
-    case: str,
-    unit: str,
-    rival: str,
-    check: str,
-    same: bool,
-    note: str = "",
+    amount: float | None = None,
+    least: float | None = None,
+    **row: Any,
 ) -> Row:
-    """Return a row of two rates, `amount` a turn.
+    """Return a row that compares two sides, pair by pair.
 
     Args:
+        ours: Seconds of each turn of robench.
+        theirs: Seconds of each turn of the rival.
+        amount: What one turn does, for figures per second; None for figures in seconds.
         least: The ratio that is aimed for.
+        row: The other fields of the row.
     """
     from robench.bench.timing import ratio_of
 
     ratio = ratio_of(ours, theirs)
+    figures = [median(seconds) if amount is None else amount / median(seconds) for seconds in (ours, theirs)]
+    target = {} if least is None else {"target": f"{least:g}x", "met": ratio.median >= least}
     return Row(
-        item=item,
-        case=case,
-        unit=unit,
-        robench=amount / median(ours.seconds),
-        rival=rival,
-        rival_figure=amount / median(theirs.seconds),
+        robench=figures[0],
+        rival_figure=figures[1],
         ratio=ratio.median,
         lowest=ratio.lowest,
         highest=ratio.highest,
-        target="" if least is None else f"{least:g}x",
-        met=None if least is None else ratio.median >= least,
-        check=check,
-        same=same,
-        note=note,
+        **target,
+        **row,
     )
 
 
@@ -156,10 +148,10 @@ def machine(device: torch.device) -> Machine:
 
 
 def read_report(path: Path) -> Report:
-    """Read what ``--output`` wrote.
+    """Read a report that ``--output`` wrote.
 
     Raises:
-        DataError: It is missing, or is something else.
+        DataError: The file is missing or is not a report.
     """
     try:
         return Report.model_validate_json(path.read_bytes())

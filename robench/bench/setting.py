@@ -1,4 +1,4 @@
-"""How items are measured: on which device, how often, on how many images."""
+"""What the user asked for: device, repeats and numbers of images."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 DATASET = "leaf-synth"
-"""Drawn on the spot, so that anybody can measure."""
+"""Drawn on the spot, so nothing is downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What the user asked for.
+    """How items are measured.
 
     Attributes:
         device: Where networks run.
-        folder: For what is built on the way; removed afterwards.
+        folder: A temporary folder.
         repeats: How often each side is measured, in turns, after a warm-up.
-        quick: Only see that everything works: few images, small networks, figures that mean nothing.
+        quick: Only test that items work, with few images and small networks; the figures mean nothing.
         train_size: Training images of the study.
         test_size: Test images of the study.
-        whole: Run the slowest script of the study to its end, in place of a part.
+        whole: Run the study's slowest script to its end.
     """
 
     registry: Registry
@@ -43,7 +43,7 @@ class Setting:
 
     @cached_property
     def context(self) -> RunContext:
-        """The run that all components serve."""
+        """The context for all components."""
         return RunContext(
             dataset=self.registry.resolve("dataset", DATASET).build(),
             dataset_name=DATASET,

@@ -1,4 +1,4 @@
-"""Seconds of the processor until the command line answers, in a new process, the second of two."""
+"""CPU seconds until the command line answers, in a new process; each command ran once before."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from statistics import median
 
 from robench.bench.process import python
-from robench.bench.report import Row
+from robench.bench.report import Row, compared
 from robench.bench.setting import Setting
 
 COMMANDS = {("--help",): 0.3, ("list",): 0.3, ("run", "--dry-run"): 3.0}
-"""What users type, and how many seconds it may take at most."""
+"""What users type, and how many CPU seconds it may take."""
 RIVAL = "import torch, transformers"
 
 
@@ -21,21 +21,17 @@ def measure(setting: Setting) -> Iterator[Row]:
         for arguments in sides.values():  # so that files are in memory
             python(arguments, setting.folder)
         pairs = [
-            tuple(python(arguments, setting.folder).cpu_seconds for arguments in sides.values())
+            [python(arguments, setting.folder).cpu_seconds for arguments in sides.values()]
             for _ in range(setting.repeats)
         ]
-        ratios = [theirs / ours for ours, theirs in pairs]
-        seconds = median(ours for ours, _ in pairs)
-        yield Row(
+        ours, theirs = zip(*pairs, strict=True)
+        yield compared(
+            ours,
+            theirs,
             item="startup",
             case=f"`robench {' '.join(words)}`",
             unit="s CPU",
-            robench=seconds,
             rival=f"`{RIVAL}`",
-            rival_figure=median(theirs for _, theirs in pairs),
-            ratio=median(ratios),
-            lowest=min(ratios),
-            highest=max(ratios),
             target=f"under {most:g} s",
-            met=seconds < most,
+            met=median(ours) < most,
         )

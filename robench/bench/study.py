@@ -1,9 +1,10 @@
-"""A whole table of methods, start to table: `robench sweep` against two plain scripts, each a process of its own.
+"""A whole table of methods: ``robench sweep`` against two plain scripts, each in a process of its own.
 
-robench makes the adversarial images of a surrogate once, for all methods. The first script attacks the same images at
-the same resolution, keeps nothing, and so attacks anew in every epoch and for every evaluation. The second does as the
-study does, on images that were brought to 224 pixels, for hours; unless ``whole`` is set, a few of its images are
-attacked, and its total is what one took, times how many there are, and what the first script took for all else.
+robench makes the adversarial images of a surrogate once for all methods. The first script attacks the same images at
+the same resolution, but keeps nothing: it attacks again in every epoch and for every evaluation. The second script does
+as the study does: it attacks images that were resized to 224 pixels, which takes hours. Unless ``whole`` is set, it
+attacks a few images, and its total is extrapolated: seconds per image times the number of images, plus the seconds that
+the first script spent on everything else.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from statistics import median
 from typing import Any
 
 from robench.bench.process import Usage, python
-from robench.bench.report import Row
+from robench.bench.report import Row, compared
 from robench.bench.setting import DATASET, Setting
 
 MODEL = "clip-tiny"
 ATTACK = "pgd-resnet20"
 BATCH = 64
 LARGE = 224
-"""Pixels in a side of the images that the study attacks."""
+"""Height and width of the images that the study attacks, in pixels."""
 SAMPLE = 32
-"""Images of each of training and test that the second script attacks in part."""
+"""Training and test images, each, that the second script attacks unless ``whole`` is set."""
 FARTHEST = 0.05
-"""That accuracies may differ by chance, besides ``1 / sqrt(n)``: starts, orders and dropout come of other streams."""
+"""How far accuracies may differ by chance, besides ``1 / sqrt(n)``: the sides use different random numbers."""
 LEAST_SHARED, LEAST_STUDY, LEAST_WARM = 2.5, 20.0, 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One row: its tuner for robench, and the same for the scripts."""
+    """One row of the table: its tuner for robench, and the same settings for the scripts."""
 
     name: str
     tuner: str
@@ -68,11 +69,11 @@ METHODS = (
 )
 """The study's table."""
 FURTHER = _tecoa(2e-4)
-"""What is added when all else is there."""
+"""A method that is added when the others are done."""
 
 
 def measure(setting: Setting) -> Iterator[Row]:
-    """Compare the table, cold, with both scripts, and one further row, warm, with the first."""
+    """Compare the whole table with both scripts, and one further row, with a warm cache, with the first."""
     methods = (METHODS[0], METHODS[3]) if setting.quick else METHODS
     size = int(setting.context.dataset.split("test", 1).images.shape[-1])
     python(["-m", "robench", "--help"], setting.folder)  # so that files are in memory
@@ -115,12 +116,7 @@ def _robench(setting: Setting, methods: Sequence[Method], name: str, cache: str)
     return python(words, setting.folder)
 
 
-def _script(
-    setting: Setting,
-    methods: Sequence[Method],
-    size: int,
-    counts: tuple[int, int] | None = None,
-) -> Usage:
+def _script(setting: Setting, methods: Sequence[Method], size: int, counts: tuple[int, int] | None = None) -> Usage:
     """Run the plain script in a new process."""
     train, test = counts or (setting.train_size, setting.test_size)
     plan = {
@@ -139,7 +135,7 @@ def _script(
 
 
 def _study_seconds(setting: Setting, methods: Sequence[Method], shared: Usage) -> tuple[float, str]:
-    """Return what the script in the study's manner takes, and how that is known."""
+    """Return the seconds of the second script, and how they were measured."""
     if setting.whole:
         return _script(setting, methods, LARGE).seconds, "run to its end"
     n = 2 if setting.quick else SAMPLE
@@ -155,24 +151,19 @@ def _study_seconds(setting: Setting, methods: Sequence[Method], shared: Usage) -
 
 
 def _row(case: str, ours: Sequence[Usage], theirs: Sequence[Usage], n: int, least: float) -> Row:
-    ratios = [their.seconds / our.seconds for our, their in zip(ours, theirs, strict=True)]
     farthest = max(
         abs(a - b)
         for our, their in zip(ours, theirs, strict=True)
         for a, b in zip(_robench_accuracies(our), _script_accuracies(their), strict=True)
     )
-    return Row(
+    return compared(
+        [usage.seconds for usage in ours],
+        [usage.seconds for usage in theirs],
+        least=least,
         item="study",
         case=case,
         unit="s",
-        robench=median(usage.seconds for usage in ours),
         rival="script, same protocol, nothing kept or shared",
-        rival_figure=median(usage.seconds for usage in theirs),
-        ratio=median(ratios),
-        lowest=min(ratios),
-        highest=max(ratios),
-        target=f"{least:g}x",
-        met=median(ratios) >= least,
         check=f"accuracies within {100 * farthest:.1f} points",
         same=farthest <= FARTHEST + n**-0.5,
     )

@@ -1,4 +1,4 @@
-"""Made-up records in any number, and what the leaderboard of a folder of them costs."""
+"""Made-up records in any number, and the cost of a leaderboard of them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ TUNERS = 20
 PER_DATASET = 25
 RADII = tuple(f"{number}/255" for number in range(1, PER_DATASET + 1))
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-# The leaderboard in a process of its own, started by a small one: the peak of a process that a large one starts is
-# never below the large one's own.
+# A small process starts the leaderboard: the peak memory of a child process is at least that of its parent.
 MEASURE = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
@@ -52,12 +51,12 @@ print(json.dumps([done.returncode, done.stderr.decode()[-500:], seconds, used.ru
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one command cost.
+    """The cost of one command.
 
     Attributes:
         seconds: Wall time of the whole process.
-        peak_bytes: Its largest resident set, or that of the largest process it started.
-        printed_bytes: How much it printed.
+        peak_bytes: Peak memory of the process, or of the largest process it started.
+        printed_bytes: Size of its output.
     """
 
     seconds: float
@@ -67,17 +66,17 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardCost:
-    """What the leaderboard of a folder cost: without an index, which it then makes, and with it."""
+    """The cost of a leaderboard without an index, which it then makes, and with the index."""
 
     cold: Cost
     warm: Cost
 
 
 def records(*, tables: int, rows: int, images: int = 1000, seed: int = 0) -> Iterator[RunResult]:
-    """Yield `rows` completed runs for each of `tables` tables, of about the size that real ones have.
+    """Yield `rows` completed runs for each of `tables` tables; the records are as large as real ones.
 
-    A table is one of 25 radii, attacked by PGD on a ResNet-20 and on the target, on one dataset; a row is a model with
-    one of 20 tuners. The same arguments give the same records, in another order of time than of tables.
+    A table is a dataset with one of 25 radii, attacked by PGD on a ResNet-20 and on the target. A row is a model with
+    one of 20 tuners. The same arguments give the same records; the runs of a table were not made one after the other.
     """
     random = np.random.default_rng(seed)
     for row in range(rows):
@@ -87,43 +86,43 @@ def records(*, tables: int, rows: int, images: int = 1000, seed: int = 0) -> Ite
 
 
 def write_records(folder: Path, *, tables: int, rows: int, images: int = 1000, seed: int = 0) -> int:
-    """Write :func:`records` into a folder, new or empty, and return their number.
+    """Write :func:`records` into a new or empty folder and return their number.
 
     Raises:
-        DataError: There are files in the folder already.
+        DataError: The folder is not empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise DataError(f"{folder} is not empty; made-up records do not mix with others")
     count = 0
     for record in records(tables=tables, rows=rows, images=images, seed=seed):
-        # A record's way to the disk would be to wait for it each time, which is not what is measured.
+        # Not through the store, which would wait for the disk each time.
         (folder / f"{record.run_id}.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         count += 1
     return count
 
 
 def leaderboard_cost(results: Path, cache: Path, arguments: Sequence[str] = ()) -> LeaderboardCost:
-    """Return what ``robench leaderboard`` on `results` costs as a whole process, without an index and with it.
+    """Return the cost of ``robench leaderboard`` on `results` as a whole process, without an index and with it.
 
     Args:
         results: The folder of records.
-        cache: A cache folder without an index of them.
+        cache: A cache folder without an index of these records.
         arguments: More words of the command line.
 
     Raises:
-        DataError: It failed.
+        DataError: The command failed.
     """
     words = ["leaderboard", "--results", str(results), "--cache-dir", str(cache), *arguments]
-    time.sleep(3)  # files this young would be read again each time
+    time.sleep(3)  # younger files would be read again each time
     return LeaderboardCost(cold=command_cost(words), warm=command_cost(words))
 
 
 def command_cost(words: Sequence[str]) -> Cost:
-    """Return what one ``robench`` command costs as a whole process.
+    """Return the cost of one ``robench`` command as a whole process.
 
     Raises:
-        DataError: It failed, with its last words.
+        DataError: The command failed; the message ends with its errors.
     """
     command = [sys.executable, "-c", MEASURE, sys.executable, "-m", "robench", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,11 +1,11 @@
-"""Time two or more ways of doing the same, in turns, and compare them pair by pair."""
+"""Time two or more ways of doing the same work, in turns, and compare them pair by pair."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -16,14 +16,14 @@ from robench.compute.fast_functions import fast_functions
 from robench.networks.memory import keep_freed_memory, keep_memory_as_usual
 
 OURS = "robench"
-"""What the side is called that has memory and products as a run of robench has them; others have them as torch does."""
+"""The name of the side that gets the memory and compute settings of a run of robench; others get those of torch."""
 Prepare = Callable[[], Callable[[], Any]]
-"""Makes ready what is not timed and returns what is."""
+"""Prepares the work, untimed, and returns the function that is timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """One side's seconds, one a turn, and what it returned when it warmed up."""
+    """The seconds of one side in each turn, and what it returned in its warm-up."""
 
     seconds: tuple[float, ...]
     result: Any
@@ -31,7 +31,7 @@ class Timed:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """How many times faster one side is than another: the median over pairs of neighbours in time, and the extremes."""
+    """How many times faster one side is than another: the median over pairs of turns, and the extremes."""
 
     median: float
     lowest: float
@@ -41,12 +41,12 @@ class Ratio:
 def in_turns(
     sides: Mapping[str, Prepare], repeats: int, device: torch.device, *, settle: bool = True
 ) -> dict[str, Timed]:
-    """Time all sides A, B, A, B, ... so that whatever slows the machine down for a while slows all of them.
+    """Time all sides A, B, A, B, ... so that whatever slows the machine down slows all of them.
 
-    Each side warms up once, untimed.
+    Each side first warms up once, untimed.
 
     Args:
-        settle: Let memory be for robench as in a run of its own, and for others as glibc comes to have it at best.
+        settle: Give robench the memory settings of its runs, and others those that are best with glibc.
     """
     results = {}
     for name, prepare in sides.items():
@@ -66,9 +66,9 @@ def in_turns(
     return {name: Timed(seconds=tuple(seconds[name]), result=results[name]) for name in sides}
 
 
-def ratio_of(ours: Timed, theirs: Timed) -> Ratio:
-    """Compare the seconds of two sides pair by pair; above 1, ours is the faster."""
-    pairs = [their / our for our, their in zip(ours.seconds, theirs.seconds, strict=True)]
+def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+    """Compare the seconds of two sides pair by pair; above 1, ours is faster."""
+    pairs = [their / our for our, their in zip(ours, theirs, strict=True)]
     return Ratio(median=median(pairs), lowest=min(pairs), highest=max(pairs))
 
 

@@ -1,7 +1,7 @@
-"""Training steps a second: what may change times what is optimised, against a bare loop on the same weights.
+"""Training steps per second: adaptations and objectives of robench against a bare loop with the same weights.
 
-Both sides are given the same bytes, clean and attacked beforehand, in the same order, and the same random streams; the
-losses say whether they did the same. Where nothing below a layer is trained, neither side goes back through it.
+Both sides get the same bytes, clean and attacked beforehand, in the same order, and the same random streams. Equal
+losses show that they did the same work. Neither side computes gradients below the first trained layer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.attack.perturbation import seeded
-from robench.bench.report import Row, rate
+from robench.bench.clips import as_rivals_have_it, clips
+from robench.bench.report import Row, compared
 from robench.bench.rivals import adapters, training_loop
 from robench.bench.setting import Setting
-from robench.bench.subject import as_rivals_have_it, clips
 from robench.bench.timing import Prepare, in_turns
 from robench.contracts.model import Model
 from robench.contracts.tuning import Tuner, TuningTask
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 LEAST = 0.97
 LR = 1e-4
 ALIKE = 1e-3
-"""The largest share by which losses may differ."""
+"""How far losses may differ, relative to the rival's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One comparison: a tuner as typed, what its rival is called, and what changes there."""
+    """One comparison: a tuner as typed, the name of its rival, and how that adapts the model."""
 
     tuner: str
     rival: str
@@ -59,7 +59,7 @@ CASES = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Images:
-    """What is trained on: clean images, and the same attacked beforehand; so many a batch."""
+    """The training images, clean and attacked beforehand, and the batch size."""
 
     clean: ImageSet
     adversarial: NDArray[np.uint8]
@@ -82,9 +82,9 @@ def _compare(setting: Setting, case: Case, name: str, model: Model, network: nn.
         case.rival: lambda: _theirs(setting, case, network, images),
     }
     ours, theirs = in_turns(sides, setting.repeats, setting.device).values()
-    return rate(
-        ours,
-        theirs,
+    return compared(
+        ours.seconds,
+        theirs.seconds,
         amount=-(-len(images.clean) // images.batch),
         least=LEAST,
         item="training",
@@ -97,18 +97,18 @@ def _compare(setting: Setting, case: Case, name: str, model: Model, network: nn.
 
 
 def _images(setting: Setting, image_size: int) -> Images:
-    # Small networks take the study's batches; a ViT-B/32 on a CPU needs seconds an image.
+    # Small networks take the study's batch size; a ViT-B/32 on a CPU takes seconds per image.
     large = image_size > 64 and setting.device.type != "cuda"
     batch, steps = (8, 2) if setting.quick else (16, 2) if large else (64, 8)
     clean = setting.context.dataset.split("train", batch * steps)
-    # What attacked them does not matter here; random corners of the ball are as far from the images.
+    # The attack does not matter for speed: random corners of the ball stand for its images.
     corners = np.random.default_rng(0).choice(np.array([-8, 8]), size=clean.images.shape)
     adversarial = np.clip(clean.images.astype(np.int64) + corners, 0, 255).astype(np.uint8)
     return Images(clean=clean, adversarial=adversarial, batch=batch)
 
 
 def fitting(setting: Setting, name: str, model: Model, base: nn.Module, given: Images) -> Callable[[], float]:
-    """Return what trains a copy of `base` by the tuner called `name` for an epoch, and returns its loss."""
+    """Return a function that trains a copy of `base` by the tuner `name` for an epoch, and returns its loss."""
     context, network = setting.context, copy.deepcopy(base)
     settings = {"lr": LR, "epochs": 1, "batch_size": given.batch}
     tuner: Tuner = setting.registry.resolve("tuner", name, settings).build()

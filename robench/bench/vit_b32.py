@@ -1,4 +1,4 @@
-"""CLIP ViT-B/32 at its real size, with random weights: a folder in the Hub's layout, made without a download."""
+"""CLIP ViT-B/32 at its real size with random weights: a folder in the Hub's layout, made without a download."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def letters() -> list[str]:
 
 
 def stand_in_merges() -> list[str]:
-    """Return as many merges as CLIP's vocabulary has, of any two bytes: prompts differ, and mean nothing."""
+    """Return as many merges as CLIP's vocabulary has, of any two bytes; prompts differ but mean nothing."""
     known = letters()
     return [f"{first} {second}" for first in known for second in known][:N_MERGES]
 
 
 def vocabulary_of(merges: Sequence[str]) -> dict[str, int]:
-    """Number the tokens as CLIP does: bytes, bytes that end a word, merges, start and end of text."""
+    """Return the number of each token as CLIP has them: bytes, bytes that end a word, merges, start and end of text."""
     known = letters()
     tokens = [*known, *(f"{letter}</w>" for letter in known), *("".join(merge.split()) for merge in merges)]
     return {token: number for number, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
 
 
 def write_tokenizer(folder: Path, merges: Sequence[str]) -> None:
-    """Write vocabulary, merges and settings as the Hub has them."""
+    """Write vocabulary, merges and settings in the Hub's format."""
     (folder / "vocab.json").write_text(json.dumps(vocabulary_of(merges), ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
     special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
@@ -79,5 +79,5 @@ def build(folder: Path, merges: Sequence[str]) -> None:
         torch.manual_seed(0)
         # Its defaults are CLIP's: 224 pixels, bicubic, the mean and deviation of its training images.
         CLIPImageProcessor().save_pretrained(folder)
-        # Last, so that a folder with weights is whole.
+        # Last, so that a folder with weights is complete.
         CLIPModel(configuration()).save_pretrained(folder)

@@ -1,4 +1,21 @@
-"""The command line: parse, call, print. Whatever it needs beyond names is imported inside the commands."""
+"""The command line: each command parses its options, calls another room, and prints the result.
+
+| file | commands |
+|---|---|
+| ``run.py`` | ``run`` |
+| ``sweep.py`` | ``sweep`` |
+| ``leaderboard.py`` | ``leaderboard``, ``serve`` |
+| ``present.py`` | ``show``, ``report`` |
+| ``evidence.py`` | ``compare``, ``verify``, ``reproduce``, ``certify`` |
+| ``sharing.py`` | ``merge``, ``submit`` |
+| ``exchange.py`` | ``export``, ``import`` |
+| ``components.py`` | ``list``, ``describe``, ``check``, ``plugins``, ``plugin`` |
+| ``bench.py`` | ``bench`` |
+| ``environment.py`` | ``doctor``, ``completion`` |
+| ``options.py``, ``output.py``, ``runs.py`` | what commands share: options, printing, recorded runs |
+
+Commands import what they need when they are called, so that ``robench --help`` and ``robench list`` are fast.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +23,37 @@ import atexit
 import gc
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from robench.cli import (
-    bench,
-    compare,
-    components,
-    environment,
-    evidence,
-    leaderboard,
-    plugin,
-    report,
-    run,
-    serve,
-    sharing,
-    show,
-    sweep,
-)
-from robench.cli import exchange as interchange
+from robench.cli import bench, components, environment, evidence, exchange, leaderboard, present, run, sharing, sweep
 from robench.compute.launch import launched, speaks
 from robench.errors import RobenchError, nearest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 PATIENCE = 10.0
-"""Seconds within which processes of one run fail with the same error."""
+"""Seconds within which the processes of one run fail with the same error."""
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "Run": (run.run, sweep.sweep),
+    "See results": (leaderboard.leaderboard, leaderboard.serve, present.show, present.report, evidence.compare),
+    "Check results": (evidence.verify, evidence.reproduce, evidence.certify),
+    "Share results": (sharing.merge, sharing.submit, exchange.export, exchange.import_),
+    "Components and plugins": (
+        components.list_components,
+        components.describe,
+        components.check,
+        components.plugins,
+        components.plugin,
+    ),
+    "This installation": (environment.doctor, bench.bench, environment.completion),
+}
+"""All commands, in the sections of ``robench --help``."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a bug of ours, 2 bad input or a failed run, 130 interrupted."""
-    # Otherwise Python looks for garbage among all that was imported before it ends, for a second.
+    # Otherwise Python looks for garbage among everything that was imported, which takes a second at the end.
     atexit.register(gc.freeze)
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -48,30 +65,29 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message(), EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; records and cached sets already saved are intact", EXIT_INTERRUPTED)
-    except RobenchError as error:
-        if debug:
-            raise
-        _fail(str(error), EXIT_USAGE)
-    except OSError as error:
-        if debug:
-            raise
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_USAGE)
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, RobenchError):
+            _fail(str(error), EXIT_USAGE)
+        if isinstance(error, OSError):
+            _fail(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_USAGE)
         _fail(f"unexpected {type(error).__name__}: {error}; add --debug for the traceback", EXIT_FAILED)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     if speaks():
         click.echo(f"robench: {' '.join(message.split())}", err=True)
-    else:  # a launcher ends all as soon as one has failed, and the one that speaks should come first
+    else:  # a launcher ends all processes as soon as one fails, so the one that prints should fail first
         time.sleep(1.0 if code == EXIT_INTERRUPTED else PATIENCE)
     sys.exit(code)
 
 
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
 class Commands(click.Group):
-    """Commands that suggest the nearest name."""
+    """All commands, listed by section; an unknown one gets the nearest as a suggestion."""
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
         """Find a command by name."""
@@ -79,8 +95,14 @@ class Commands(click.Group):
             raise click.UsageError(f"unknown command {arguments[0]!r}{nearest(arguments[0], self.commands)}")
         return super().resolve_command(context, arguments)
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(each.name), each.get_short_help_str(limit=100)) for each in commands])
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=Commands, context_settings=SETTINGS)
 @click.version_option(package_name="robench")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
@@ -90,6 +112,8 @@ def cli(context: click.Context, debug: bool) -> None:
     \b
     robench run --tuner tecoa --attack pgd-resnet20
     robench leaderboard
+
+    `robench COMMAND --help` explains a command.
     """
     name = context.invoked_subcommand
     if launched() > 1 and name != "run":
@@ -99,28 +123,5 @@ def cli(context: click.Context, debug: bool) -> None:
         )
 
 
-for command in (
-    run.run,
-    sweep.sweep,
-    leaderboard.leaderboard,
-    serve.serve,
-    show.show,
-    report.report,
-    compare.compare,
-    evidence.verify,
-    evidence.reproduce,
-    evidence.certify,
-    sharing.merge,
-    sharing.submit,
-    interchange.export,
-    interchange.import_,
-    components.list_components,
-    components.describe,
-    components.check,
-    components.plugins,
-    plugin.plugin,
-    bench.bench,
-    environment.doctor,
-    environment.completion,
-):
+for command in (command for section in SECTIONS.values() for command in section):
     cli.add_command(command)

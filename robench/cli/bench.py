@@ -1,42 +1,43 @@
-"""robench bench: how fast, against whom."""
+"""robench bench: how fast robench is, and against whom."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, JSON, console
-from robench.errors import SpecError, nearest
+from robench.cli import options
+from robench.cli.output import print_grid, say
+from robench.errors import SpecError
 from robench.registry.registry import discover
-
-if TYPE_CHECKING:
-    from robench.bench.report import Report
 
 
 @click.command()
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--repeats", type=click.IntRange(min=1), help="Turns of each side.  [default: 5, or 1 of a study]")
-@click.option("--quick", is_flag=True, help="Only see that it works; the figures mean nothing.")
-@click.option("--train-size", type=click.IntRange(min=1), default=2000, show_default=True, help="Of the study.")
-@click.option("--test-size", type=click.IntRange(min=1), default=1000, show_default=True, help="Of the study.")
-@click.option("--whole", is_flag=True, help="Run the study's slowest script to its end, for hours, not in part.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write all there is to send, as JSON.")
+@options.DEVICE
 @click.option(
-    "--from",
-    "written",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Show what --output wrote.",
+    "--repeats",
+    type=click.IntRange(min=1),
+    help="Turns of each side.  [default: 5; leaderboard 3, study and memory 1]",
 )
-@click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
-@JSON
-@COLOR
-@DEBUG
+@click.option("--quick", is_flag=True, help="Only test that the items work; the figures mean nothing.")
+@click.option("--train-size", type=click.IntRange(min=1), default=2000, help="Training images of the study.")
+@click.option("--test-size", type=click.IntRange(min=1), default=1000, help="Test images of the study.")
+@click.option(
+    "--whole", is_flag=True, help="Run the study's slowest script to its end (hours) instead of a part of it."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the result to FILE as JSON."
+)
+@click.option(
+    "--from", "written", type=click.Path(path_type=Path), metavar="FILE", help="Show a result that --output wrote."
+)
+@options.format_option("table", "markdown", "json")
+@options.JSON
+@options.COLOR
+@options.DEBUG
 def bench(
     items: tuple[str, ...],
     device: str,
@@ -49,9 +50,8 @@ def bench(
     written: Path | None,
     style: str,
     as_json: bool,
-    no_color: bool,
 ) -> None:
-    """Measure how fast robench is, as ratios to rivals that do the same work in the same run.
+    """Measure how fast robench is, against rivals that do the same work.
 
     \b
     startup      CPU seconds until the command line answers
@@ -62,23 +62,20 @@ def bench(
     leaderboard  seconds and memory of a table of 100,000 records (only if named)
     memory       peak memory of 1,000, 10,000 and 100,000 images (only if named)
 
-    Nothing is downloaded. Exits with 1 where two sides did not come to the same result.
+    Both sides are measured in turns in one run, and figures are ratios. Nothing is downloaded. Exits with 1 if the two
+    sides did not come to the same result.
     """
-    from robench.bench import chosen
+    from robench.bench import items_named
     from robench.bench.report import read_report
-    from robench.present.grid import FORMATS
 
-    style = "json" if as_json else style
-    if style not in FORMATS:
-        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
-    wanted = chosen(items)
+    wanted = items_named(items)
     if written is not None:
         if items or output is not None:
             raise SpecError(f"--from {written} measures nothing; leave out the items and --output")
         report = read_report(written)
     else:
         if output is not None and not output.absolute().parent.is_dir():
-            raise SpecError(f"--output {output}: there is no folder {output.parent}")
+            raise SpecError(f"--output {output}: there is no folder {output.parent}; make it first")
         from robench.bench.measuring import measure
 
         report = measure(
@@ -90,19 +87,11 @@ def bench(
             quick=quick,
             sizes=(train_size, test_size),
             whole=whole,
-            say=lambda line: click.echo(f"robench: {line}", err=True),
+            say=say,
         )
+    text = report.model_dump_json(indent=1, by_alias=True)
     if output is not None:
-        output.write_text(report.model_dump_json(indent=1, by_alias=True) + "\n")
-    _show(report, style, no_color)
+        output.write_text(text + "\n")
+    print_grid(report.grid(), text, "json" if as_json else style)
     if any(row.same is False for row in report.rows):
         raise click.exceptions.Exit(1)
-
-
-def _show(report: Report, style: str, no_color: bool) -> None:
-    if style == "json":
-        click.echo(report.model_dump_json(indent=1, by_alias=True))
-    elif style == "markdown":
-        click.echo(report.grid().to_markdown())
-    else:
-        console(no_color).print(report.grid().to_rich())

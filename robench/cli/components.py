@@ -1,15 +1,21 @@
-"""robench list, describe and plugins: what there is and where it comes from."""
+"""robench list, describe, check, plugins and plugin: the components there are, and a plugin of your own."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, JSON, PLUGIN, console
+from robench.cli import options
+from robench.cli.output import warn
 from robench.contracts.types import KINDS, Kind
 from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry, discover
+
+if TYPE_CHECKING:
+    from robench.scaffold.write import Scaffold
 
 PLURALS: dict[str, Kind] = {
     "datasets": "dataset",
@@ -23,15 +29,16 @@ PLURALS: dict[str, Kind] = {
 
 
 @click.command(name="list")
-@click.argument("what", required=False, metavar="[datasets|models|tuners|adaptations|objectives|attacks|loggers]")
-@PLUGIN
-@JSON
-@COLOR
-@DEBUG
-def list_components(what: str | None, as_json: bool, no_color: bool) -> None:
-    """List components and what each is."""
-    if what is not None and what not in PLURALS:
-        raise SpecError(f"cannot list {what!r}{nearest(what, PLURALS)}")
+@click.argument("what", required=False, type=options.Choice(PLURALS))
+@options.PLUGIN
+@options.JSON
+@options.COLOR
+@options.DEBUG
+def list_components(what: str | None, as_json: bool) -> None:
+    """List components, all or of one kind.
+
+    `robench describe NAME` shows one of them with its parameters.
+    """
     registry = discover()
     groups = {what: PLURALS[what]} if what else PLURALS
     found = {
@@ -50,7 +57,7 @@ def list_components(what: str | None, as_json: bool, no_color: bool) -> None:
         return
     width = max((len(row["name"]) for rows in found.values() for row in rows), default=0)
     for plural, rows in found.items():
-        click.secho(plural, bold=True, color=False if no_color else None)
+        click.secho(plural, bold=True)
         for row in rows:
             foreign = "" if row["plugin"].startswith("robench ") else f"  [{row['plugin']}]"
             click.echo(f"  {row['name']:{width}}  {row['summary']}{foreign}")
@@ -58,16 +65,16 @@ def list_components(what: str | None, as_json: bool, no_color: bool) -> None:
         click.echo("\nAny ADAPTATION+OBJECTIVE is a tuner too, as in --tuner lora+trades:rank=4,beta=3.")
     for plugin in registry.plugins:
         if plugin.error:
-            click.echo(f"robench: warning: plugin {plugin.name} failed to load; see `robench plugins`", err=True)
+            warn(f"plugin {plugin.name} failed to load; see `robench plugins`")
 
 
 @click.command()
 @click.argument("name")
-@PLUGIN
-@JSON
-@COLOR
-@DEBUG
-def describe(name: str, as_json: bool, no_color: bool) -> None:
+@options.PLUGIN
+@options.JSON
+@options.COLOR
+@options.DEBUG
+def describe(name: str, as_json: bool) -> None:
     """Show a component's parameters, defaults and source."""
     from robench.registry.describe import describe as describe_component
 
@@ -75,16 +82,15 @@ def describe(name: str, as_json: bool, no_color: bool) -> None:
     descriptions = [describe_component(registry, kind, name) for kind in _kinds_of(registry, name)]
     if as_json:
         click.echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
-        return
-    text = "\n\n".join(description.text() for description in descriptions)
-    console(no_color).print(text, highlight=False, markup=False, soft_wrap=True)
+    else:
+        click.echo("\n\n".join(description.text() for description in descriptions))
 
 
 def _kinds_of(registry: Registry, name: str) -> list[Kind]:
-    """Return the kinds of which `name` is one; it may be of several.
+    """Return the kinds of the component `name`; several components may have one name.
 
     Raises:
-        SpecError: Of none.
+        SpecError: There is no such component.
     """
     kinds = [kind for kind in KINDS if registry.knows(kind, name)]
     if not kinds:
@@ -95,53 +101,53 @@ def _kinds_of(registry: Registry, name: str) -> list[Kind]:
 
 @click.command()
 @click.argument("name", metavar="NAME[:KEY=VALUE,...]")
-@click.option("--dataset", default="leaf-synth", show_default=True, help="Images that it is tried on.")
-@click.option("--model", help="Network that attacks and tuners are tried on; default: what suits the dataset.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@PLUGIN
-@COLOR
-@DEBUG
-def check(name: str, dataset: str, model: str | None, device: str, no_color: bool) -> None:
-    """Try a component on a few images and say which rules of its interface it keeps.
+@click.option("--dataset", default="leaf-synth", help="Images to check it on.")
+@click.option("--model", help="Network to check attacks and tuners on.  [default: what suits the dataset]")
+@options.DEVICE
+@options.PLUGIN
+@options.COLOR
+@options.DEBUG
+def check(name: str, dataset: str, model: str | None, device: str) -> None:
+    """Check that a component keeps the rules of its interface.
 
-    Shapes, ranges, determinism under a seed, modes and weights left alone, odd batches, gradients, budgets, saving and
-    loading. Exits with 1 if a rule is broken. Plugins' own tests have the same in robench.testing.
+    It is tried on a few images: shapes and ranges, the same results with the same seed, weights and modes left
+    unchanged, odd batches, gradients, attack budgets, saving and loading. Exits with 1 if a rule is broken. The tests
+    of a plugin can do the same with robench.testing.
     """
     from robench.compute.device import resolve_device
     from robench.conformance.examine import examine
 
-    registry, where = discover(), resolve_device(device)
-    color, all_kept = False if no_color else None, True
+    registry, where, all_kept = discover(), resolve_device(device), True
     for kind in _kinds_of(registry, name.partition(":")[0]):
-        found = []
+        kept = []
         for each in examine(registry, kind, name, dataset=dataset, model=model, device=where):
             state = click.style("pass", fg="green") if each.kept else click.style("FAIL", fg="red")
-            click.echo(f"{state}  {each.rule}: {each.seen}", color=color)
-            found.append(each.kept)
-        kept = f"keeps all {len(found)} rules" if all(found) else f"breaks {found.count(False)} of {len(found)} rules"
-        click.echo(f"{kind} {name}: {kept}")
-        all_kept = all_kept and all(found)
+            click.echo(f"{state}  {each.rule}: {each.seen}")
+            kept.append(each.kept)
+        all_kept = all_kept and all(kept)
+        result = f"keeps all {len(kept)} rules" if all(kept) else f"breaks {kept.count(False)} of {len(kept)} rules"
+        click.echo(f"{kind} {name}: {result}")
     if not all_kept:
         raise click.exceptions.Exit(1)
 
 
 @click.command()
-@PLUGIN
-@JSON
-@DEBUG
+@options.PLUGIN
+@options.JSON
+@options.DEBUG
 def plugins(as_json: bool) -> None:
-    """List plugins, where they come from, and why any failed to load."""
+    """List plugins with their components, and why any failed to load."""
     registry = discover(broken_files=True)
-    rows = [
-        {
-            "name": plugin.name,
-            "version": plugin.version,
-            "components": [f"{item.kind} {item.name}" for item in plugin.components],
-            "error": plugin.error,
-        }
-        for plugin in registry.plugins
-    ]
     if as_json:
+        rows = [
+            {
+                "name": plugin.name,
+                "version": plugin.version,
+                "components": [f"{item.kind} {item.name}" for item in plugin.components],
+                "error": plugin.error,
+            }
+            for plugin in registry.plugins
+        ]
         click.echo(json.dumps(rows, indent=1))
         return
     for plugin in registry.plugins:
@@ -151,3 +157,32 @@ def plugins(as_json: bool) -> None:
             click.echo("  " + plugin.error.rstrip().replace("\n", "\n  "))
         for item in plugin.components:
             click.echo(f"  {item.kind:10} {item.name}")
+
+
+@click.group()
+def plugin() -> None:
+    """Start a plugin of your own."""
+
+
+@plugin.command()
+@click.argument("name")
+@click.option(
+    "--kind", required=True, type=options.Choice(["dataset", "model", "attacker", "tuner"]), help="Kind of component."
+)
+@click.option("--output", type=options.PATH, metavar="DIR", help="Folder of the package.  [default: NAME]")
+@options.DEBUG
+def new(name: str, kind: Scaffold, output: Path | None) -> None:
+    """Write a package with one component, a test of its rules and a README.
+
+    It installs, runs and passes `robench check` as it is. Then change it.
+    """
+    from robench.scaffold.write import COMMANDS, KINDS, write_package
+
+    registry = discover()
+    for taken in KINDS[kind]:
+        if name in registry.names(taken):  # type: ignore[arg-type]
+            raise SpecError(f"{taken} {name!r} exists already; see `robench describe {name}`")
+    folder = output or Path(name)
+    for path in write_package(name, kind, folder):
+        click.echo(str(path))
+    click.echo(f"\nNow:\n  pip install -e {folder}\n  robench check {name}\n  {COMMANDS[kind].format(name=name)}")

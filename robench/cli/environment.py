@@ -1,4 +1,4 @@
-"""robench doctor and completion: this machine and this shell."""
+"""robench doctor and completion: this installation and this shell."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import json
 
 import click
 
-from robench.cli.options import CACHE, DEBUG, JSON, cache_folder
+from robench.cli import options
 from robench.registry.registry import discover
 from robench.storage.location import Location
 
 
 @click.command()
-@CACHE
-@JSON
-@DEBUG
+@options.CACHE
+@options.JSON
+@options.DEBUG
 def doctor(cache_dir: Location | None, as_json: bool) -> None:
-    """Show versions, device, cache, offline state and what would have to be downloaded."""
+    """Show versions, device, cache and missing downloads.
+
+    Nothing is downloaded.
+    """
     from robench.run.doctor import examine
 
-    report = examine(discover(), cache_folder(cache_dir))
+    report = examine(discover(), options.cache_folder(cache_dir))
     if as_json:
         click.echo(json.dumps(report, indent=1))
         return
@@ -31,9 +34,12 @@ def doctor(cache_dir: Location | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=options.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell, as in: eval "$(robench completion bash)"."""
+    """Print the completion script of a shell.
+
+    To use it in bash: eval "$(robench completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     from robench.cli import cli

@@ -1,4 +1,4 @@
-"""robench export and robench import: files of other harnesses."""
+"""robench export and import: files of other harnesses."""
 
 from __future__ import annotations
 
@@ -6,72 +6,74 @@ from pathlib import Path
 
 import click
 
-from robench.cli.options import COLOR, DEBUG, PATH, RESULTS, LocalPath, console
-from robench.errors import DataError, SpecError, nearest
+from robench.cli import options
+from robench.cli.output import console, say
+from robench.errors import DataError
 from robench.registry.registry import discover
 from robench.storage.location import Location, local_folder
 
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
-@click.option("--format", "style", required=True, help="robustbench or clip-benchmark.")
-@click.option("--output", type=PATH, metavar="DIR", required=True, help="Where to write the files.")
-@RESULTS
-@DEBUG
+@options.format_option("robustbench", "clip-benchmark", default=None, required=True, help="Format of the files.")
+@click.option("--output", type=options.PATH, metavar="DIR", required=True, help="Folder to write the files to.")
+@options.RESULTS
+@options.DEBUG
 def export(run_ids: tuple[str, ...], style: str, output: Path, results: Location) -> None:
-    """Write runs as files of another harness.
+    """Write runs as files of RobustBench or CLIP_benchmark.
 
-    What maps is filled in; the whole record travels in the key `robench`, from which `robench import` takes it again.
+    Each file also carries the whole record, in the key `robench`; `robench import` reads it back.
     """
-    from robench.cli.run_ids import chosen_runs
-    from robench.exchange.formats import EXTENSION, FORMATS
+    from robench.cli.runs import chosen_runs
+    from robench.exchange.formats import EXTENSION
     from robench.exchange.formats import export as files_of
     from robench.exchange.robustbench import KNOWN_DATASETS
 
-    if style not in FORMATS:
-        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
     registry = discover()
     files = [file for record, _ in chosen_runs(results, run_ids) for file in files_of(record, style, registry)]
     for file in files:
         click.echo(str(file.write(output)))
     if style == "robustbench":
-        _say("link, name, authors, venue, additional_data and number_forward_passes are yours to fill in")
+        say("please fill in link, name, authors, venue, additional_data and number_forward_passes")
         if any(file.content["autoattack_acc"] is None for file in files):
-            _say("no autoattack_acc without --attack autoattack, its standard version, on all test images")
+            say("autoattack_acc is empty; it needs --attack autoattack, standard version, on all test images")
         sizes = sorted({file.content[EXTENSION]["clean"]["n"] for file in files})
-        _say(f"these are accuracies on {', '.join(f'{n:,}' for n in sizes)} images, RobustBench's on whole test sets")
+        say(f"accuracies are on {', '.join(f'{n:,}' for n in sizes)} images; RobustBench uses whole test sets")
         if unknown := sorted({file.content["dataset"] for file in files} - set(KNOWN_DATASETS)):
-            _say(f"RobustBench lists {', '.join(KNOWN_DATASETS)}; it does not know {', '.join(unknown)}")
+            say(f"RobustBench lists {', '.join(KNOWN_DATASETS)}, but not {', '.join(unknown)}")
 
 
 @click.command("import")
 @click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=LocalPath(path_type=Path, exists=True, dir_okay=False)
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=options.LocalPath(path_type=Path, exists=True, dir_okay=False),
 )
-@RESULTS
-@COLOR
-@DEBUG
-def import_(files: tuple[Path, ...], results: Location, no_color: bool) -> None:
-    """Read files of RobustBench and CLIP_benchmark.
+@options.RESULTS
+@options.COLOR
+@options.DEBUG
+def import_(files: tuple[Path, ...], results: Location) -> None:
+    """Read files of RobustBench or CLIP_benchmark.
 
-    A record that `robench export` put into one is taken into RESULTS, as by `robench merge`. A file without is no
-    record: its figures are printed as rows for a sweep's definition, where they stand as published. Exits with 1 if a
-    file was refused.
+    A file by `robench export` carries a record, which is taken into RESULTS as by `robench merge`. Any other file has
+    only published figures: they are printed as rows for a sweep definition. Exits with 1 if a file was refused.
     """
     from robench.cli.sharing import tell
     from robench.exchange.formats import read_foreign
     from robench.exchange.merge import Receiver
     from robench.exchange.published import Reference
 
-    receiver = Receiver(results, warn=_say)
-    out = console(no_color, stderr=True)  # standard output is for rows
+    receiver = Receiver(results, warn=say)
+    out = console(stderr=True)  # standard output is for rows
     attention = False
     for path in files:
         try:
             found = read_foreign(path)
         except DataError as error:
             attention = True
-            _say(f"refused: {error}")
+            say(f"refused: {error}")
             continue
         if isinstance(found, Reference):
             click.echo(found.to_toml() + "\n")
@@ -81,7 +83,3 @@ def import_(files: tuple[Path, ...], results: Location, no_color: bool) -> None:
         tell(out, path, outcome, local_folder(results), there=True)
     if attention:
         raise click.exceptions.Exit(1)
-
-
-def _say(message: str) -> None:
-    click.echo(f"robench: {message}", err=True)

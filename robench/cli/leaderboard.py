@@ -1,4 +1,4 @@
-"""robench leaderboard: all records, ranked."""
+"""robench leaderboard and serve: all records, ranked."""
 
 from __future__ import annotations
 
@@ -6,57 +6,58 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import CACHE, COLOR, DEBUG, PATH, RESULTS, cache_folder, console
-from robench.errors import RobenchError, SpecError, nearest
-from robench.storage.location import Location
+from robench.cli import options
+from robench.cli.output import console, say, warn
+from robench.errors import RobenchError, SpecError
+from robench.storage.location import Location, local_folder
+from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
-    from robench.leaderboard.rankings import Ranking
+    from robench.leaderboard.ranking import Ranking
+    from robench.leaderboard.tables import Table
 
-FORMATS = ("table", "markdown", "csv", "json", "html")
 SHOWN = 200
-"""Rows that a person may want to read at once; more are shown if they are asked for."""
+"""Rows that are shown to a person unless more are asked for."""
 FEWEST = 5
-"""Rows of a table that are worth a table."""
-
-
-class Top(click.ParamType[object]):
-    """A number of rows, or ``all``."""
-
-    name = "n|all"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Return the number, or ``all``."""
-        text = str(value)
-        if text == "all":
-            return text
-        if not text.isdecimal() or int(text) < 1:
-            self.fail(f"{text!r} is not a number of rows; expected one such as 10, or all", param, ctx)
-        return int(text)
+"""Rows that each shown table has at least."""
+FOLLOW_EVERY = 10.0
+"""Seconds between two looks of ``robench serve`` at a place that machines share."""
 
 
 @click.command()
-@RESULTS
-@click.option("--format", "style", default="table", help="table, markdown, csv, json or html.  [default: table]")
-@click.option(
-    "--sort", default="worst", help="worst, clean, adversarial, drop, trainable or seconds.  [default: worst]"
+@options.RESULTS
+@options.format_option(
+    "table", "markdown", "csv", "json", "html", help="How to print the tables; html writes a page into --output."
 )
-@click.option("--filter", "filters", multiple=True, metavar="FIELD=PATTERN", help="Keep matching rows, as tuner=lora*.")
+@click.option(
+    "--sort",
+    default="worst",
+    metavar="KEY",
+    help="What to rank by: worst (accuracy in the worst case), clean, adversarial, drop, trainable or seconds.",
+)
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=PATTERN",
+    help="Show only matching rows, as in tuner=lora*; repeatable. Fields are dataset, split, model, tuner, attack, "
+    "surrogate, knowledge, seed and run.",
+)
 @click.option(
     "--top",
-    type=Top(),
-    help="Best rows of each table to show.  [default: all; of more than 200 rows, table and markdown show fewer]",
+    type=options.Count("rows", 10),
+    help="How many of the best rows of each table to show.  [default: all; table and markdown show about 200 rows]",
 )
-@click.option("--classes", is_flag=True, help="Also the mean accuracy over the classes, and that of the worst class.")
-@click.option("--output", type=PATH, metavar="DIR", help="Folder for --format html.  [default: site]")
+@click.option("--classes", is_flag=True, help="Also show the mean accuracy over classes, and that of the worst class.")
+@click.option("--output", type=options.PATH, metavar="DIR", help="Folder for --format html.  [default: site]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@CACHE
-@COLOR
-@DEBUG
+@options.CACHE
+@options.COLOR
+@options.DEBUG
 def leaderboard(
     results: Location,
     style: str,
@@ -67,82 +68,75 @@ def leaderboard(
     output: Path | None,
     as_json: bool,
     cache_dir: Location | None,
-    no_color: bool,
 ) -> None:
-    """Rank all records, clean and adversarial, comparable rows together.
+    """Rank all recorded runs.
 
-    --format html writes a page, with tables to sort and filter, plots, and every run in detail, that needs no network.
+    Only comparable runs share a table: the same test images, attacks and number of images. Rows that the images cannot
+    tell apart share a rank.
 
-    Of 1,000 records and more an index is kept in the cache folder, so that only new ones are read.
+    --format html writes a page that needs no network, with tables to sort and filter, plots, and every run in detail.
+    With 1,000 records or more, an index in the cache folder makes the next call faster.
     """
-    from robench.leaderboard.build import table_of
-    from robench.leaderboard.export import csv_fields, csv_pieces, figures_of_ranking, json_pieces
-    from robench.leaderboard.index import read_entries
-    from robench.leaderboard.rankings import rankings
-    from robench.leaderboard.write import to_markdown, to_rich
-    from robench.storage.location import local_folder
+    from robench.leaderboard.export import csv_fields, to_csv, to_json
+    from robench.leaderboard.index import read_measurements
+    from robench.leaderboard.ranking import rank
+    from robench.leaderboard.tables import make_table
+    from robench.leaderboard.text import to_markdown, to_rich
 
     style = "json" if as_json else style
-    if style not in FORMATS:
-        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
     if output is not None and style != "html":
         raise SpecError(f"--output {output} is for --format html, not for {style}")
-    folder = _brought_here(results)
-    with _reading(no_color) as progress:
-        entries = read_entries(folder, local_folder(cache_folder(cache_dir)), _warn, progress)
-    ranked = rankings(entries, sort=sort, filters=filters)
-    if not ranked and style != "json":
-        raise RobenchError(f"no completed run in {results} matches; see `robench run --help`")
-    kept = [top if isinstance(top, int) else len(ranking.order) for ranking in ranked]
+    folder = results if isinstance(results, Path) else _up_to_date_copies(results)
+    with _reading() as progress:
+        measurements = read_measurements(folder, local_folder(options.cache_folder(cache_dir)), warn, progress)
+    rankings = rank(measurements, sort=sort, filters=filters)
+    if not rankings and style != "json":
+        raise RobenchError(f"no completed run in {results} matches; change --filter, or make one with `robench run`")
+    kept = [top if isinstance(top, int) else len(ranking.order) for ranking in rankings]
     if style in ("table", "markdown") and top is None:
-        kept = _readable(ranked)
-    made = (table_of(ranking, rows) for ranking, rows in zip(ranked, kept, strict=True) if rows)
+        kept = _readable(rankings)
+    tables = (make_table(ranking, rows) for ranking, rows in zip(rankings, kept, strict=True) if rows)
     if style == "json":
-        for piece in json_pieces(made):
+        for piece in to_json(tables):
             click.echo(piece, nl=False)
         click.echo()
     elif style == "csv":
-        for piece in csv_pieces(made, csv_fields(map(figures_of_ranking, ranked))):
+        for piece in to_csv(tables, csv_fields(rankings)):
             click.echo(piece, nl=False)
     elif style == "html":
-        _write_page(results, list(made), sort, output or Path("site"))
-    elif style == "markdown":
-        for number, table in enumerate(made):
-            click.echo(("\n" if number else "") + to_markdown([table], classes=classes))
+        click.echo(str(_write_page(results, list(tables), sort, output or Path("site"))))
     else:
-        out = console(no_color)
-        for table in made:
-            out.print(to_rich(table, classes=classes))
+        for number, table in enumerate(tables):
+            if style == "markdown":
+                click.echo(("\n" if number else "") + to_markdown(table, classes=classes))
+            else:
+                console().print(to_rich(table, classes=classes))
 
 
-def _readable(ranked: Sequence[Ranking]) -> list[int]:
-    """Return how many rows of each table to show a person, and say what is left out."""
-    from robench.leaderboard.build import fitting
+def _readable(rankings: Sequence[Ranking]) -> list[int]:
+    """Return how many rows of each table to show a person, and say how many are left out."""
+    from robench.leaderboard.tables import rows_to_show
 
-    sizes = [len(ranking.order) for ranking in ranked]
-    kept = fitting(sizes, SHOWN, FEWEST)
+    sizes = [len(ranking.order) for ranking in rankings]
+    kept = rows_to_show(sizes, SHOWN, FEWEST)
     if kept != sizes:
         tables = f" and {kept.count(0):,} of {len(kept):,} tables" if 0 in kept else ""
-        click.echo(
-            f"robench: {sum(sizes) - sum(kept):,} of {sum(sizes):,} rows{tables} are not shown; --filter chooses, "
-            "--top N shows N rows of each table, and --top all every row",
-            err=True,
+        say(
+            f"{sum(sizes) - sum(kept):,} of {sum(sizes):,} rows{tables} are not shown; --filter chooses rows, "
+            "--top N shows N rows of each table, --top all shows every row"
         )
     return kept
 
 
-def _brought_here(results: Location) -> Path:
-    """Return the folder that has all records: `results` itself, or copies of what is there, up to date."""
-    if isinstance(results, Path):
-        return results
-    from robench.records.shared_store import store_at
+def _up_to_date_copies(results: SharedFolder) -> Path:
+    from robench.records.shared_store import store_at  # here, as an index is read without a single record
 
     store = store_at(results)
     store.refresh()
     return store.folder
 
 
-def _write_page(results: Location, tables: list[Any], sort: str, output: Path) -> None:
+def _write_page(results: Location, tables: list[Table], sort: str, output: Path) -> Path:
     from robench.leaderboard.site.pages import pages
     from robench.leaderboard.site.write import write_pages
     from robench.records.shared_store import SharedStore, store_at
@@ -153,22 +147,51 @@ def _write_page(results: Location, tables: list[Any], sort: str, output: Path) -
     records = [read_record(store.folder / f"{run_id}.json") for run_id in shown]
     if isinstance(store, SharedStore):
         store.fetch_samples()
-    click.echo(str(write_pages(pages(store.folder, tables, records, sort=sort), output)))
-
-
-def _warn(message: str) -> None:
-    click.echo(f"robench: warning: {message}", err=True)
+    return write_pages(pages(store.folder, tables, records, sort=sort), output)
 
 
 @contextlib.contextmanager
-def _reading(no_color: bool) -> Iterator[Callable[[int, int], None]]:
-    """Yield what shows on a terminal how many records are read."""
+def _reading() -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows in a terminal how many records are read."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("reading records"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(no_color, stderr=True), transient=True) as bars:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=None, visible=False)
         yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)
+
+
+@click.command()
+@options.RESULTS
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    help="Port to listen on; 0 for a free one.",
+)
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@options.DEBUG
+def serve(results: Location, port: int, host: str) -> None:
+    """Show the leaderboard in a browser while runs go on.
+
+    The page shows new records and current runs as they appear. By default, only this machine can open it. Ctrl-C ends
+    it.
+    """
+    import threading
+
+    from robench.leaderboard.site.serve import Live, server
+    from robench.records.shared_store import SharedStore, store_at
+
+    store = store_at(results)
+    if isinstance(store, SharedStore):
+        store.fetch_all()
+        threading.Thread(target=store.follow, args=(FOLLOW_EVERY, warn), daemon=True).start()
+    with server(Live(store.folder, warn), host, port) as listening:
+        click.echo(f"http://{host}:{listening.server_port}/ shows {results}; Ctrl-C ends it")
+        try:
+            listening.serve_forever()
+        except KeyboardInterrupt:
+            say("ended")

@@ -1,24 +1,27 @@
-"""What several commands share: options, completion, consoles and folders."""
+"""Options and types of arguments that several commands share."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from robench.contracts.types import Kind
+from robench.errors import nearest
 from robench.registry.registry import FILES, discover
 from robench.storage.location import Location, parse_location
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
+class Choice(click.Choice[str]):
+    """One of a few words; an unknown word gets the nearest one as a suggestion."""
 
-PIPED_WIDTH = 160
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return the error message."""
+        return f"unknown value {str(value)!r}{nearest(str(value), self.choices)}"
 
 
 class LocalPath(click.Path):
@@ -31,44 +34,72 @@ class LocalPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-class PlaceType(click.Path):
-    """A folder of this machine, or a place that several share by its URL."""
+class LocationType(click.Path):
+    """A folder of this machine, or a place that several machines share by its URL."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the place."""
+        """Return the location."""
         return parse_location(value) if isinstance(value, str) else value
 
 
+class Count(click.ParamType[object]):
+    """A number of something, at least 1, or ``all``."""
+
+    name = "n|all"
+
+    def __init__(self, what: str, example: int) -> None:
+        self.what, self.example = what, example
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or ``all``."""
+        text = str(value)
+        if text == "all":
+            return text
+        if not text.isdecimal() or int(text) < 1:
+            self.fail(
+                f"{text!r} is not a number of {self.what}; expected one such as {self.example}, or all", param, ctx
+            )
+        return int(text)
+
+
 PATH = LocalPath(path_type=Path)
+
+
+def format_option(*choices: str, **more: Any) -> Callable[[Any], Any]:
+    """Return the option ``--format``, which a command takes as `style`; the first choice is the default."""
+    settings = {"default": choices[0], "help": "How to print the result.", **more}
+    return click.option("--format", "style", type=Choice(choices), **settings)
+
+
 RESULTS = click.option(
     "--results",
-    type=PlaceType(),
+    type=LocationType(),
     default=Path("results"),
-    show_default=True,
+    metavar="DIR|URL",
     help="Folder of records, or a URL such as s3://bucket/results.",
 )
 CACHE = click.option(
     "--cache-dir",
-    type=PlaceType(),
+    type=LocationType(),
     envvar="ROBENCH_CACHE",
-    help="Folder of adversarial sets, trained surrogates, indexes, or a URL; may be deleted at any time.  "
-    "[env: ROBENCH_CACHE]",
+    metavar="DIR|URL",
+    help="Folder or URL of adversarial sets, trained surrogates and indexes; may be deleted at any time.  "
+    "[env: ROBENCH_CACHE; default: the user's cache folder]",
 )
+DEVICE = click.option("--device", default="auto", help="Where networks run: auto, cpu, cuda or cuda:N.")
 CHECKS = click.option(
     "--checks",
-    type=click.Choice(["fast", "full", "off"]),
+    type=Choice(["fast", "full", "off"]),
     default="fast",
-    show_default=True,
-    help="Look for signs that the figures cannot be believed.",
+    help="How thoroughly to check whether the accuracies can be trusted.",
 )
-
 COMPILE = click.option(
-    "--compile", "compiled", is_flag=True, help="Have torch compile networks for as long as they are attacked."
+    "--compile", "compiled", is_flag=True, help="Compile networks with torch while they are attacked."
 )
 
 
-def _remember(context: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> None:
-    """Let this command, and the processes it starts, see the plugins in `files`."""
+def _load_plugins(context: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> None:
+    """Let this command, and the processes it starts, load the plugins in `files`."""
     before = os.environ.get(FILES)
     if not files or context.resilient_parsing:
         return
@@ -89,58 +120,46 @@ PLUGIN = click.option(
     metavar="FILE",
     expose_value=False,
     is_eager=True,
-    callback=_remember,
-    help="Load a plugin that is a single Python file; repeatable.  [env: ROBENCH_PLUGINS]",
+    callback=_load_plugins,
+    help="Load a plugin from a single Python file; repeatable.  [env: ROBENCH_PLUGINS]",
 )
 LOG = click.option(
     "--log",
     "loggers",
     multiple=True,
     metavar="LOGGER",
-    help="Log runs elsewhere too, as tensorboard:dir=runs; see `robench list loggers`; repeatable.",
+    help="Also log runs to LOGGER, such as tensorboard:dir=runs; repeatable; see `robench list loggers`.",
 )
-COLOR = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="Print without colours.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
+
+
+def _print_without_colors(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.color = False
+
+
+COLOR = click.option(
+    "--no-color",
+    is_flag=True,
+    envvar="NO_COLOR",
+    expose_value=False,
+    callback=_print_without_colors,
+    help="Print without colours.  [env: NO_COLOR]",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 DEBUG = click.option("--debug", is_flag=True, hidden=True, expose_value=False)
 
 
-class Size(click.ParamType[object]):
-    """A number of images, or ``all``."""
-
-    name = "n|all"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Return the number, or ``all``."""
-        if value == "all":
-            return "all"
-        try:
-            return int(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a number of images; expected one such as 500, or all", param, ctx)
-
-
-def completer(kind: Kind) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Return what completes the names of `kind` in a shell."""
+def component_option(kind: Kind, *names: str, **more: Any) -> Callable[[Any], Any]:
+    """Return an option that takes the name of a component of `kind`, with completion in a shell."""
 
     def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-        names = discover().names(kind)
-        return [CompletionItem(name) for name in names if name.startswith(typed)]
+        return [CompletionItem(name) for name in discover().names(kind) if name.startswith(typed)]
 
-    return complete
-
-
-def console(no_color: bool, *, stderr: bool = False) -> Console:
-    """Return a console for standard output, or for standard error."""
-    from rich.console import Console
-
-    made = Console(no_color=no_color or None, stderr=stderr)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
-        made.width = PIPED_WIDTH  # no terminal sets a limit, and rich would take 80 columns
-    return made
+    return click.option(*names, metavar="NAME", shell_complete=complete, **more)
 
 
 def cache_folder(given: Location | None) -> Location:
-    """Return the cache, `given` or the folder of the user."""
+    """Return the cache: `given`, or by default the user's cache folder."""
     from platformdirs import user_cache_path
 
     return given if given is not None else user_cache_path("robench")

@@ -1,4 +1,4 @@
-"""robench sweep: a comparison from its definition, start to table."""
+"""robench sweep: a comparison from its definition to its table."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from robench.cli.options import CACHE, CHECKS, COLOR, COMPILE, DEBUG, LOG, PATH, PLUGIN, RESULTS, cache_folder, console
-from robench.errors import SpecError, nearest
+from robench.cli import options
+from robench.cli.output import console, print_grid, say, warn
+from robench.errors import SpecError
 from robench.registry.registry import Registry, discover
 from robench.storage.location import Location
 from robench.storage.shared_folder import SharedFolder
@@ -23,39 +24,45 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=PATH)
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
+@click.argument("file", type=options.PATH)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Runs at a time, which share the CPU; with slurm, tasks of the array job.",
+)
 @click.option(
     "--engine",
-    type=click.Choice(["local", "ray", "slurm"]),
+    type=options.Choice(["local", "ray", "slurm"]),
     default="local",
-    show_default=True,
-    help="Where runs are carried out: processes here, a Ray cluster, or a script for sbatch, printed.",
+    help="Where to run: on this machine, on a Ray cluster, or with slurm, which only prints a script for sbatch.",
 )
-@click.option("--cpus", type=click.FloatRange(min=0, min_open=True), help="Of a run, with ray or slurm.  [default: 1]")
-@click.option("--gpus", type=click.FloatRange(min=0), help="Of a run, with ray or slurm.  [default: 0]")
-@click.option("--dry-run", is_flag=True, help="Show what is missing and what it costs, and stop.")
-@click.option("--format", "style", default="table", help="table, markdown or json.  [default: table]")
 @click.option(
-    "--intervals", is_flag=True, help="Show 95 % intervals, over seeds and over images, in place of deviations."
+    "--cpus", type=click.FloatRange(min=0, min_open=True), help="CPUs of each run, with ray or slurm.  [default: 1]"
 )
-@PLUGIN
-@LOG
-@CHECKS
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@COMPILE
+@click.option("--gpus", type=click.FloatRange(min=0), help="GPUs of each run, with ray or slurm.  [default: 0]")
+@click.option("--dry-run", is_flag=True, help="Only show which runs are missing and what they cost.")
+@options.format_option("table", "markdown", "json", help="How to print the table.")
+@click.option(
+    "--intervals", is_flag=True, help="Show 95 % intervals over seeds and over images instead of standard deviations."
+)
+@options.PLUGIN
+@options.LOG
+@options.CHECKS
+@options.DEVICE
+@options.COMPILE
 @click.option(
     "--save-adapters",
     "adapters",
-    type=PATH,
+    type=options.PATH,
     metavar="DIR",
     help="Save what each run trains as DIR/RUN_ID.safetensors; recorded runs are not repeated for it.",
 )
-@RESULTS
-@CACHE
+@options.RESULTS
+@options.CACHE
 @click.option("--quiet", is_flag=True, help="Print no progress.")
-@COLOR
-@DEBUG
+@options.COLOR
+@options.DEBUG
 def sweep(
     file: Path,
     jobs: int,
@@ -73,62 +80,59 @@ def sweep(
     results: Location,
     cache_dir: Location | None,
     quiet: bool,
-    no_color: bool,
 ) -> None:
-    """Run what is missing of a comparison, and show its mean over seeds; see benchmarks/*.toml."""
-    from robench.present.grid import FORMATS
+    """Run a comparison from a TOML file and show its table.
+
+    Only missing runs are carried out, so an interrupted sweep continues where it stopped. The table shows the mean over
+    seeds. benchmarks/*.toml are examples. Exits with 1 if a run failed.
+    """
     from robench.records.shared_store import store_at
     from robench.sweep.cost import cost_grid, cost_json, sweep_cost
     from robench.sweep.local import Bench, describe
     from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
-    from robench.sweep.summary import summarise, summary_grid, summary_json
+    from robench.sweep.summary import summarise, summary_json
+    from robench.sweep.summary_table import summary_grid
 
-    if style not in FORMATS:
-        raise SpecError(f"unknown format {style!r}{nearest(style, FORMATS)}")
     registry = discover()
     definition = read_sweep(file)
     planned = plan_sweep(registry, definition)
     if engine == "local" and (cpus, gpus) != (None, None):
-        raise SpecError("--cpus and --gpus are for --engine ray and slurm; here, runs share the CPU by --jobs")
-    cpus, gpus = cpus or 1.0, gpus or 0.0
+        raise SpecError(
+            "--cpus and --gpus are for --engine ray and slurm; on this machine, runs share the CPU by --jobs"
+        )
     if engine == "slurm" and cache_dir is None:
         raise SpecError("--engine slurm needs --cache-dir DIR, a folder or a URL that all nodes share")
+    if engine == "ray" and jobs > 1:
+        raise SpecError(f"--jobs {jobs} is for this machine; Ray runs as many at a time as --cpus and --gpus allow")
     bench = Bench(
         results=results,
-        cache_dir=cache_folder(cache_dir),
+        cache_dir=options.cache_folder(cache_dir),
         device=device,
         adapters=adapters,
         checks=checks,
         loggers=loggers,
         compiled=compiled,
     )
+    resources = (cpus or 1.0, gpus or 0.0)
     if engine == "slurm":
-        click.echo(_slurm(file, bench, jobs, cpus, gpus), nl=False)
+        click.echo(_slurm(file, bench, jobs, *resources), nl=False)
         return
-    if engine == "ray" and jobs > 1:
-        raise SpecError(f"--jobs {jobs} is for processes here; Ray runs as many at a time as --cpus and --gpus allow")
     store = store_at(results)
-    completed = latest_completed(store.read(lambda message: _say(f"warning: {message}")) if results.is_dir() else [])
+    completed = latest_completed(store.read(warn) if results.is_dir() else [])
     missing = [job for job in planned if job.run_id not in completed]
     failed: list[Outcome] = []
     if missing and not dry_run:
-        failed = _run(registry, missing, bench, jobs, (cpus, gpus) if engine == "ray" else None, quiet, no_color)
+        failed = _run(registry, missing, bench, jobs, resources if engine == "ray" else None, quiet)
         completed = latest_completed(store.read(lambda message: None))
     if dry_run:
         costs = sweep_cost(planned, completed)
-        text, grid = cost_json(definition, costs), cost_grid(definition, costs)
+        print_grid(cost_grid(definition, costs), cost_json(definition, costs), style)
     else:
         summary = summarise(definition, planned, completed)
-        text, grid = summary_json(summary), summary_grid(summary, intervals)
-    if style == "json":
-        click.echo(text)
-    elif style == "markdown":
-        click.echo(grid.to_markdown())
-    else:
-        console(no_color).print(grid.to_rich())
+        print_grid(summary_grid(summary, intervals), summary_json(summary), style)
+    for outcome in failed:
+        say(describe(outcome))
     if failed:
-        for outcome in failed:
-            _say(describe(outcome))
         raise click.exceptions.Exit(1)
 
 
@@ -154,29 +158,24 @@ def _run(
     jobs: int,
     on_ray: tuple[float, float] | None,
     quiet: bool,
-    no_color: bool,
 ) -> list[Outcome]:
-    """Run what is missing and return what failed."""
+    """Carry out the missing runs, and return how those ended that failed.
+
+    Args:
+        on_ray: CPUs and GPUs of each run on a Ray cluster; None for this machine.
+    """
+    from robench.run.progress import progress_bars
     from robench.sweep.local import run_sweep
 
-    log = console(no_color, stderr=True)
-    bars: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-    engine = None
+    log, engine = console(stderr=True), None
+    bars: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if on_ray is not None:
         from robench.sweep import ray_engine
 
-        cpus, gpus = on_ray
-        engine = functools.partial(ray_engine.on_ray, cpus=cpus, gpus=gpus)
+        engine = functools.partial(ray_engine.on_ray, cpus=on_ray[0], gpus=on_ray[1])
     elif jobs == 1 and log.is_terminal and not quiet:
-        from robench.run.progress import ProgressBars
-
-        bars = ProgressBars(log)
-        registry.manager.register(bars)
+        bars = progress_bars(registry.manager, log)
     with bars:
-        report = (lambda line: None) if quiet else _say
+        report = (lambda line: None) if quiet else say
         outcomes = run_sweep(missing, bench, registry=registry, processes=jobs, report=report, engine=engine)
     return [outcome for outcome in outcomes if outcome.result is None]
-
-
-def _say(line: str) -> None:
-    click.echo(f"robench: {line}", err=True)

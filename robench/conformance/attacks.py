@@ -1,4 +1,4 @@
-"""The contract of an Attacker."""
+"""The rules of an Attacker."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from torch import Tensor, nn
 from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.conformance.finding import Finding, rule
 from robench.contracts.context import RunContext
-from robench.contracts.types import ThreatModel
 from robench.images.image_set import ImageSet, to_pixels
 from robench.networks.evaluate import fingerprint
 from robench.registry.resolved import ResolvedAttack
 
 ROUNDING = 1e-5
-"""Of float pixels, by which an attack may leave its ball before the core projects it."""
+"""How far, in ``[0, 1]`` pixel units, an attack may leave its ball by rounding; the core projects it afterwards."""
 
 
 def check_attacker(
     attack: ResolvedAttack, network: nn.Module, context: RunContext, data: ImageSet
 ) -> Iterator[Finding]:
-    """Yield ``images``, ``pixels``, ``budget``, ``seed``, ``batches``, ``inputs``, ``weights``, ``modes`` and
-    ``strength``, of what the attacker returns before the core projects it.
+    """Yield the rules ``images``, ``pixels``, ``budget``, ``seed``, ``batches``, ``inputs``, ``weights``, ``modes`` and
+    ``strength``. They are about what the attacker returns, before the core projects it on the ball.
     """
     threat, device = attack.threat(), context.device
     images, labels = to_pixels(data.images, device), torch.from_numpy(data.labels).to(device)
@@ -42,35 +41,36 @@ def check_attacker(
         kept = state == _state(network)
         shape = tuple(perturbed.shape)
         fits = perturbed.shape == images.shape and perturbed.is_floating_point() and bool(perturbed.isfinite().all())
-        yield rule("images", fits, f"{perturbed.dtype} {shape} for {tuple(images.shape)}")
+        yield rule("images", fits, f"{perturbed.dtype} {shape}, for images {tuple(images.shape)}")
         if not fits:
             return
         low, high = float(perturbed.min()), float(perturbed.max())
-        yield rule("pixels", low >= -ROUNDING and high <= 1 + ROUNDING, f"within {low:.3f} and {high:.3f}")
+        yield rule("pixels", low >= -ROUNDING and high <= 1 + ROUNDING, f"values from {low:.3f} to {high:.3f}")
         if threat.knowledge != "nothing":
-            norm = _norm(perturbed - images, threat)
-            yield rule("budget", norm <= float(threat.eps) + ROUNDING, f"{255 * norm:.4g}/255, {threat}")
+            change = (perturbed - images).flatten(1)
+            norm = float(change.abs().max() if threat.norm == "Linf" else change.norm(dim=1).max())
+            yield rule(
+                "budget", norm <= float(threat.eps) + ROUNDING, f"largest change {255 * norm:.4g}/255, of {threat}"
+            )
         same = torch.equal(perturbed, made(len(data)))
-        yield rule("seed", same, "the same seed makes the same images" if same else "the same seed makes others")
+        yield rule("seed", same, f"the same seed makes {'the same' if same else 'different'} images")
         sizes = [tuple(made(n).shape) for n in (1, 3)]
         right = sizes == [(1, *shape[1:]), (3, *shape[1:])]
-        yield rule("batches", right, f"of 1 and 3 images give {sizes[0][0]} and {sizes[1][0]}")
+        yield rule("batches", right, f"1 and 3 images return {sizes[0][0]} and {sizes[1][0]}")
         with torch.no_grad():
             clean, left = ((network(x).argmax(dim=1) == labels).sum().item() for x in (images, perturbed))
     untouched = torch.equal(images, given[0]) and torch.equal(labels, given[1])
-    yield rule("inputs", untouched, "images and labels are left as they were given")
+    yield rule("inputs", untouched, "images and labels are unchanged", "images or labels are changed in place")
     grown = any(weight.grad is not None for weight in network.parameters())
-    yield rule("weights", fingerprint(network) == before and not grown, "are the same, without gradients")
-    yield rule("modes", kept, "of modules and weights stay as they were")
+    same = fingerprint(network) == before and not grown
+    yield rule("weights", same, "unchanged and without gradients", "changed, or with gradients")
+    yield rule("modes", kept, "train/eval modes and requires_grad are unchanged", "a mode or requires_grad is changed")
     if threat.knowledge != "nothing":
-        yield rule("strength", left <= clean, f"{clean} of {len(data)} images are right, {left} attacked")
+        yield rule(
+            "strength", left <= clean, f"{clean} of {len(data)} images are right before the attack, {left} after it"
+        )
 
 
 def _state(network: nn.Module) -> list[bool]:
     modes = [module.training for module in network.modules()]
     return modes + [weight.requires_grad for weight in network.parameters()]
-
-
-def _norm(change: Tensor, threat: ThreatModel) -> float:
-    flat = change.flatten(1)
-    return float(flat.abs().max() if threat.norm == "Linf" else flat.norm(dim=1).max())

@@ -1,4 +1,4 @@
-"""The contract of a Dataset."""
+"""The rules of a Dataset."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from robench.images.image_set import ImageSet
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 LOOKED_AT = 40
-"""Images of each split that are loaded."""
+"""Images that are loaded of each split."""
 
 
 def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
-    """Yield ``classes`` and ``prompts``; for each split ``limit``, ``labels``, ``again``, ``prefix`` and ``too many``;
-    and ``disjoint``.
+    """Yield the rules ``classes`` and ``prompts``; for each split ``limit``, ``labels``, ``again``, ``prefix`` and
+    ``too many``; and ``disjoint``.
     """
     dataset = build()
     names = dataset.class_names
@@ -27,14 +27,14 @@ def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
     yield rule("classes", named, f"{len(names)} classes: {', '.join(names)[:80]}")
     prompts = dataset.prompts()
     told = len(prompts) == len(names) and all(prompts)
-    yield rule("prompts", told, f"{len(prompts)} classes have {sum(map(len, prompts))} prompts")
+    yield rule("prompts", told, f"{sum(map(len, prompts))} prompts for {len(prompts)} classes")
     found: dict[str, set[str]] = {}
     for split in SPLITS:
         data = dataset.split(split, min(LOOKED_AT, dataset.size(split)))
         yield from _split(dataset, build(), split, data, len(names))
         found[split] = {hashlib.sha256(image.tobytes()).hexdigest() for image in data.images}
     shared = sum(len(found[a] & found[b]) for i, a in enumerate(SPLITS) for b in SPLITS[:i])
-    yield rule("disjoint", shared == 0, f"{shared} images are in two splits, of the first {LOOKED_AT} of each")
+    yield rule("disjoint", shared == 0, f"{shared} of the first {LOOKED_AT} images of each split are in another split")
 
 
 def _split(dataset: Dataset, another: Dataset, split: SplitName, data: ImageSet, n_classes: int) -> Iterator[Finding]:
@@ -43,9 +43,7 @@ def _split(dataset: Dataset, another: Dataset, split: SplitName, data: ImageSet,
     within = data.labels.dtype == np.int64 and bool(((data.labels >= 0) & (data.labels < n_classes)).all())
     yield rule(f"{split}: labels", within, f"{data.labels.dtype}, {np.unique(data.labels).tolist()}")
     same = another.split(split, n).fingerprint() == data.fingerprint()
-    yield rule(
-        f"{split}: again", same, "a second instance loads the same" if same else "a second instance loads others"
-    )
+    yield rule(f"{split}: again", same, f"a second instance loads {'the same' if same else 'different'} images")
     half = dataset.split(split, -(-n // 2))
     prefix = half.fingerprint() == data.first(len(half)).fingerprint()
     yield rule(f"{split}: prefix", prefix, f"{len(half)} images are {'' if prefix else 'not '}the first of {n}")
@@ -54,4 +52,5 @@ def _split(dataset: Dataset, another: Dataset, split: SplitName, data: ImageSet,
     except DataError as error:
         yield rule(f"{split}: too many", True, str(error))
     else:
-        yield rule(f"{split}: too many", False, f"{size + 1} were asked for and {len(more)} came; expected a DataError")
+        seen = f"{size + 1} images were asked for and {len(more)} came; expected a DataError"
+        yield rule(f"{split}: too many", False, seen)

@@ -1,4 +1,4 @@
-"""Try one component as its kind demands."""
+"""Build one component and check the rules of its kind."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from robench.registry.registry import Registry
 from robench.run.plan import DEFAULT_DATASET, DEFAULT_MODEL, Request
 
 SAMPLE = 7
-"""Images that models and attacks are given: odd, so that the last batch is a partial one."""
+"""Images for models and attacks; an odd number, so that the last batch is incomplete."""
 TRAINED_ON = 24
+"""Training images for tuners and loggers."""
 
 
 def examine(
@@ -36,12 +37,12 @@ def examine(
     model: str | None = None,
     device: torch.device | None = None,
 ) -> Iterator[Finding]:
-    """Yield what each rule of a component's contract came to; what cannot be tried breaks the rule ``works``.
+    """Check a component and yield the result of each rule; an error of the component breaks the rule ``works``.
 
     Args:
-        text: As typed after ``--attack`` or the like, such as ``pgd:steps=3``.
-        dataset: The images that models, attacks and tuners are tried on.
-        model: The network that attacks and tuners are tried on; what the dataset recommends by default.
+        text: The component as typed on the command line, such as ``pgd:steps=3``.
+        dataset: The images for models, attacks and tuners.
+        model: The network for attacks and tuners; by default what the dataset recommends.
 
     Raises:
         SpecError: No such component, or a parameter is wrong.
@@ -65,7 +66,7 @@ def examine(
                 yield from check_logger(registry, text, trains, context)
             else:
                 yield from check_tuner(registry, _request(registry, kind, text, dataset, chosen), context)
-        except Exception as error:  # whatever a component raises is a finding, not the end of the examination
+        except Exception as error:  # an error of the component is a result
             yield rule("works", False, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
@@ -83,7 +84,7 @@ def _context(registry: Registry, dataset: str, device: torch.device | None) -> I
 
 
 def _request(registry: Registry, kind: Kind, text: str, dataset: str, model: str) -> Request:
-    """Return a run of one epoch; half a tuner is made whole by the first of what can stand on its other side."""
+    """Return a run of one epoch; an adaptation is combined with the first objective, and the reverse."""
     name, colon, params = text.partition(":")
     if kind == "adaptation":
         name = f"{name}+{registry.names('objective')[0]}"

@@ -1,4 +1,4 @@
-"""What one rule of the contract came to."""
+"""The result of one rule."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ class Finding:
     seen: str
 
 
-def rule(name: str, kept: bool, seen: str) -> Finding:
-    """Return what the rule called `name` came to."""
-    return Finding(rule=name, kept=bool(kept), seen=seen)
+def rule(name: str, kept: bool, seen: str, otherwise: str = "") -> Finding:
+    """Return the result of the rule called `name`.
+
+    Args:
+        seen: What was seen; if a text `otherwise` is given, only where the rule is kept.
+        otherwise: What was seen where the rule is broken.
+    """
+    return Finding(rule=name, kept=bool(kept), seen=seen if kept or not otherwise else otherwise)

@@ -1,7 +1,8 @@
-"""The contract of a Logger."""
+"""The rules of a Logger."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,27 +18,27 @@ from robench.run.runner import run
 
 
 def check_logger(registry: Registry, text: str, request: Request, context: RunContext) -> Iterator[Finding]:
-    """Yield ``hears a run``, ``another run``, ``a failed run`` and ``figures``: what it hears, it must not change.
+    """Yield the rules ``hears a run``, ``another run``, ``a failed run`` and ``figures``.
 
     Args:
         request: A run of few images that trains.
     """
     quiet = _run(registry, request, context, ())
     heard = _run(registry, request, context, (text,))
-    complaints = [warning for warning in heard.warnings if warning not in quiet.warnings]
-    yield rule("hears a run", not complaints, complaints[0] if complaints else "from its start to its record")
     again = _run(registry, replace(request, seed=1), context, (text,))
-    complaints = [warning for warning in again.warnings if warning not in quiet.warnings]
-    yield rule("another run", not complaints, complaints[0] if complaints else "after the first")
+    for name, result, seen in (
+        ("hears a run", heard, "from its start to its record, without an error"),
+        ("another run", again, "after the first, without an error"),
+    ):
+        complaints = [warning for warning in result.warnings if warning not in quiet.warnings]
+        yield rule(name, not complaints, seen, "; ".join(complaints[:1]))
     failed: list[RunResult] = []
-    try:
+    with contextlib.suppress(RobenchError):
         _run(registry, replace(request, test_size=10**9), context, (text,), failed)
-    except RobenchError:
-        (result,) = failed
-        complaints = list(result.warnings)
-    yield rule("a failed run", not complaints, complaints[0] if complaints else "which has no figures")
+    complaints = [warning for result in failed for warning in result.warnings]
+    yield rule("a failed run", not complaints, "without figures and without an error", "; ".join(complaints[:1]))
     same = _figures(heard) == _figures(quiet)
-    yield rule("figures", same, "those of a run without it" if same else "other than those of a run without it")
+    yield rule("figures", same, "the same as without the logger", "not those of a run without the logger")
 
 
 def _run(
@@ -47,6 +48,8 @@ def _run(
     texts: Sequence[str],
     saved: list[RunResult] | None = None,
 ) -> RunResult:
+    """Carry out a run with the loggers in `texts`, and append its record to `saved`, also if it fails."""
+
     def save(result: RunResult) -> RunResult:
         if saved is not None:
             saved.append(result)

@@ -1,4 +1,4 @@
-"""The contract of a Tuner, and so of the adaptations and objectives it is made of."""
+"""The rules of a Tuner, and so of the adaptations and objectives it is made of."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from robench.run.tuning_stage import tune
 from robench.storage.checkpoint import Checkpoint
 
 CLOSE = 1e-4
-"""Largest change of a logit, relative to the largest, that folding an adapter into the weights explains."""
+"""Largest change of a logit that merging an adapter into the weights explains, relative to the largest logit."""
 
 
 def check_tuner(registry: Registry, request: Request, context: RunContext) -> Iterator[Finding]:
-    """Yield ``parameters``, ``history``, ``learning``, ``again``, ``save and load``, ``resumed`` and
+    """Yield the rules ``parameters``, ``history``, ``learning``, ``again``, ``save and load``, ``resumed`` and
     ``without parts``.
 
     Args:
@@ -41,27 +41,27 @@ def check_tuner(registry: Registry, request: Request, context: RunContext) -> It
     file = context.cache_dir / "adapter.safetensors"
     record, logits = _tuned(planned, context, file)
     n = record.trainable_parameters
-    yield rule("parameters", (n > 0) == trains, f"{n:,} are trained, and it says that it trains {_any(trains)}")
+    yield rule("parameters", (n > 0) == trains, f"{n:,} can be trained, and its `trains` is {trains}")
     if trains:
         losses = [value for row in record.history for key, value in row.items() if "loss" in key]
         finite = bool(losses) and all(map(math.isfinite, losses))
         yield rule("history", finite, f"{len(record.history)} epochs, losses {', '.join(f'{x:.3g}' for x in losses)}")
         changed = record.tuned_fingerprint != record.model_fingerprint
-        yield rule("learning", changed, "the weights are others" if changed else "the weights are as they were")
+        yield rule("learning", changed, "training changed the weights", "training left the weights unchanged")
     again, repeated = _tuned(planned, context, None)
     same = again.tuned_fingerprint == record.tuned_fingerprint and np.array_equal(logits, repeated)
-    yield rule("again", same, "the same seed gives the same weights" if same else "the same seed gives other weights")
+    yield rule("again", same, f"the same seed gives {'the same' if same else 'different'} weights")
     if trains:
         stored = plan(registry, replace(request, adapter=str(file), epochs=None, model=None, tuner="none"))
         _, loaded = _tuned(stored, context, None)
         far = float(np.abs(loaded - logits).max() / np.abs(logits).max())
-        yield rule("save and load", far < CLOSE, f"logits differ by {far:.1e} of the largest")
+        yield rule("save and load", far < CLOSE, f"logits of the loaded adapter differ by {far:.1e} of the largest")
         yield _resumed(registry, request, context)
     yield _without_parts(planned.tuner.build())
 
 
 def _resumed(registry: Registry, request: Request, context: RunContext) -> Finding:
-    """Interrupt a training half-way, run it again, and compare with one that was left alone."""
+    """Interrupt a training half-way, run it again, and compare it with one that was not interrupted."""
     planned = plan(registry, request)
     if "batch_size" in type(planned.tuner.params).model_fields:
         assert isinstance(request.train_size, int)
@@ -80,8 +80,10 @@ def _resumed(registry: Registry, request: Request, context: RunContext) -> Findi
     kept = path.exists()
     again, _ = _tuned(planned, context, None, Checkpoint(path, {}, lambda message: None, seconds=0))
     same = again.tuned_fingerprint == whole.tuned_fingerprint and again.history == whole.history
-    how = "went on from its checkpoint" if kept else "began anew"
-    return rule("resumed", same, f"an interrupted training {how}, to {'the same' if same else 'other'} weights")
+    how = "continued from its checkpoint" if kept else "started again"
+    return rule(
+        "resumed", same, f"an interrupted training {how} and gave {'the same' if same else 'different'} weights"
+    )
 
 
 class _InterruptedError(Exception):
@@ -99,12 +101,12 @@ def _tuned(
     adversaries = Adversaries.of(context)
     parts = model.adaptable(network)
     record = tune(planned, context, adversaries, network, parts, train, save_to, checkpoint=checkpoint)
-    predictions(network, test.images, context, "evaluation")  # for its complaints of shapes and NaN
+    predictions(network, test.images, context, "evaluation")  # raises an error for wrong shapes and NaN
     return record, logits_of(network, test.images, context.device)
 
 
 def _without_parts(tuner: Tuner) -> Finding:
-    """Offer a network that names no parts: to refuse it by a PluginError, or to adapt it, are both right."""
+    """Offer a network without named parts, which must be adapted or refused with a PluginError."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     try:
         with torch.random.fork_rng():
@@ -113,8 +115,4 @@ def _without_parts(tuner: Tuner) -> Finding:
         return rule("without parts", True, f"refused: {error}")
     except Exception as error:
         return rule("without parts", False, f"{type(error).__name__}: {error}; expected a PluginError")
-    return rule("without parts", True, "adapts any network")
-
-
-def _any(trains: bool) -> str:
-    return "some" if trains else "none"
+    return rule("without parts", True, "adapted")

@@ -1,4 +1,4 @@
-"""Certify a recorded run: make its tuned network again, see that it is the same, and check it."""
+"""Add the validity certificate to a recorded run: make its tuned network again, see that it is the same, check it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from robench.attack.adversary import Adversaries, predictions
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.verdict import Subject
 from robench.compute.fast_functions import fast_functions
-from robench.compute.precision import ieee, precision_on
-from robench.contracts.context import Report, RunContext, silent
+from robench.compute.precision import ieee
+from robench.contracts.context import RunContext
 from robench.errors import DataError
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunResult
@@ -22,7 +22,7 @@ from robench.run.data import load_split
 from robench.run.plan import Plan
 from robench.run.provenance import capture
 from robench.run.tuning_stage import tune
-from robench.storage.location import Location, local_folder, shared_folder
+from robench.storage.location import Location
 
 
 @ieee()
@@ -35,32 +35,24 @@ def certified(
     cache_dir: Location,
     level: Level,
     trained: Path | None = None,
-    report: Report = silent,
     warn: Callable[[str], None] = lambda message: None,
 ) -> RunResult:
     """Return `record`, a completed run of `plan`, with the checks of `level` and what they were made with.
 
-    Figures stay as they are. The network is trained again unless `trained`, an adapter file of that run, has it.
+    The measured figures stay as they are.
+
+    Args:
+        trained: The adapter file of that run; without it the network is trained again.
 
     Raises:
-        DataError: The images, or the weights after tuning, are not those of the record, or clean images are classified
-            otherwise: a certificate would be another network's.
+        DataError: The images, the weights after tuning or the answers on clean images differ from the record, so the
+            certificate would be that of another network.
     """
     spec, started = plan.spec, datetime.now(UTC)
     if record.data is None or record.tuning is None or record.clean is None:
         raise DataError(f"run {record.run_id} is {record.status}; only completed runs can be certified")
-    context = RunContext(
-        dataset=plan.dataset.build(),
-        dataset_name=spec.dataset.name,
-        device=device,
-        seed=spec.seed,
-        cache_dir=local_folder(cache_dir),
-        report=report,
-        warn=warn,
-        precision=precision_on(spec.precision, device),
-        shared=shared_folder(cache_dir),
-        compiled=record.provenance.compiled,
-    )
+    compiled = record.provenance.compiled
+    context = plan.context(plan.dataset.build(), device, cache_dir, warn=warn, compiled=compiled)
     test = load_split(context, spec.split, spec.test_size)
     _expect(record, "scored images", record.data.test_fingerprint, test.fingerprint())
     train = None
@@ -74,11 +66,11 @@ def certified(
     _expect(record, "weights after tuning", record.tuning.tuned_fingerprint, tuned.tuned_fingerprint)
     predicted = predictions(network, test.images, context, "evaluation, clean")
     if ((predicted == test.labels) != record.clean.mask()).any():
-        raise DataError(f"run {record.run_id}: clean images are classified otherwise than in the record")
+        raise DataError(f"run {record.run_id}: the answers on clean images are not those of the record")
     subject = Subject(network=network, data=test.first(SAMPLE), context=context)
     tried = list(zip(plan.attacks, record.attacks, strict=True))
     checks = certify(subject, tried, predicted, test.labels, level)
-    made = capture(plan, device, started, compiled=context.compiled)
+    made = capture(plan, device, started, compiled=compiled)
     return record.model_copy(
         update={
             "checks": checks,
@@ -93,7 +85,7 @@ def certified(
 
 
 def _labelled(plan: Plan, number: int, context: RunContext, data: DataRecord) -> DataRecord:
-    """Return `data`, of another dataset the run was scored on, with its labels."""
+    """Return `data`, which describes the images of another scored dataset, with their labels."""
     there = replace(context, dataset=plan.eval_datasets[number].build())
     test = load_split(there, plan.spec.split, plan.spec.test_size)
     if test.fingerprint() != data.test_fingerprint:
@@ -104,6 +96,6 @@ def _labelled(plan: Plan, number: int, context: RunContext, data: DataRecord) ->
 def _expect(record: RunResult, what: str, then: str | None, now: str) -> None:
     if then != now:
         raise DataError(
-            f"run {record.run_id}: its {what} were {then}, here they are {now}; `robench reproduce {record.run_id}` "
-            "tells how much that changes"
+            f"run {record.run_id}: its {what} were {then} and are {now} here; `robench reproduce {record.run_id}` "
+            "shows how much that changes"
         )

@@ -1,4 +1,4 @@
-"""Two runs side by side: what differs in what was asked, and in what was found on the same images."""
+"""Compare two runs: in which settings they differ, and whether their accuracies differ on the same images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from robench.statistics.paired import Paired, holm, paired
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One setting of two runs; None where a run has no such setting."""
+    """A setting in which two runs differ; None if a run lacks it."""
 
     setting: str
     first: Any
@@ -22,13 +22,13 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """Two accuracies on the same images.
+    """One accuracy of two runs, measured on the same images.
 
     Attributes:
         name: ``clean``, the label of an attack, or the worst case.
-        accuracies: Of the first and the second run, in percent.
-        found: Image by image.
-        p: McNemar's p-value adjusted for all contests of the comparison (Holm).
+        accuracies: Those of the first and the second run, in percent.
+        found: The paired comparison, image by image.
+        p: McNemar's p-value, adjusted for all accuracies compared (Holm).
     """
 
     name: str
@@ -38,21 +38,20 @@ class Contest:
 
 
 def differences(first: RunResult, second: RunResult) -> list[Difference]:
-    """Return every setting, version and device in which two runs differ; what is as it should be is left out."""
+    """Return every setting, version and device in which two runs differ."""
     ours, theirs = (dict(_settings(run)) for run in (first, second))
-    keys = list(dict.fromkeys([*ours, *theirs]))
     return [
         Difference(setting=key, first=ours.get(key), second=theirs.get(key))
-        for key in keys
+        for key in dict.fromkeys([*ours, *theirs])
         if ours.get(key) != theirs.get(key)
     ]
 
 
 def contests(first: RunResult, second: RunResult) -> list[Contest]:
-    """Return the paired comparison of every accuracy that both runs measured on the same images.
+    """Compare every accuracy that both runs measured on the same images.
 
-    Attacks are the same if they share label, parameters, threat model, surrogate weights and number of images.
-    White-box attacks make other images for each network; their originals are the same.
+    Two attacks are the same if they share label, parameters, threat model, surrogate weights and number of images. A
+    white-box attack makes different adversarial images for each network, from the same clean ones.
     """
     if first.data is None or second.data is None or first.data.test_fingerprint != second.data.test_fingerprint:
         return []
@@ -67,17 +66,17 @@ def contests(first: RunResult, second: RunResult) -> list[Contest]:
 
 
 def settings_grid(found: Sequence[Difference]) -> Grid:
-    """Return the differences for a person to read."""
+    """Return the differences as a table."""
     rows = tuple(
         (each.setting, *(NOTHING if value is None else str(value) for value in (each.first, each.second)))
         for each in found
     )
-    title = "what differs" if rows else "Nothing differs in what was asked or in what it was made with."
+    title = "what differs" if rows else "Nothing differs: the same settings, versions and device."
     return Grid(title=title, headings=headings("setting", "A", "B"), rows=rows)
 
 
 def contests_grid(found: Sequence[Contest]) -> Grid:
-    """Return the contests for a person to read."""
+    """Return the compared accuracies as a table."""
     rows = tuple(
         (
             each.name,
@@ -93,7 +92,7 @@ def contests_grid(found: Sequence[Contest]) -> Grid:
     )
     title = "accuracy in percent on the same images; p: McNemar's test, adjusted for the number of lines (Holm)"
     if not rows:
-        title = "No accuracy can be compared: the runs scored other images, or under other attacks."
+        title = "No accuracy can be compared: the runs did not score the same images."
     names = ("", "A", "B", "B - A, 95 % interval", "only A right", "only B right", "n", "p")
     return Grid(title=title, headings=headings(*names), rows=rows)
 
@@ -112,7 +111,7 @@ def _settings(run: RunResult) -> Iterator[tuple[str, Any]]:
 
 
 def _flat(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested dicts under dotted names; labels only repeat what stands beside them."""
+    """Yield the leaves of nested dicts under dotted names; labels are left out, as they repeat the parameters."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key != "label":

@@ -1,4 +1,4 @@
-"""Whether a run that was made again, here or by somebody else, agrees with its record."""
+"""Compare a record with a repetition of its run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Repeat:
     """One accuracy, then and now.
 
     Attributes:
-        name: ``clean`` or the label of an attack, after the name of the dataset if that is another.
+        name: ``clean`` or the label of an attack, after the dataset's name if that is not the run's own.
         then: Accuracy in the record, in percent.
-        now: Accuracy of the repetition.
-        changed: Images right in one of the two only.
-        n: Images.
-        agreement: ``bit for bit`` if every image is as it was; ``within the interval`` if the accuracy lies in the 95 %
-            Wilson interval of the recorded one.
+        now: Accuracy of the repetition, in percent.
+        changed: Number of images that are right in only one of the two.
+        n: Number of images.
+        agreement: ``bit for bit`` if no image changed; ``within the interval`` if the new accuracy lies in the 95 %
+            Wilson interval of the recorded one; else ``disagrees``.
     """
 
     name: str
@@ -37,19 +37,19 @@ class Repeat:
 
 
 def repeats(then: RunResult, now: RunResult) -> list[Repeat]:
-    """Return every accuracy of a completed record beside that of its repetition."""
+    """Return every accuracy of a completed record with that of its repetition."""
     pairs = zip(_scores(then), _scores(now), strict=True)
     return [_repeat(name, old, new) for (name, old), (_, new) in pairs]
 
 
 def agreement(found: Sequence[Repeat]) -> Agreement:
-    """Return the weakest agreement of all."""
+    """Return the weakest agreement."""
     order: tuple[Agreement, ...] = ("disagrees", "within the interval", "bit for bit")
     return min((each.agreement for each in found), key=order.index)
 
 
 def repeats_grid(found: Sequence[Repeat], title: str, names: tuple[str, str] = ("then", "now")) -> Grid:
-    """Return the repeats for a person to read, the two runs under `names`."""
+    """Return the repeats as a table; `names` are the headings of the two runs."""
     rows = tuple(
         (each.name, f"{each.then:.2f}", f"{each.now:.2f}", f"{each.changed} of {each.n}", each.agreement)
         for each in found
@@ -67,9 +67,7 @@ def _scores(run: RunResult) -> Iterator[tuple[str, Score]]:
 def _repeat(name: str, then: Score, now: Score) -> Repeat:
     changed = int((then.mask() != now.mask()).sum())
     rate, percent = wilson(then), 100 * now.accuracy
-    kind: Agreement = "disagrees"
+    kind: Agreement = "within the interval" if rate.low <= percent <= rate.high else "disagrees"
     if changed == 0:
         kind = "bit for bit"
-    elif rate.low <= percent <= rate.high:
-        kind = "within the interval"
     return Repeat(name=name, then=rate.percent, now=percent, changed=changed, n=then.n, agreement=kind)

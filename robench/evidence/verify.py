@@ -1,4 +1,4 @@
-"""Check again what is on disk: every record against itself, every cached set against its hash."""
+"""Check that files are intact: every record against itself, every cached adversarial set against its hash."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Fault:
 def verify_records(folder: Path) -> tuple[int, list[Fault]]:
     """Return the number of records in `folder` and their faults.
 
-    Checked are the schema, the identity (the hash of the spec is the file's name), that per-image results add up to the
-    counts, that attacks are those asked for, in the balls asked for, and stayed within them, and that worst cases
-    follow from them.
+    Checks that a record follows the schema; that its name is the hash of its spec; that per-image results add up to the
+    counts; that the attacks are those asked for and stayed within their radius; and that the worst case follows from
+    the attacks.
     """
     paths, faults = sorted(folder.glob("*.json")), []
     for path in paths:
@@ -47,8 +47,8 @@ def verify_records(folder: Path) -> tuple[int, list[Fault]]:
 
 def verify_cache(folder: Path) -> tuple[int, list[Fault]]:
     """Return the number of adversarial sets in the cache `folder` and their faults; every byte is read."""
-    paths = sorted(path for path in (folder / "adversarial").glob("*") if path.is_dir() and "." not in path.name)
-    paths = [path for path in paths if not path.name.startswith("damaged-")]
+    folders = sorted(path for path in (folder / "adversarial").glob("*") if path.is_dir() and "." not in path.name)
+    paths = [path for path in folders if not path.name.startswith("damaged-")]
     faults = []
     for path in paths:
         try:
@@ -62,12 +62,9 @@ def verify_cache(folder: Path) -> tuple[int, list[Fault]]:
 
 
 def quarantine(faults: Iterable[Fault]) -> dict[Path, Path]:
-    """Move each faulty file, or folder of a cached set, into a new folder ``damaged-*`` beside it.
+    """Move each faulty record or cached set into a new folder ``damaged-*`` beside it, and return where each is now.
 
-    Nothing is deleted; what was there is made again when it is asked for.
-
-    Returns:
-        Where each is now.
+    Nothing is deleted. The record or set is made again when it is next needed.
 
     Raises:
         DataError: A folder cannot be written to.
@@ -84,7 +81,7 @@ def quarantine(faults: Iterable[Fault]) -> dict[Path, Path]:
 
 
 def record_faults(record: RunResult) -> list[str]:
-    """Return what contradicts itself in a record; nothing for one that is sound, or did not complete."""
+    """Return what is wrong in a record; nothing for an intact one, or one that did not complete."""
     if not _is_finite(record):
         return ["it holds a number that is not finite"]
     return list(_faults(record))
@@ -105,10 +102,10 @@ def _scores(
     spec: RunSpec, data: DataRecord, clean: Score, attacks: tuple[AttackScore, ...], worst: tuple[WorstCase, ...]
 ) -> Iterator[str]:
     if clean.n != spec.test_size:
-        yield f"clean accuracy is of {clean.n} images; {spec.test_size} were asked for"
+        yield f"clean accuracy is on {clean.n} images; {spec.test_size} were asked for"
     counts = data.test_counts
     if counts is not None and (sum(counts) != clean.n or len(counts) != len(data.class_names)):
-        yield f"its classes are of {sum(counts)} images in {len(counts)} classes; {clean.n} are scored"
+        yield f"it counts {sum(counts)} images in {len(counts)} classes; {clean.n} are scored"
     asked = [(attack.label, attack.n) for attack in spec.attacks]
     if [(score.label, score.n) for score in attacks] != asked:
         yield f"its attacks are not those asked for: {asked}"
@@ -126,23 +123,23 @@ def _attack(attack: AttackSpec, score: AttackScore, clean: Score) -> Iterator[st
     radius = _radius(score.eps)
     norm, eps = (attack.params.get(key, getattr(score, key)) for key in ("norm", "eps"))
     if (score.norm, radius) != (norm, _radius(eps)):
-        yield f"{score.label} was scored in {score.norm} {score.eps}; {norm} {eps} was asked for"
+        yield f"{score.label} was scored at {score.norm} {score.eps}; {norm} {eps} was asked for"
     if (attack.surrogate is None) != (score.surrogate is None):
-        yield f"{score.label} was made on another network than was asked for"
+        yield f"{score.label} was made on a network that was not asked for"
     if not 0 <= score.largest_norm <= float(radius) + 1e-9:
         yield f"{score.label} changed a pixel by {255 * score.largest_norm:.4g}/255, beyond {score.eps}"
     if score.n > clean.n:
-        yield f"{score.label} attacked {score.n} images, of which {clean.n} are scored clean"
+        yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
 
 
 def _radius(value: object) -> Fraction:
-    if not re.fullmatch(r"[\d.]{1,30}(/\d{1,30})?(e-\d\d)?", str(value), re.ASCII):  # of 1e999999999 there is no end
+    if not re.fullmatch(r"[\d.]{1,30}(/\d{1,30})?(e-\d\d)?", str(value), re.ASCII):  # 1e999999999 would take forever
         raise ValueError(f"{str(value)[:40]!r} is not a radius such as 8/255")
     return parse_radius(value)
 
 
 def _is_finite(record: RunResult) -> bool:
-    """Tell whether JSON, which has neither NaN nor infinity, can hold the record as it is."""
+    """Tell whether JSON, which has no NaN and no infinity, can hold the record."""
     try:
         return RunResult.model_validate_json(record.model_dump_json()) == record
     except ValidationError:

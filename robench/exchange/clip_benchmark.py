@@ -1,8 +1,7 @@
 """CLIP_benchmark's result files: one model on one dataset, accuracies as fractions.
 
 Source: ``run`` and ``main_build`` in clip_benchmark/cli.py, and ``evaluate`` in metrics/zeroshot_classification.py, of
-https://github.com/LAION-AI/CLIP_benchmark; ``clip_benchmark build`` makes a column of every key, so that others may
-stand beside its own.
+https://github.com/LAION-AI/CLIP_benchmark. Extra keys are allowed: ``clip_benchmark build`` makes a column of each.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.statistics.intervals import by_class
 
-FIGURES = ("dataset", "task", "metrics")
+TITLE = "CLIP_benchmark"
+FIGURES: tuple[str, ...] = ("dataset", "task", "metrics")
 ZERO_SHOT, TUNED = "zeroshot_classification", "finetuned_classification"
 
 
@@ -28,41 +28,41 @@ def require(record: RunResult, registry: Registry) -> None:
     """Refuse a model that does not take its classes from text.
 
     Raises:
-        DataError: It does not, or its plugin is not installed, so that nobody can tell.
+        DataError: The model reads no text, or its plugin is not installed and so cannot be asked.
     """
     name = record.spec.model.name
     try:
         implementation = registry.implementation(registry.find("model", name)[1])
     except SpecError as error:
-        raise DataError(f"run {record.run_id}: nobody can tell whether its model reads text: {error}") from None
+        raise DataError(f"run {record.run_id}: cannot tell whether its model reads text: {error}") from None
     if not issubclass(implementation, Model) or implementation.rebind is Model.rebind:
-        raise DataError(f"run {record.run_id}: {name} reads no text; CLIP_benchmark is of models that do")
+        raise DataError(f"run {record.run_id}: {name} reads no text; CLIP_benchmark is for models that do")
 
 
 def documents(record: RunResult) -> list[Document]:
     """Return a file for each dataset the run was scored on.
 
-    The task is zero-shot classification where the network was not tuned on the dataset, and a name of our own where it
-    was, or where an adapter was loaded of which the record does not say. ``acc5`` and the language of the prompts are
-    not recorded, so not written.
+    The task is zero-shot classification if the network was not tuned on the dataset. Otherwise, and for a loaded
+    adapter, it is a name that CLIP_benchmark does not know. ``acc5`` and the language of the prompts are left out: they
+    are not recorded.
     """
     return [_document(found) for found in measurements(record)]
 
 
 def recognises(content: Mapping[str, Any]) -> bool:
-    """Tell whether a file is one of CLIP_benchmark's."""
+    """Tell whether a file has the format of CLIP_benchmark."""
     return "task" in content and isinstance(content.get("metrics"), dict)
 
 
 def reference(path: Path, content: Mapping[str, Any]) -> Reference:
-    """Return what a file of CLIP_benchmark's own says.
+    """Return the figures of a file that CLIP_benchmark wrote.
 
     Raises:
         DataError: Its task has no accuracy.
     """
     metrics = content["metrics"]
     if "acc1" not in metrics:
-        raise DataError(f"{path}: task {content['task']!r} has no 'acc1', and a sweep compares accuracies")
+        raise DataError(f"{path}: task {content['task']!r} has no 'acc1', the accuracy that a sweep compares")
     return Reference(
         name=" ".join(str(content[key]) for key in ("model", "pretrained") if content.get(key)) or path.stem,
         clean=percent(path, "acc1", metrics["acc1"], scale=100),
@@ -81,7 +81,7 @@ def _document(found: Measured) -> Document:
     content = {
         "dataset": found.dataset.name,
         "model": spec.model.label,
-        # A checkpoint's name there; here what was done to the model, and which run it was.
+        # CLIP_benchmark puts the name of a checkpoint here; robench the tuner and the run.
         "pretrained": f"{found.tuner} {record.run_id}",
         "task": TUNED if tuned else ZERO_SHOT,
         "metrics": metrics,

@@ -1,4 +1,4 @@
-"""What a record needs to be offered to others, and what a pull request may do to a folder of records."""
+"""What a record needs to be submitted, and what a pull request may change in a folder of records."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SAMPLES = re.compile(r"samples/([0-9a-f]{12}(-[0-9]+)?)\.safetensors")
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What a folder of records has against an earlier copy of itself.
+    """The difference between a folder of records and an earlier copy.
 
     Attributes:
-        added: New records that are fit to be offered; their certificates may say fail.
-        faults: Everything else, but for the samples of records.
+        added: New records that may be submitted; their certificates may say fail.
+        faults: Every other change, except new samples of records.
     """
 
     added: tuple[RunResult, ...]
@@ -29,13 +29,13 @@ class Changes:
 
 
 def unfit(record: RunResult, *, allow_fail: bool) -> list[str]:
-    """Return why a record cannot be offered to others; nothing for one that can.
+    """Return why a record cannot be submitted; nothing if it can.
 
     Args:
-        allow_fail: Take a certificate that says fail: that a defence cannot be believed is a finding too.
+        allow_fail: Accept a certificate that says fail; a defence that cannot be trusted is a finding too.
     """
     if record.status != "completed":
-        return [f"it is {record.status}; only completed runs are offered"]
+        return [f"it is {record.status}; only completed runs can be submitted"]
     if faults := record_faults(record):
         return faults
     if record.verdict is None:
@@ -43,7 +43,7 @@ def unfit(record: RunResult, *, allow_fail: bool) -> list[str]:
     reasons = []
     covered = {check.attack for check in record.checks}
     if missing := [label for label in ("", *(score.label for score in record.attacks)) if label not in covered]:
-        reasons.append(f"its certificate says nothing of {', '.join(label or 'the network' for label in missing)}")
+        reasons.append(f"its certificate says nothing about {', '.join(label or 'the network' for label in missing)}")
     if not allow_fail:
         reasons += [f"its certificate says fail, and --allow-fail was not given: {found}" for found in failures(record)]
     return reasons
@@ -55,21 +55,21 @@ def failures(record: RunResult) -> list[str]:
 
 
 def local_paths(record: RunResult) -> list[str]:
-    """Return the absolute paths in the command of a record, which mean nothing on another machine."""
+    """Return the absolute paths in the command of a record; other machines do not have them."""
     return re.findall(r"(?<![\w.:/~])[~/][^\s'\",]+", record.provenance.command)
 
 
 def changes(results: Path, since: Path) -> Changes:
-    """Return what was done to `results`, of which `since` is an earlier copy; only adding records is right."""
+    """Compare `results` with `since`, an earlier copy; only adding records is allowed."""
     then, now = _files(since), _files(results)
     added: list[RunResult] = []
     faults: list[Fault] = []
     for name, before in then.items():
         after = now.pop(name, None)
         if after is None:
-            faults.append(Fault(path=results / name, reason="was there and is gone; records are never removed"))
+            faults.append(Fault(path=results / name, reason="was there and is gone; records must not be removed"))
         elif _content(after) != _content(before):
-            faults.append(Fault(path=after, reason="was there and is changed; a repeat gets a name of its own"))
+            faults.append(Fault(path=after, reason="was there and is changed; a repeat needs a new name"))
     for name, path in now.items():
         try:
             if samples := SAMPLES.fullmatch(name):
@@ -91,6 +91,6 @@ def _content(path: Path) -> bytes | Path:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Return all that is in `folder` and is no folder, by its path in it; links are not followed."""
+    """Return every file below `folder` by its relative path; links are listed, not followed."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     return {path.relative_to(folder).as_posix(): path for path in paths}

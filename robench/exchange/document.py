@@ -1,4 +1,4 @@
-"""One file for another harness, and where it goes."""
+"""One exported file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Document:
 
     Attributes:
         name: Its path in the folder of exports, with ``/``.
-        content: What it holds.
+        content: What the file says.
     """
 
     name: str
     content: dict[str, Any]
 
     def write(self, folder: Path) -> Path:
-        """Write it into `folder`; the very same file, if it is there, is left alone.
+        """Write the file into `folder` and return its path; an identical file is left alone.
 
         Raises:
-            DataError: Another file has its name, or the disk is full or read-only.
+            DataError: Another file has this name, or the disk is full or read-only.
         """
         path = folder / self.name
         text = json.dumps(self.content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -37,12 +37,12 @@ class Document:
             write_new(path, text)
         except FileExistsError:
             if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
-                raise DataError(f"{path} is there, with other content, and is not overwritten") from None
+                raise DataError(f"{path} exists with other content and is not overwritten") from None
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from None
         return path
 
 
 def part(text: str) -> str:
-    """Return `text` as part of a file name, whatever characters a component's name has."""
+    """Return `text` with only characters that are safe in a file name."""
     return re.sub(r"[^\w.-]", "-", text).lstrip(".") or "-"

@@ -1,4 +1,4 @@
-"""Records and samples of other people: read as data, and believed in nothing that can be checked."""
+"""Records and samples of other people, checked as they are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_incoming(path: Path) -> RunResult:
     """Read a record that somebody else made.
 
     Raises:
-        DataError: It is not a regular file, cannot be read, or contradicts itself.
+        DataError: It is not a regular file, cannot be read, or is not intact.
     """
     _require_plain(path)
     record = read_record(path)
@@ -28,10 +28,10 @@ def read_incoming(path: Path) -> RunResult:
 
 
 def read_incoming_samples(folder: Path, record: RunResult) -> Samples | None:
-    """Read what `folder` keeps beside a completed record; None if that is nothing.
+    """Read the samples of a completed record in `folder`; None if there are none.
 
     Raises:
-        DataError: It is not a regular file, cannot be read, or is not of this record.
+        DataError: They are not a regular file, cannot be read, or belong to another record.
     """
     path = samples_path(folder, record.run_id)
     if not path.is_symlink() and not path.exists():
@@ -46,7 +46,11 @@ def read_incoming_samples(folder: Path, record: RunResult) -> Samples | None:
 
 
 def _require_plain(path: Path) -> None:
-    """Refuse links, which may lead anywhere, and pipes, which may never end."""
+    """Refuse links, which may lead anywhere, and pipes, which may never end.
+
+    Raises:
+        DataError: `path` is no regular file.
+    """
     try:
         mode = path.lstat().st_mode
     except OSError as error:
@@ -56,7 +60,7 @@ def _require_plain(path: Path) -> None:
 
 
 def _belong(samples: Samples, record: RunResult) -> bool:
-    """Tell whether `samples` have the shapes that figures rely on, and are right on the images the record says."""
+    """Tell whether `samples` have the shapes that figures need, and are right on the same images as the record."""
     if record.clean is None or [each.label for each in samples.attacks] != [each.label for each in record.attacks]:
         return False
     if samples.indices.ndim != 1 or samples.labels.shape != (record.clean.n,):

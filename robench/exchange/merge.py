@@ -1,7 +1,8 @@
-"""Records of several people in one folder: whatever is not there yet is added, and nothing that is there changes."""
+"""Take records of other people into a folder; what is there already never changes."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,16 +21,16 @@ from robench.storage.location import Location
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one record that came in.
+    """What became of one incoming record.
 
     Attributes:
-        what: ``taken``; ``there`` if the very same was; ``certified`` if only its certificate was new and was added; or
-            ``refused``.
-        run_id: Its name where it is now; empty if it was refused.
+        what: ``taken``; ``there`` if the same record was there; ``certified`` if only its certificate was new and was
+            added; or ``refused``.
+        run_id: Its new name; empty if it was refused.
         record: The record; None if it was refused.
         rivals: Other records of the same run, which stay as they are.
-        notes: What the user should know of it.
-        refused: Why the record, or its samples, were not taken.
+        notes: What the user should know.
+        refused: Why the record or its samples were not taken.
     """
 
     what: Literal["taken", "there", "certified", "refused"]
@@ -41,19 +42,18 @@ class Outcome:
 
     @property
     def needs_attention(self) -> bool:
-        """Tell whether something was refused, or disagrees with what was there."""
+        """Whether something was refused, or disagrees with a record that was there."""
         return bool(self.refused) or any(rival.disagrees for rival in self.rivals)
 
 
 class Receiver:
-    """A folder of records that takes in those of others.
+    """A folder of records that takes in records of others.
 
     Args:
         results: The folder, made when the first record comes in, or a place that machines share.
-        dry_run: Say what would happen, and write nothing.
-        certificates: Add the certificate of an incoming record to the same record without one, where otherwise both
-            are kept.
-        warn: Hears of records in the folder that are damaged, with which nothing is compared.
+        dry_run: Only say what would happen.
+        certificates: Add the certificate of an incoming record to the same record without one, instead of keeping both.
+        warn: Takes one line for each damaged record in the folder; it is skipped.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Receiver:
                 self._runs[record.spec.run_id()].append(record)
 
     def receive(self, record: RunResult, beside: Path | None) -> Outcome:
-        """Take in a sound record, with its samples from the folder `beside` if that has any.
+        """Take in an intact record, and its samples if the folder `beside` has some.
 
         Raises:
-            DataError: The disk is full or read-only; whatever is there is unchanged.
+            DataError: The disk is full or read-only; what is there is unchanged.
         """
         known = self._runs[record.spec.run_id()]
         alike = [each for each in known if without_name(each) == without_name(record)]
@@ -100,19 +100,15 @@ class Receiver:
         return self._outcome("taken", named, record, beside, rivals)
 
     def _added(self, record: RunResult) -> RunResult:
-        # Its name elsewhere may be a repeat's; here it is the first that is free.
+        """Write a record under the first free name of its run, and return it with that name."""
         plain = record.model_copy(update={"run_id": record.spec.run_id()})
         if not self.dry_run:
             self.store.prepare()
             return self.store.write(plain)[0]
         names = {path.stem for path in self.store.folder.glob("*.json")}
         names |= {each.run_id for each in self._runs[plain.run_id]}
-        free = plain.run_id
-        attempt = 1
-        while free in names:
-            attempt += 1
-            free = f"{plain.run_id}-{attempt}"
-        return plain.model_copy(update={"run_id": free})
+        candidates = itertools.chain([plain.run_id], (f"{plain.run_id}-{number}" for number in itertools.count(2)))
+        return plain.model_copy(update={"run_id": next(name for name in candidates if name not in names)})
 
     def _outcome(
         self,
@@ -126,30 +122,29 @@ class Receiver:
         refused = ""
         if beside is not None and record.status == "completed":
             try:
-                notes += self._samples(named, record, beside)
+                notes += ["with samples"] if self._take_samples(named.run_id, record, beside) else []
             except DataError as error:
                 refused = str(error)
         return Outcome(
             what=what, run_id=named.run_id, record=record, rivals=rivals, notes=tuple(notes), refused=refused
         )
 
-    def _samples(self, named: RunResult, record: RunResult, beside: Path) -> Iterator[str]:
-        target = self.store.samples(named.run_id)
-        if target in self._kept or target.exists():
-            return
-        samples = read_incoming_samples(beside, record)
-        if samples is not None:
-            self._kept.add(target)
-            if not self.dry_run:
-                self.store.keep(named.run_id, samples)
-            yield "with samples"
+    def _take_samples(self, run_id: str, record: RunResult, beside: Path) -> bool:
+        """Take in the samples of `record` under the name `run_id`; return False if there are none, or some already."""
+        target = self.store.samples(run_id)
+        if target in self._kept or target.exists() or (samples := read_incoming_samples(beside, record)) is None:
+            return False
+        self._kept.add(target)
+        if not self.dry_run:
+            self.store.keep(run_id, samples)
+        return True
 
 
 def merge(receiver: Receiver, folders: Sequence[Path]) -> Iterator[tuple[Path, Outcome]]:
-    """Take in the records of `folders`, each with the file it came from; a folder's own in the order they were made.
+    """Take in the records of `folders`, oldest first in each, and yield each file with what became of it.
 
     Raises:
-        SpecError: A folder is not one, holds no records, or is the receiver's own; before anything is taken in.
+        SpecError: A folder does not exist, holds no records, or is the receiver's own; nothing is taken in.
         DataError: The disk is full or read-only; what is there is unchanged.
     """
     for folder in folders:
@@ -171,9 +166,9 @@ def _age(record: RunResult) -> tuple[str, int, str]:
 
 def _require_records(folder: Path, results: Path) -> None:
     if not folder.is_dir():
-        raise SpecError(f"{folder} is not a folder; expected one with records, such as results")
+        raise SpecError(f"{folder} is not a folder; expected a folder with records, such as results")
     if results.is_dir() and folder.samefile(results):
-        raise SpecError(f"{folder} is the folder that takes the records in; name others")
+        raise SpecError(f"{folder} is the folder that takes the records in; name another folder")
     if not any(folder.glob("*.json")):
         inner = folder / "results"
         hint = f"; did you mean {inner}?" if any(inner.glob("*.json")) else ""

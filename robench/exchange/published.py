@@ -1,7 +1,8 @@
-"""Figures that others report, as rows of a sweep's definition: to stand beside what is measured, never in its place."""
+"""Figures that others published, as rows of a sweep definition; they are shown beside measured ones."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,13 @@ from robench.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What somebody reports of a model.
+    """What a publication reports about a model.
 
     Attributes:
-        name: What to call it.
-        clean: Accuracy in percent.
-        adversarial: The same under attack; None if that is not reported.
-        about: Where it is from, what it is of and how it was measured.
+        name: The name of the row.
+        clean: Clean accuracy in percent.
+        adversarial: Adversarial accuracy in percent; None if it is not reported.
+        about: Lines about the source, the model and how it was measured.
     """
 
     name: str
@@ -26,19 +27,21 @@ class Reference:
     about: tuple[str, ...]
 
     def to_toml(self) -> str:
-        """Return it as a row of a sweep; what is to be run beside it only its reader knows."""
+        """Return a row of a sweep definition, without settings: the reader adds what to run."""
         figures = [f"clean = {self.clean}"]
         figures += [] if self.adversarial is None else [f"adversarial = {self.adversarial}"]
+        name = _printable(self.name) or "unnamed"
         lines = [f"# {_printable(line)}" for line in self.about if line]
-        lines += ["[[rows]]", f"name = {_quoted(self.name)}", f"published = {{ {', '.join(figures)} }}"]
+        quoted = json.dumps(name, ensure_ascii=False)  # as TOML writes text without control characters
+        lines += ["[[rows]]", f"name = {quoted}", f"published = {{ {', '.join(figures)} }}"]
         return "\n".join([*lines, "# model, tuner, attacks: what you run to compare with it"])
 
 
 def percent(path: Path, key: str, value: object, *, scale: float = 1) -> float:
-    """Return an accuracy that a file gives as a number or as text, in percent.
+    """Return an accuracy in percent; a file gives it as a number or as text.
 
     Raises:
-        DataError: It is no accuracy.
+        DataError: It is not a number, or out of range.
     """
     try:
         found = round(scale * float(str(value)), 4)
@@ -51,8 +54,3 @@ def percent(path: Path, key: str, value: object, *, scale: float = 1) -> float:
 
 def _printable(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def _quoted(text: str) -> str:
-    escaped = (_printable(text) or "unnamed").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

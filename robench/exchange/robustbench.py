@@ -1,7 +1,7 @@
 """RobustBench's ``model_info`` files: one model under one threat model, accuracies as text in percent.
 
 Source: ``ModelInfo``, ``update_json`` and ``list_available_models`` in robustbench/utils.py of
-https://github.com/RobustBench/robustbench; all its readers pick keys by name, so that others may stand beside them.
+https://github.com/RobustBench/robustbench. Extra keys are allowed: all its readers pick keys by name.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from robench.records.record import AttackScore, AttackSpec, RunResult
 from robench.registry.registry import Registry
 from robench.statistics.worst_case import worst_cases
 
-FIGURES = ("dataset", "eps", "clean_acc", "reported", "autoattack_acc")
+TITLE = "RobustBench"
+FIGURES: tuple[str, ...] = ("dataset", "eps", "clean_acc", "reported", "autoattack_acc")
 KNOWN_DATASETS = ("cifar10", "cifar100", "imagenet")
-"""What RobustBench itself can list."""
+"""The datasets that RobustBench can list."""
 _STANDARD: dict[str, object] = {"steps": 100, "queries": 5000}
 _FEWEST_CLASSES = 4
-"""Of the targeted ratio in AutoAttack's standard version."""
+"""Classes that the targeted losses of AutoAttack's standard version need."""
 
 
 def require(record: RunResult, registry: Registry) -> None:
     """Refuse a run without an attack.
 
     Raises:
-        DataError: It was not attacked.
+        DataError: The run has no attack.
     """
     if not _balls(measurements(record)[0]):
-        raise DataError(f"run {record.run_id} was not attacked; a file of RobustBench is of one threat model")
+        raise DataError(f"run {record.run_id} was not attacked; a file of RobustBench is about one threat model")
 
 
 def documents(record: RunResult) -> list[Document]:
-    """Return a file for each dataset and each ball in which it was attacked.
+    """Return a file for each dataset and each norm and radius it was attacked with.
 
-    ``autoattack_acc`` is filled from AutoAttack's standard version on all images scored, and from nothing else;
-    ``reported`` is the worst case over all attacks inside the ball. What a record does not know is null or empty.
+    ``autoattack_acc`` comes only from AutoAttack's standard version on all scored images. ``reported`` is the worst
+    case over all attacks within the radius. What a record does not know is null or empty.
     """
     return [_document(found, norm, eps) for found in measurements(record) for norm, eps in _balls(found)]
 
 
 def recognises(content: Mapping[str, Any]) -> bool:
-    """Tell whether a file is one of RobustBench's."""
+    """Tell whether a file has the format of RobustBench."""
     return "clean_acc" in content
 
 
 def reference(path: Path, content: Mapping[str, Any]) -> Reference:
-    """Return what a file of RobustBench's own says; an external evaluation goes before AutoAttack, as there."""
+    """Return the figures of a file that RobustBench wrote.
+
+    As in RobustBench, an external evaluation is preferred to AutoAttack.
+    """
     source = next((key for key in ("external", "autoattack_acc") if content.get(key) is not None), None)
-    by = {
-        "external": "an external evaluation",
-        "autoattack_acc": "AutoAttack",
-        None: "nobody",
-    }
+    by = {"external": "an external evaluation", "autoattack_acc": "AutoAttack", None: "nobody"}
     about = [str(content.get(key) or "") for key in ("name", "authors", "venue", "link")]
     what = f"{content.get('architecture') or 'a model'} on {content.get('dataset')}, radius {content.get('eps')}"
     reported = f"; its authors report {content['reported']}" if content.get("reported") else ""
@@ -100,18 +100,18 @@ def _document(found: Measured, norm: str, eps: str) -> Document:
         "eps": eps,
         "clean_acc": _text(found.clean.accuracy),
         "reported": _text(worst.accuracy),
-        # An image that is wrong clean is not robust, as RobustBench counts.
+        # As in RobustBench, an image that is wrong clean is not robust.
         "autoattack_acc": _text(worst_cases(found.clean, standard)[0].accuracy) if standard else None,
         "footnote": "; ".join(notes),
     }
-    # The folder is of the dataset; of two variants of one, scored in one run, the files are told apart.
+    # The folder is that of the dataset; two variants of a dataset in one run need two file names.
     variant = "" if found.dataset.label == found.dataset.name else f"_{part(found.dataset.label)}"
     name = f"{part(found.dataset.name)}/{part(norm)}/{record.run_id}_{part(eps)}{variant}.json"
     return Document(name=name, content=content)
 
 
 def _is_standard(found: Measured, attack: AttackSpec, score: AttackScore) -> bool:
-    """Tell whether a score is of AutoAttack's standard version, by robench's own, in float32, on all images scored."""
+    """Tell whether a score is of robench's AutoAttack, standard version, in float32, on all scored images."""
     settings = {key: value for key, value in attack.params.items() if key not in ("norm", "eps")}
     return (
         attack.name == "autoattack"

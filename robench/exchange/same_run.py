@@ -1,4 +1,4 @@
-"""Two records of one run: how far they agree, and in what they were made differently."""
+"""Compare two records of the same run: whether their figures agree, and in what settings they differ."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Standing = Agreement | Literal["other images"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rival:
-    """A record of the same run that was there already, against the one that came in.
+    """A record that was there already, compared with an incoming record of the same run.
 
     Attributes:
         run_id: Its name.
-        standing: How the accuracies agree; those of other images cannot.
-        found: Accuracy by accuracy, there and come in; empty for other images.
+        standing: Whether the accuracies agree; accuracies on other images cannot be compared.
+        found: Accuracy by accuracy, first there, then incoming; empty for other images.
         differing: Settings, versions and devices that differ.
-        certificates: The verdicts, if nothing but the certificate differs.
+        certificates: The two verdicts, if only the certificates differ; else None.
     """
 
     run_id: str
@@ -34,24 +34,24 @@ class Rival:
 
     @property
     def disagrees(self) -> bool:
-        """Tell whether figures, images or certificates contradict each other."""
+        """Whether figures, images or certificates contradict each other."""
         if self.certificates and "none" not in self.certificates:
             return self.certificates.count("fail") == 1
         return self.standing in ("disagrees", "other images")
 
 
 def without_name(record: RunResult) -> RunResult:
-    """Return a record under the name of its run, whichever repeat it is."""
+    """Return a record named after its run, without the suffix of a repeat."""
     return record.model_copy(update={"run_id": record.spec.run_id()})
 
 
 def _same_measurement(one: RunResult, other: RunResult) -> bool:
-    """Tell whether two completed runs differ in nothing but certificate, labels and name."""
+    """Tell whether two completed runs are equal except for certificate, labels and name."""
     return one.status == other.status == "completed" and measured(without_name(one)) == measured(without_name(other))
 
 
 def extends(more: RunResult, less: RunResult) -> bool:
-    """Tell whether `more` is `less` with a certificate, and loses no labels."""
+    """Tell whether `more` is the same as `less` plus a certificate, and has all its labels."""
     if not more.checks or less.checks or not _same_measurement(more, less):
         return False
     pairs = zip(measurements(less), measurements(more), strict=True)
@@ -59,7 +59,7 @@ def extends(more: RunResult, less: RunResult) -> bool:
 
 
 def rival(there: RunResult, record: RunResult) -> Rival:
-    """Return how a completed run in a folder compares with one that comes in."""
+    """Compare a completed run in a folder with an incoming one."""
     same = [found.data.test_fingerprint for found in measurements(there)] == [
         found.data.test_fingerprint for found in measurements(record)
     ]

@@ -1,1 +1,16 @@
-"""From records to ranked tables: columns, rankings, formats, and the page."""
+"""From records to ranked tables.
+
+A record goes through these files in this order; **ranks are computed in ``ranking.py``**:
+
+| file | what it does |
+|---|---|
+| ``read.py`` | reads many records and flattens them |
+| ``flatten.py`` | turns one record into rows of numbers and labels |
+| ``schema.py`` | the columns of these rows |
+| ``index.py`` | keeps the rows from one call to the next, so that only new records are read |
+| ``ranking.py`` | decides which runs are comparable, sorts them and ranks them |
+| ``tables.py`` | turns a ranking into a table with accuracies and intervals |
+| ``text.py`` | writes tables for a terminal and as Markdown |
+| ``export.py`` | writes tables as CSV and JSON |
+| ``site/`` | shows tables as a web page, written to a folder or served |
+"""

@@ -1,4 +1,4 @@
-"""Leaderboard tables for programs, as CSV or JSON, written a table at a time."""
+"""Write leaderboard tables for programs: as CSV and JSON, one table at a time, so that few are in memory."""
 
 from __future__ import annotations
 
@@ -6,108 +6,48 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
-from robench.leaderboard.build import Row, Table
-from robench.leaderboard.rankings import Ranking, has_any, shared
+from robench.leaderboard.ranking import Ranking
+from robench.leaderboard.tables import Row, Table
 from robench.statistics.intervals import Rate
 
 RATE = ("percent", "low", "high", "n")
-"""What is written of an accuracy, in the order of :func:`_rate`."""
+CLASSES = ("macro_percent", "worst_class", "worst_class_percent", "worst_class_n")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """Which figures rows have, besides those of every row."""
-
-    attacks: tuple[str, ...]
-    classes: bool
-    worst: bool
-
-
-def figures_of(table: Table) -> Figures:
-    """Return which figures rows of `table` have."""
-    return Figures(
-        attacks=tuple(column.label for column in table.columns),
-        classes=any(row.classes for row in table.rows),
-        worst=any(row.worst for row in table.rows),
-    )
+def csv_fields(rankings: Iterable[Ranking]) -> list[str]:
+    """Return the header of a CSV file with the rows of all `rankings`."""
+    fields: dict[str, None] = {}
+    for ranking in rankings:
+        attacks = [label for label, _, _ in ranking.shared()["columns"]]
+        classes = CLASSES if ranking.has_any("macro") else ()
+        worst = (*RATE, "eps") if ranking.has_any("worst_n") else ()
+        fields |= dict.fromkeys(("rank", "dataset", "split", "images", "model", "tuner", "seed"))
+        fields |= {f"clean_{each}": None for each in RATE}
+        fields |= {f"{label}_{each}": None for label in attacks for each in (*RATE, "drop")}
+        fields |= {f"{label}_{each}": None for label in ("clean", *attacks) for each in classes}
+        fields |= {f"worst_{each}": None for each in worst}
+        fields |= dict.fromkeys(("trainable_parameters", "seconds", "checks", "plugins", "run_id"))
+    return list(fields)
 
 
-def figures_of_ranking(ranking: Ranking) -> Figures:
-    """Return which figures rows of a table have that is not made yet."""
-    return Figures(
-        attacks=tuple(label for label, _, _ in shared(ranking)["columns"]),
-        classes=has_any(ranking, "macro"),
-        worst=has_any(ranking, "worst_n"),
-    )
+def to_csv(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
+    """Yield the header, and then the rows of each table; figures that a table lacks are empty.
 
-
-@lru_cache(maxsize=64)  # of many rows, few differ
-def _fields(figures: Figures) -> tuple[str, ...]:
-    """Return the columns of rows that have such figures, in the order of :func:`_values`."""
-    labels = ("clean", *figures.attacks)
-    classes = ("macro_percent", "worst_class", "worst_class_percent", "worst_class_n") if figures.classes else ()
-    return (
-        *("rank", "dataset", "split", "images", "model", "tuner", "seed"),
-        *(f"clean_{each}" for each in RATE),
-        *(f"{label}_{each}" for label in figures.attacks for each in (*RATE, "drop")),
-        *(f"{label}_{each}" for label in labels for each in classes),
-        *(f"worst_{each}" for each in ((*RATE, "eps") if figures.worst else ())),
-        *("trainable_parameters", "seconds", "checks", "plugins", "run_id"),
-    )
-
-
-def _values(table: Table, row: Row) -> list[Any]:
-    """Return what stands in the columns of `row`."""
-    attacks = (value for rate, drop in zip(row.attacks, row.drops, strict=True) for value in (*_rate(rate), _2(drop)))
-    classes = (
-        value
-        for found in row.classes or ()
-        for value in (_2(found.macro), found.lowest_name, _2(found.lowest.percent), found.lowest.n)
-    )
-    return [
-        *(row.rank, table.dataset, table.split, table.test_fingerprint, row.model, row.tuner, row.seed),
-        *_rate(row.clean),
-        *attacks,
-        *classes,
-        *((*_rate(row.worst), table.worst_eps) if row.worst else ()),
-        *(row.trainable_parameters, row.seconds, row.checks, "; ".join(row.plugins), row.run_id),
-    ]
-
-
-def _rate(rate: Rate) -> tuple[float, float, float, int]:
-    return _2(rate.percent), _2(rate.low), _2(rate.high), rate.n
-
-
-def _2(value: float) -> float:
-    return round(value, 2)
-
-
-def to_csv(tables: Sequence[Table]) -> str:
-    """Return all rows under one header; figures that a table lacks are empty."""
-    return "".join(csv_pieces(tables, csv_fields(map(figures_of, tables)))) if tables else ""
-
-
-def csv_fields(kinds: Iterable[Figures]) -> list[str]:
-    """Return the header of tables that have such figures."""
-    return list(dict.fromkeys(field for kind in kinds for field in _fields(kind)))
-
-
-def csv_pieces(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
-    """Yield the header, and table by table the rows, so that no more than one table need be there at a time."""
+    Args:
+        fields: The header, as of :func:`csv_fields`.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(fields)
     places, nothing = {field: place for place, field in enumerate(fields)}, [""] * len(fields)
     for table in tables:
-        attacks = figures_of(table).attacks
         for row in table.rows:
-            own = Figures(attacks=attacks, classes=bool(row.classes), worst=bool(row.worst))
-            line = nothing.copy()  # most of the columns of many tables
-            for field, value in zip(_fields(own), _values(table, row), strict=True):
+            # A row of one table has few of the fields of all tables; csv.DictWriter would look up every one.
+            line = nothing.copy()
+            for field, value in _flat(table, row).items():
                 line[places[field]] = value
             writer.writerow(line)
         yield text.getvalue()
@@ -115,13 +55,42 @@ def csv_pieces(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
         text.truncate()
 
 
-def to_json(tables: Iterable[Table]) -> str:
-    """Return the tables as JSON, every figure in full."""
-    return "".join(json_pieces(tables))
+def _flat(table: Table, row: Row) -> dict[str, Any]:
+    """Return the figures of one row by the fields of :func:`csv_fields`."""
+    flat: dict[str, Any] = {
+        "rank": row.rank,
+        "dataset": table.dataset,
+        "split": table.split,
+        "images": table.test_fingerprint,
+        "model": row.model,
+        "tuner": row.tuner,
+        "seed": row.seed,
+        **_rate("clean", row.clean),
+    }
+    labels = [column.label for column in table.columns]
+    for label, rate, drop in zip(labels, row.attacks, row.drops, strict=True):
+        flat |= {**_rate(label, rate), f"{label}_drop": round(drop, 2)}
+    for label, found in zip(("clean", *labels), row.classes or (), strict=False):
+        figures = (round(found.macro, 2), found.lowest_name, round(found.lowest.percent, 2), found.lowest.n)
+        flat |= {f"{label}_{each}": figure for each, figure in zip(CLASSES, figures, strict=True)}
+    if row.worst:
+        flat |= {**_rate("worst", row.worst), "worst_eps": table.worst_eps}
+    return flat | {
+        "trainable_parameters": row.trainable_parameters,
+        "seconds": row.seconds,
+        "checks": row.checks,
+        "plugins": "; ".join(row.plugins),
+        "run_id": row.run_id,
+    }
 
 
-def json_pieces(tables: Iterable[Table]) -> Iterator[str]:
-    """Yield what :func:`to_json` returns table by table, a line a row."""
+def _rate(label: str, rate: Rate) -> dict[str, Any]:
+    figures = (round(rate.percent, 2), round(rate.low, 2), round(rate.high, 2), rate.n)
+    return {f"{label}_{each}": figure for each, figure in zip(RATE, figures, strict=True)}
+
+
+def to_json(tables: Iterable[Table]) -> Iterator[str]:
+    """Yield JSON table by table, with every figure in full and each row on a line."""
     before = "["
     for table in tables:
         shared = json.dumps(vars(replace(table, rows=())), default=vars)

@@ -1,7 +1,7 @@
-"""The leaderboard's columns of a folder of records, kept from one call to the next.
+"""An index of a folder of records: its measurements, kept from one call to the next.
 
-A cache and nothing else: a record is read again unless its file is, by size, times and number, the one that was read;
-an index that is damaged, or of other code, is made anew. Without one, everything is as before, only slower.
+The index is only a cache. A record is read again if the size, times or number of its file changed. An index that is
+damaged or was written by other code is made again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from robench.leaderboard.columns import ROW, STATE, numbers, picked
+from robench.leaderboard.schema import INDEXED, STATE, as_array, take_rows
 from robench.records.listing import Listing, listing
 from robench.registry.source_files import code_hashes
 
@@ -27,32 +27,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INDEXED_FROM = 1000
-"""Records that are read in less time than an index is worth."""
+"""With fewer records no index is kept; they are read fast enough."""
 DIGEST_BYTES = 64
-"""Of the hexadecimal SHA-256 before the columns."""
+"""Length of the hexadecimal SHA-256 at the start of the file."""
 ABANDONED = 3600
-"""Seconds after which nobody writes to a temporary file any more."""
+"""Seconds after which a temporary file counts as left over by a killed process."""
 
 
-def _nobody(done: int, total: int) -> None:
-    """Hear no progress."""
-
-
-def read_entries(
+def read_measurements(
     results: Path,
     cache: Path,
     warn: Callable[[str], None],
-    progress: Callable[[int, int], None] = _nobody,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     indexed_from: int | None = None,
 ) -> pa.Table:
-    """Return the columns of all records in a folder, by file name; a damaged one is named to `warn`.
+    """Return the measurements of all records in a folder, in the order of file names.
 
     Args:
         results: The folder of records.
-        cache: The cache folder, where the index is.
-        warn: Is told what the user should know.
-        progress: Is told how many records are read, and of how many.
-        indexed_from: With fewer records there is no index; by default, ``INDEXED_FROM``.
+        cache: The cache folder, which holds the index.
+        warn: Takes one line for each damaged record, and one if no index can be kept.
+        progress: Takes the number of records read so far, and the number to be read.
+        indexed_from: With fewer records no index is kept; by default ``INDEXED_FROM``.
 
     Raises:
         DataError: The folder does not exist.
@@ -60,17 +56,17 @@ def read_entries(
     found = listing(results)
     path = cache / "index" / f"{hashlib.sha256(os.fsencode(results.resolve())).hexdigest()[:24]}.arrow"
     indexed = len(found.names) >= (INDEXED_FROM if indexed_from is None else indexed_from)
-    before = (_load(path) if indexed else None) or ROW.empty_table()
+    before = (_load(path) if indexed else None) or INDEXED.empty_table()
     kept, unknown = _unchanged(before, found)
     if not unknown and len(kept) == len(before):
         return before
-    from robench.leaderboard.index_read import read_rows
+    from robench.leaderboard.read import read_rows
 
     rows, damaged = read_rows(results, unknown, lambda done: progress(done, len(unknown)))
     for name in sorted(damaged):
         warn(f"skipped {damaged[name]}")
     table = pa.concat_tables([kept, rows]).unify_dictionaries().combine_chunks()
-    table = picked(table, np.lexsort((numbers(table["part"]), _places(table, found))))
+    table = take_rows(table, np.lexsort((as_array(table["part"]), _places(table, found))))
     if indexed and (len(kept) < len(before) or rows["size"].null_count < len(rows)):
         try:
             _save(table.filter(table["size"].is_valid()), path)
@@ -80,25 +76,25 @@ def read_entries(
 
 
 def _unchanged(before: pa.Table, found: Listing) -> tuple[pa.Table, list[str]]:
-    """Return the rows whose files are as they were, and the files that have none."""
+    """Return the rows whose files are unchanged, and the files that have no such rows."""
     places = _places(before, found)
-    state = np.stack([numbers(before[name]) for name in STATE], axis=1)
+    state = np.stack([as_array(before[name]) for name in STATE], axis=1)
     same = np.flatnonzero((places >= 0) & (state == found.state[places]).all(axis=1))
     known = np.zeros(len(found.names), dtype=bool)
     known[places[same]] = True
-    kept = before if len(same) == len(before) else picked(before, same)
+    kept = before if len(same) == len(before) else take_rows(before, same)
     return kept, [found.names[place] for place in np.flatnonzero(~known)]
 
 
 def _places(table: pa.Table, found: Listing) -> NDArray[np.int64]:
-    """Return which file each row is of; -1 for one that is gone."""
+    """Return the number of each row's file in `found`; -1 if the file is gone."""
     places = {name: place for place, name in enumerate(found.names)}
     run_ids = table["run_id"].to_pylist()
     return np.fromiter((places.get(f"{run_id}.json", -1) for run_id in run_ids), np.int64, len(run_ids))
 
 
 def _load(path: Path) -> pa.Table | None:
-    """Return the index at `path`, mapped into memory; None if there is none that can be used."""
+    """Return the index at `path`, mapped into memory; None if it does not exist or cannot be used."""
     try:
         with path.open("rb") as file:
             digest = file.read(DIGEST_BYTES)
@@ -114,13 +110,13 @@ def _load(path: Path) -> pa.Table | None:
 
 
 def _save(table: pa.Table, path: Path) -> None:
-    """Write the index whole or not at all.
+    """Write the index completely or not at all.
 
     Raises:
         OSError: The cache cannot be written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f"{path.stem}.*.tmp"):  # of a writer that was killed, if it is old
+    for leftover in path.parent.glob(f"{path.stem}.*.tmp"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > ABANDONED:
                 leftover.unlink()
@@ -140,5 +136,5 @@ def _save(table: pa.Table, path: Path) -> None:
 
 
 def _schema() -> pa.Schema:
-    """Return the schema of an index that this code wrote; whatever is measured or kept otherwise is other code."""
-    return ROW.with_metadata({"robench": code_hashes(["robench"])["robench"]})
+    """Return the schema of an index that this code wrote, with the hash of the code."""
+    return INDEXED.with_metadata({"robench": code_hashes(["robench"])["robench"]})

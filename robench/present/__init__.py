@@ -1,1 +1,9 @@
-"""One run for a person to read: text, figures and the report."""
+"""One run for a person to read.
+
+| file | what it does |
+|---|---|
+| ``show.py`` | a record as text (``robench show``) |
+| ``figures/`` | the figures of a run, one file each |
+| ``report/`` | a report as HTML and Markdown (``robench report``) |
+| ``grid.py`` | a table of text for a terminal or as Markdown |
+"""

@@ -1,20 +1,21 @@
-"""All that one record says, for a person to read."""
+"""One record as text for a person to read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from robench.errors import DataError, nearest
+from robench.records.labels import tuner_label
 from robench.records.measurement import Measured, drop, measurements
-from robench.records.record import AttackSpec, Check, ComponentSpec, Provenance, RunResult, Score
+from robench.records.record import AttackSpec, ComponentSpec, Provenance, RunResult, Score
 from robench.statistics.intervals import Rate, by_class, success, wilson
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:
-    """Return the record whose run id is, or alone begins with, `text`.
+    """Return the record whose run ID is `text`, or the only one whose run ID begins with it.
 
     Raises:
-        DataError: There is none, or more than one.
+        DataError: No record, or several, match.
     """
     ids = {record.run_id: record for record in records}
     if text in ids:
@@ -25,11 +26,11 @@ def find(records: Sequence[RunResult], text: str) -> RunResult:
     if not matches:
         raise DataError(f"no run {text!r}{nearest(text, ids) if len(ids) < 20 else ''}; see `robench leaderboard`")
     names = ", ".join(sorted(record.run_id for record in matches))
-    raise DataError(f"run {text!r} is the beginning of {len(matches)}: {names}")
+    raise DataError(f"{len(matches)} run IDs begin with {text!r}: {names}; type more of it")
 
 
 def describe_run(result: RunResult) -> str:
-    """Return what was asked, what was found, and with what."""
+    """Return what was asked for, what was measured, and with which software and hardware."""
     spec, made = result.spec, result.provenance
     lines = [f"run {result.run_id}: {result.status}, {made.started}", f"  {made.command}", ""]
     if result.error is not None:
@@ -46,7 +47,10 @@ def describe_run(result: RunResult) -> str:
         for found in measurements(result):
             lines += ["", *_accuracies(found)]
     if result.checks:
-        lines += ["", f"checks: {result.verdict}", *map(_check, result.checks)]
+        lines += ["", f"checks: {result.verdict}"]
+        for check in result.checks:
+            about = f"{check.name}, {check.attack}" if check.attack else check.name
+            lines.append(f"  {check.verdict:7} {about}: {check.reason}")
     lines += [f"{spec.dataset.name}: {note}" for note in (result.data.notes if result.data else ())]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines += ["", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())]
@@ -56,20 +60,34 @@ def describe_run(result: RunResult) -> str:
     return "\n".join(lines)
 
 
+def asked(result: RunResult) -> list[tuple[str, str]]:
+    """Return what was asked for, as names and values."""
+    spec = result.spec
+    return [
+        ("dataset", spec.dataset.label),
+        ("model", spec.model.label),
+        ("tuner", tuner_label(spec)),
+        ("training images", "none" if spec.train_size is None else f"{spec.train_size:,}"),
+        ("scored", f"{spec.test_size:,} {spec.split} images"),
+        ("seed", str(spec.seed)),
+    ]
+
+
+def made_with(result: RunResult) -> list[tuple[str, str]]:
+    """Return when a run started, its device and its source, as names and values."""
+    made = result.provenance
+    return [("started", made.started), ("device", hardware_text(made)), ("source", made.git or "installed package")]
+
+
 def hardware_text(made: Provenance) -> str:
-    """Return the device, the threads and the platform of a run, and whether it compiled."""
+    """Return the device, the threads and the platform of a run, and whether attacks were compiled."""
     return f"{made.device}, {made.threads} threads, {made.platform}{', compiled attacks' if made.compiled else ''}"
 
 
 def precision_text(used: Mapping[str, str]) -> str:
-    """Return what each stage computed in, as ``evaluation in float32, ..., TF32 off``; empty if nothing was kept."""
+    """Return the precision of each stage, as ``evaluation in float32, ..., TF32 off``; empty if it is not recorded."""
     stages = [f"TF32 {value}" if stage == "tf32" else f"{stage} in {value}" for stage, value in used.items()]
     return ", ".join(stages)
-
-
-def _check(found: Check) -> str:
-    about = f"{found.name}, {found.attack}" if found.attack else found.name
-    return f"  {found.verdict:7} {about}: {found.reason}"
 
 
 def _component(part: ComponentSpec) -> str:
@@ -82,13 +100,12 @@ def _component(part: ComponentSpec) -> str:
 
 
 def _history(row: dict[str, float]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {_measure(key, value)}" for key, value in row.items() if key != "epoch")
-
-
-def _measure(key: str, value: float) -> str:
-    if key == "lr":
-        return f"{value:g}"
-    return f"{value:.4f}" if key.endswith("loss") else f"{100 * value:.1f} %"
+    """Return what was measured in one epoch: learning rate and losses as they are, all else in percent."""
+    texts = {
+        key: f"{value:g}" if key == "lr" else f"{value:.4f}" if key.endswith("loss") else f"{100 * value:.1f} %"
+        for key, value in row.items()
+    }
+    return ", ".join(f"{key.replace('_', ' ')} {text}" for key, text in texts.items() if key != "epoch")
 
 
 def _accuracies(found: Measured) -> list[str]:

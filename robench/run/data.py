@@ -1,4 +1,4 @@
-"""The images of a run, and what its record says of them."""
+"""The images of a run, and what its record says about them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from robench.run.dataset_cache import DatasetCache
 
 
 def load_split(context: RunContext, split: SplitName, size: int, dataset_cache: DatasetCache | None = None) -> ImageSet:
-    """Return the first `size` images of a split of the run's dataset, its labels checked.
+    """Return the first `size` images of a split of the run's dataset, with checked labels.
 
     Args:
-        dataset_cache: Has them already if an earlier run of the process has loaded them.
+        dataset_cache: Images that an earlier run of this process loaded.
     """
     context.report(Progress(stage="data", done=0, total=size))
     data = (dataset_cache or DatasetCache()).split(context.dataset, split, size)
@@ -26,7 +26,7 @@ def load_split(context: RunContext, split: SplitName, size: int, dataset_cache: 
 
 
 def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
-    """Describe the images of a run."""
+    """Describe the images of a run; `train` is None if nothing is trained."""
     return DataRecord(
         class_names=context.dataset.class_names,
         image_size=(test.images.shape[2], test.images.shape[3]),
@@ -40,5 +40,5 @@ def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> 
 
 
 def class_counts(data: ImageSet, dataset: Dataset) -> tuple[int, ...]:
-    """Return how many images each class of `dataset` has in `data`."""
+    """Return how many images of `data` each class of `dataset` has."""
     return tuple(int(count) for count in np.bincount(data.labels, minlength=len(dataset.class_names)))

@@ -1,4 +1,4 @@
-"""Images that stay loaded from one run of a process to the next."""
+"""A cache of loaded images: the runs of a sweep mostly share one dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from robench.registry.resolved import Resolved
 
 
 class DatasetCache:
-    """The dataset of the last run with the splits it gave: runs of a sweep mostly differ in all else."""
+    """Keeps one dataset, that of the last run, and the splits that were loaded from it."""
 
     def __init__(self) -> None:
         self._held: Any = None
@@ -18,17 +18,17 @@ class DatasetCache:
         self._splits: dict[tuple[SplitName, int], ImageSet] = {}
 
     def dataset(self, wanted: Resolved) -> Dataset:
-        """Return the dataset `wanted`: the one that is held, or a new one that is held from now on."""
+        """Return the dataset `wanted`, and keep it in place of another one."""
         which = (wanted.component, wanted.values())
         if self._dataset is None or self._held != which:
             self._held, self._dataset, self._splits = which, wanted.build(), {}
         return self._dataset
 
     def split(self, dataset: Dataset, name: SplitName, size: int) -> ImageSet:
-        """Return the first `size` images of a split of `dataset`; of the one that is held, they are loaded once.
+        """Return the first `size` images of a split; those of the kept dataset are loaded once.
 
         Raises:
-            DataError: Files are missing or damaged, or there are fewer images.
+            DataError: Files are missing or damaged, or the split has fewer images.
         """
         if dataset is not self._dataset:
             return dataset.split(name, size)

@@ -1,4 +1,4 @@
-"""What this installation can do: versions, device, cache, and which downloads are already here."""
+"""A report on this installation: versions, device, cache, plugins, and which downloads are here already."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from robench.storage.shared_folder import SharedFolder
 
 
 def examine(registry: Registry, cache_dir: Location) -> dict[str, dict[str, str]]:
-    """Return the sections of the report. Nothing is fetched and no host is contacted."""
+    """Return the sections of the report, without downloading anything or contacting a host."""
     import torch
 
     from robench.compute.device import resolve_device
@@ -44,7 +44,11 @@ def examine(registry: Registry, cache_dir: Location) -> dict[str, dict[str, str]
 
 
 def is_here(source: str) -> bool:
-    """Say whether a download, ``hf:``, ``hf-dataset:`` or ``torch.hub:``, is in its library's cache."""
+    """Tell whether a download is in the cache of its library.
+
+    Args:
+        source: ``hf:NAME``, ``hf-dataset:NAME`` or ``torch.hub:FILE``.
+    """
     scheme, _, name = source.partition(":")
     if scheme == "torch.hub":
         import torch

@@ -1,4 +1,4 @@
-"""What a run has found out so far."""
+"""What a run has measured so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from robench.records.samples import Samples
 
 @dataclass
 class Findings:
-    """What a run has measured so far, so that a failed or interrupted run keeps it."""
+    """Filled stage by stage, so that a failed or interrupted run keeps what it measured.
+
+    All fields but ``samples`` are those of :class:`robench.records.record.RunResult`.
+    """
 
     data: DataRecord | None = None
     tuning: TuningRecord | None = None
@@ -29,7 +32,7 @@ class Findings:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of what is done within to that of `stage`."""
+        """Add the seconds spent in the block to those of `stage`."""
         start = time.perf_counter()
         try:
             yield
@@ -37,20 +40,10 @@ class Findings:
             self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 2)
 
     def warn(self, message: str) -> None:
-        """Keep a line that the user and the record should see, once."""
+        """Keep a line for the user and the record; a repeated line is kept once."""
         if message not in self.warnings:
             self.warnings.append(message)
 
     def fields(self) -> dict[str, Any]:
-        """Return what the record keeps of it, by the names of its fields."""
-        return {
-            "data": self.data,
-            "tuning": self.tuning,
-            "clean": self.clean,
-            "attacks": tuple(self.attacks),
-            "worst_case": self.worst_case,
-            "elsewhere": tuple(self.elsewhere),
-            "checks": self.checks,
-            "warnings": tuple(self.warnings),
-            "seconds": self.seconds,
-        }
+        """Return the fields of the record by name."""
+        return {name: value for name, value in vars(self).items() if name != "samples"}

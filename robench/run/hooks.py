@@ -1,4 +1,4 @@
-"""Tell plugins how a run goes without letting one of them harm it."""
+"""Tell plugins about a run without letting one of them break it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pluggy
 
 
 def call_hook(hook: pluggy.HookCaller, warn: Callable[[str], None], **about: Any) -> None:
-    """Call every implementation of `hook`; what one raises is a warning, and the others hear it all the same.
+    """Call every implementation of `hook`; an error of one becomes a warning, and the others are still called.
 
     Args:
-        warn: Hears which plugin failed and why.
+        warn: Takes one line with the plugin that failed and its error.
         about: The arguments of the hook.
     """
     for heard in reversed(hook.get_hookimpls()):
         try:
             heard.function(*(about[name] for name in heard.argnames))
-        except Exception as error:  # a plugin's own bug, or its server that does not answer
+        except Exception as error:  # a bug of the plugin, or a server of its own that does not answer
             name = heard.plugin_name if "/" in heard.plugin_name else type(heard.plugin).__name__
             warn(f"{name} could not be told of {hook.name.removeprefix('robench_')}: {type(error).__name__}: {error}")

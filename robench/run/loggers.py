@@ -11,11 +11,11 @@ from robench.registry.registry import Registry
 
 @contextmanager
 def listening(registry: Registry, texts: Sequence[str]) -> Iterator[None]:
-    """Let the loggers in `texts`, such as ``tensorboard:dir=runs``, hear every run meanwhile.
+    """Attach the loggers in `texts`, such as ``tensorboard:dir=runs``, to every run within the block.
 
     Raises:
-        SpecError: No such logger, or a parameter is wrong.
-        PluginError: One cannot be made ready.
+        SpecError: No such logger, or a wrong parameter.
+        PluginError: A logger cannot be opened.
     """
     loggers: list[Logger] = [registry.resolve("logger", text).build() for text in texts]
     for logger in loggers:

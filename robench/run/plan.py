@@ -1,20 +1,25 @@
-"""From what the user typed to a fully resolved plan, before data, weights or torch's devices are touched."""
+"""From what the user typed to a complete plan: everything is checked before data or weights are loaded."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from robench.compute.precision import DEFAULT, LEVELS
-from robench.contracts.types import Component, parse_name
+from robench.compute.precision import DEFAULT, LEVELS, precision_on
+from robench.contracts.context import RunContext
+from robench.contracts.dataset import Dataset
+from robench.contracts.types import Component
 from robench.errors import SpecError, nearest
 from robench.records.labels import attack_label, command_of
-from robench.records.record import AdapterSpec, AttackSpec, ComponentSpec, RunSpec
+from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
-from robench.registry.registry import Registry, halves_of
-from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
+from robench.registry.registry import Registry
+from robench.registry.resolved import Resolved, ResolvedAttack
+from robench.run.requested_tuner import read_adapter, resolve_tuner
+from robench.storage.location import Location, local_folder, shared_folder
+
+if TYPE_CHECKING:
+    import torch
 
 DEFAULT_DATASET = "leaf-synth"
 DEFAULT_MODEL = "clip-tiny"
@@ -29,12 +34,20 @@ Size = int | Literal["all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A run as asked for, all names still text; ``None`` where the user said nothing.
+    """A run as the user typed it; None where nothing was typed.
 
-    ``epochs``, ``lr`` and ``batch_size`` are shorthands for the tuner's parameters of those names, ``protocol`` for the
-    dataset's. ``adapter`` is a file that an earlier run saved; it is loaded in place of training, and names the tuner
-    if nothing else does. A size of ``all`` is that of the split. ``precision`` is one of
-    ``robench.compute.precision.LEVELS``.
+    Attributes:
+        dataset: A name with its parameters, such as ``leaf-synth:size=64``; so are model, tuner and attacks.
+        model: None for what suits the dataset.
+        attacks: Empty for ``DEFAULT_ATTACKS``.
+        train_size: Number of images, or ``all`` of the split; so is `test_size`.
+        split: The split that is scored, one of ``SPLITS``.
+        epochs: Shorthand for the tuner's parameter of that name; so are `lr` and `batch_size`.
+        white_box: Add the white-box twin if all attacks are transfer attacks.
+        eval_datasets: Other datasets to score the tuned model on.
+        adapter: A file of ``--save-adapter``, loaded in place of training.
+        protocol: Shorthand for the dataset's parameter of that name.
+        precision: One of ``robench.compute.precision.LEVELS``.
     """
 
     dataset: str = DEFAULT_DATASET
@@ -68,7 +81,7 @@ class Plan:
     eval_datasets: tuple[Resolved, ...] = ()
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return what will be done as names and descriptions, for a person to read."""
+        """Return what will be done, as names and descriptions for a person to read."""
         spec = self.spec
         rows = [("dataset", spec.dataset.label), ("model", spec.model.label), ("tuner", spec.tuner.label)]
         if spec.train_size is not None:
@@ -93,9 +106,28 @@ class Plan:
         return list(dict.fromkeys(plugin.file for plugin, _ in self._origins().values() if plugin.file))
 
     def modules(self) -> set[str]:
-        """Return the modules that the components live in."""
+        """Return the names of the modules of the components."""
         targets = [component.target.partition(":") for _, component in self._origins().values()]
         return {module for module, colon, _ in targets if colon}
+
+    def context(self, dataset: Dataset, device: torch.device, cache_dir: Location, **more: Any) -> RunContext:
+        """Return what the components of this run may know about it.
+
+        Args:
+            dataset: The run's dataset, built.
+            cache_dir: The cache, which may be emptied at any time.
+            more: Other fields of :class:`robench.contracts.context.RunContext`.
+        """
+        return RunContext(
+            dataset=dataset,
+            dataset_name=self.spec.dataset.name,
+            device=device,
+            seed=self.spec.seed,
+            cache_dir=local_folder(cache_dir),
+            shared=shared_folder(cache_dir),
+            precision=precision_on(self.spec.precision, device),
+            **more,
+        )
 
     def _origins(self) -> dict[str, tuple[Plugin, Component]]:
         resolved = [self.dataset, self.model, self.tuner, *self.attacks, *self.eval_datasets]
@@ -105,10 +137,10 @@ class Plan:
 
 
 def plan(registry: Registry, request: Request) -> Plan:
-    """Resolve and validate everything the user typed.
+    """Resolve and check everything the user typed.
 
-    A run with transfer attacks alone would pass for more robust than it is, so the first one's white-box twin
-    is added unless ``white_box`` is off or the user names a white-box attack.
+    If all attacks are transfer attacks, the white-box twin of the first one is added: transfer attacks alone make a
+    model look more robust than it is. ``white_box=False`` leaves it out.
 
     Raises:
         SpecError: A name, parameter or size is wrong.
@@ -119,10 +151,13 @@ def plan(registry: Registry, request: Request) -> Plan:
         raise SpecError(f"cannot compute in precision {request.precision!r}{nearest(request.precision, LEVELS)}")
     if request.seed < 0:
         raise SpecError(f"--seed must not be negative (got {request.seed})")
-    dataset = registry.resolve("dataset", _with_protocol(request))
-    adapter, request = _read_adapter(request)
+    protocol = (
+        "" if request.protocol is None else f"{',' if ':' in request.dataset else ':'}protocol={request.protocol}"
+    )
+    dataset = registry.resolve("dataset", request.dataset + protocol)
+    adapter, request = read_adapter(request)
     model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))
-    tuner, adversary = _resolve_tuner(registry, request, model)
+    tuner, adversary = resolve_tuner(registry, request, model)
     others = tuple(registry.resolve("dataset", text) for text in request.eval_datasets)
     attacks = [registry.resolve_attack(text) for text in request.attacks or DEFAULT_ATTACKS]
     transferred = [attack for attack in attacks if attack.threat().knowledge == "transfer"]
@@ -160,14 +195,8 @@ def plan(registry: Registry, request: Request) -> Plan:
     )
 
 
-def _with_protocol(request: Request) -> str:
-    if request.protocol is None:
-        return request.dataset
-    return f"{request.dataset}{',' if ':' in request.dataset else ':'}protocol={request.protocol}"
-
-
 def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
-    """Return the number of images meant; only ``all`` looks at the data.
+    """Return the number of images; only ``all`` looks at the data.
 
     Raises:
         SpecError: It is below 1.
@@ -183,68 +212,7 @@ def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
 def _refuse_repeats(what: str, labels: list[str]) -> None:
     for label in labels:
         if labels.count(label) > 1:
-            raise SpecError(f"{what} {label!r} is asked for twice")
-
-
-def _read_adapter(request: Request) -> tuple[AdapterSpec | None, Request]:
-    """Return the adapter's identity, and the request with the tuner and model that it was trained with."""
-    if request.adapter is None:
-        return None, request
-    sha256, made_with = _identify(Path(request.adapter))
-    for key in ("tuner", "model"):
-        asked, default = getattr(request, key), Request.__dataclass_fields__[key].default
-        if asked not in (default, made_with[key]):
-            raise SpecError(
-                f"adapter {request.adapter} holds {key} {made_with[key]!r}, not {asked!r}; leave --{key} out"
-            )
-    if (request.epochs, request.lr, request.batch_size) != (None, None, None):
-        raise SpecError("--epochs, --lr and --batch-size mean nothing to an adapter, which is trained already")
-    adapted = replace(request, tuner=made_with["tuner"], model=made_with["model"])
-    return AdapterSpec(sha256=sha256, path=request.adapter), adapted
-
-
-def _identify(path: Path) -> tuple[str, dict[str, str]]:
-    """Return the hash of an adapter file and what it says of its making, reading no tensor."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            made_with = dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        reason = "it does not exist" if not path.exists() else str(error)
-        raise SpecError(f"adapter {path} cannot be read: {reason}; expected a file made by --save-adapter") from None
-    if not {"tuner", "model", "model_fingerprint"} <= made_with.keys():
-        raise SpecError(f"{path} says nothing of its tuner and model; expected a file made by --save-adapter")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16], made_with
-
-
-def _resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tuple[Resolved, ResolvedAttack | None]:
-    """Resolve the tuner, flags winning over its own text and that over what the model recommends for it."""
-    name = parse_name(request.tuner)
-    typed = {key: value for key, value in name.params if not key.startswith(SURROGATE_PREFIX)}
-    surrogate = [f"{key}={value}" for key, value in name.params if key.startswith(SURROGATE_PREFIX)]
-    flags = {"epochs": request.epochs, "lr": request.lr, "batch_size": request.batch_size}
-    given = {key: str(value) for key, value in flags.items() if value is not None}
-    for key in given.keys() & typed.keys():
-        raise SpecError(f"{key} is given both in {request.tuner!r} and as --{key.replace('_', '-')}")
-    suited = model.component.recommends
-    _, component = registry.find("tuner", name.text)
-    adaptation = (halves_of(component) or ("",))[0]
-    recommended = {**suited.get(adaptation, {}), **suited.get(name.text, {})}
-    params = ",".join(f"{key}={value}" for key, value in {**typed, **given}.items())
-    tuner = registry.resolve("tuner", name.text + (f":{params}" if params else ""), recommended)
-    adversary = tuner.build().adversary()
-    if adversary is None:
-        if surrogate:
-            raise SpecError(f"tuner {name.text!r} trains on no attack, so {surrogate[0]} means nothing to it")
-        return tuner, None
-    if surrogate:
-        adversary += ("," if ":" in adversary else ":") + ",".join(surrogate)
-    resolved = registry.resolve_attack(adversary)
-    if resolved.n is not None:
-        raise SpecError(f"n in the adversary of {name.text!r} means nothing; use --train-size")
-    return tuner, resolved
+            raise SpecError(f"{what} {label!r} is asked for twice; leave one out")
 
 
 def _spec(resolved: Resolved) -> ComponentSpec:
@@ -254,7 +222,7 @@ def _spec(resolved: Resolved) -> ComponentSpec:
 def _attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
     n = attack.n or available
     if n > available:
-        raise SpecError(f"attack {attack.label!r} asks for n={n} images, but the run has only {available}")
+        raise SpecError(f"attack {attack.label!r} asks for n={n} images, but the run has only {available}; lower n")
     return AttackSpec(
         **_spec(attack).model_dump(),
         surrogate=_spec(attack.surrogate) if attack.surrogate else None,

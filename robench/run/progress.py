@@ -1,10 +1,11 @@
-"""Show a run's progress in a terminal; one subscriber of the progress hook among others."""
+"""Progress bars in a terminal; they listen to the same hooks as plugins do."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pluggy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -15,7 +16,7 @@ from robench.contracts.hookspecs import hookimpl
 
 
 class _Speed(ProgressColumn):
-    """Images a second since the stage began."""
+    """Images per second since the stage began."""
 
     def render(self, task: Task) -> Text:
         if not (task.completed and task.elapsed):
@@ -24,10 +25,10 @@ class _Speed(ProgressColumn):
 
 
 class ProgressBars:
-    """One bar a stage: images done, images a second, time left."""
+    """One bar for each stage: images done, images per second, time left."""
 
     def __init__(self, console: Console) -> None:
-        self._bars = Bars(
+        self.bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -38,28 +39,31 @@ class ProgressBars:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
     @hookimpl
     def robench_run_started(self) -> None:
-        """Clear the bars of the run before."""
+        """Remove the bars of the previous run."""
         for task in self._tasks.values():
-            self._bars.remove_task(task)
+            self.bars.remove_task(task)
         self._tasks.clear()
 
     @hookimpl
     def robench_run_progress(self, progress: Progress) -> None:
         """Move the bar of a stage."""
         if progress.stage not in self._tasks:
-            self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, detail="")
+            self._tasks[progress.stage] = self.bars.add_task(progress.stage, total=progress.total, detail="")
         task = self._tasks[progress.stage]
-        self._bars.update(task, completed=progress.done, total=progress.total)
+        self.bars.update(task, completed=progress.done, total=progress.total)
         if progress.detail:
-            self._bars.update(task, detail=progress.detail)
+            self.bars.update(task, detail=progress.detail)
+
+
+@contextmanager
+def progress_bars(manager: pluggy.PluginManager, console: Console) -> Iterator[None]:
+    """Show the progress of every run that reports to `manager` within the block."""
+    shown = ProgressBars(console)
+    manager.register(shown)
+    try:
+        with shown.bars:
+            yield
+    finally:
+        manager.unregister(shown)

@@ -1,36 +1,31 @@
-"""What a number was measured with: versions, device, source state and the equivalent command."""
+"""What a run was measured with: versions, device, precision, source state and the command that repeats it."""
 
 from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+
+import torch
 
 from robench.compute.precision import precision_on, tf32
 from robench.compute.software import device_name, git_state, versions
 from robench.records.labels import command_of
-from robench.records.record import Provenance, RunSpec
+from robench.records.record import Provenance
 from robench.registry.source_files import code_hashes
-
-if TYPE_CHECKING:
-    import torch
-
-    from robench.run.plan import Plan
-
-
-def _used(spec: RunSpec, device: torch.device) -> dict[str, str]:
-    """Return what each stage of a run computed in, and whether TF32 is on."""
-    found = precision_on(spec.precision, device)
-    tuning = {} if spec.train_size is None else {"tuning": found.tuning}
-    return {**tuning, "evaluation": found.evaluation, "attacks": found.attacks, "tf32": "on" if tf32() else "off"}
+from robench.run.plan import Plan
 
 
 def capture(
     plan: Plan, device: torch.device, started: datetime, *, processes: int = 1, compiled: bool = False
 ) -> Provenance:
-    """Describe the software and hardware of this process, one of so many `processes`."""
-    import torch
+    """Describe the software and hardware of this process.
 
+    Args:
+        processes: How many processes share the run.
+        compiled: Whether networks are compiled while they are attacked.
+    """
+    used = precision_on(plan.spec.precision, device)
+    tuning = {} if plan.spec.train_size is None else {"tuning": used.tuning}
     return Provenance(
         started=started.astimezone(UTC).isoformat(timespec="seconds"),
         command=command_of(plan.spec, plan.files()),
@@ -41,7 +36,12 @@ def capture(
         threads=torch.get_num_threads(),
         processes=processes,
         compiled=compiled,
-        precision=_used(plan.spec, device),
+        precision={
+            **tuning,
+            "evaluation": used.evaluation,
+            "attacks": used.attacks,
+            "tf32": "on" if tf32() else "off",
+        },
         platform=f"{platform.system()} {platform.machine()}",
         git=git_state(),
     )

@@ -1,4 +1,4 @@
-"""Take from a finished run what its figures will need."""
+"""The sample images of a finished run, which its figures show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robench.records.samples import AttackSamples, Samples, choose
 from robench.run.plan import Plan
 
 COPIES = 5
-"""Augmented versions kept of a training image."""
+"""Augmented versions kept of each training image."""
 
 
 def take_samples(
@@ -33,9 +33,15 @@ def take_samples(
     """Return the samples of a run whose tuned `network` has been scored.
 
     Args:
-        shown: Which images of `test` are the samples.
-        predictions: Of all of `test`, ``int64 (n,)``.
+        shown: Indices in `test` of the sample images.
+        predictions: Predicted class of every image of `test`, ``int64 (n,)``.
     """
+    augmented = None
+    if train is not None:
+        tuner, seed = plan.tuner.build(), context.stream("augmentation shown")
+        originals = train.images[choose(train.labels, len(train))]  # one of each class
+        copies = [tuner.augmented(originals, seed + number * len(originals)) for number in range(COPIES)]
+        augmented = None if copies[0] is None else np.stack([originals, *copies], axis=1)
     return Samples(
         labels=test.labels,
         indices=shown,
@@ -44,20 +50,13 @@ def take_samples(
         predictions=predictions,
         attacks=tuple(attacks),
         temperature=float(network.temperature()) if isinstance(network, ImageTextNetwork) else None,
-        augmented=None if train is None else _augmented(plan, context, train),
+        augmented=augmented,
         patches=_patches(network, test.images[shown[:1]], context.device),
     )
 
 
-def _augmented(plan: Plan, context: RunContext, train: ImageSet) -> NDArray[np.uint8] | None:
-    """Return training images, one a class, each followed by what the tuner's augmentation makes of it."""
-    tuner, seed = plan.tuner.build(), context.stream("augmentation shown")
-    originals = train.images[choose(train.labels, len(train))]
-    copies = [tuner.augmented(originals, seed + number * len(originals)) for number in range(COPIES)]
-    return None if copies[0] is None else np.stack([originals, *copies], axis=1)
-
-
 def _patches(network: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32] | None:
+    """Return the encoded patches of one image; None if the network has no patches."""
     if not isinstance(network, PatchNetwork):
         return None
     with evaluation_mode(network), torch.inference_mode():

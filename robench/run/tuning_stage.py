@@ -1,4 +1,4 @@
-"""The tuning stage of a run: adapt the network, then train it, or load what an earlier run trained."""
+"""The tuning stage of a run: adapt the network, then train it or load a saved adapter."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ def tune(
     trained: Path | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TuningRecord:
-    """Tune `network` in place.
+    """Tune `network` in place, and describe what was done.
 
     Args:
-        train: The training images; None where nothing is trained.
+        parts: The parts of the network that may be adapted, by name.
+        train: The training images; None if nothing is trained.
         save_to: Where to write what was trained.
-        trained: The adapter file to load in place of training; by default the one the plan names, if it does.
+        trained: An adapter file to load in place of training; by default the one that the plan names.
         checkpoint: Keeps what an interrupted training needs to go on.
 
     Raises:
-        DataError: The adapter to be loaded was trained on other weights, or one cannot be saved.
+        DataError: The adapter was trained on other weights, or cannot be saved.
     """
     tuner: Tuner = plan.tuner.build()
     trained = Path(plan.spec.adapter.path) if plan.spec.adapter else trained
@@ -63,14 +64,24 @@ def tune(
     if train is not None:
         if checkpoint is not None:
             checkpoint.identity |= {"model": before, "images": train.fingerprint()}
+        attack = plan.adversary
         with seeded(context.stream("tuning"), context.device):
-            history = tuner.fit(_task(plan, context, adversaries, network, train, checkpoint))
-        # A tuner with a loop of its own went through it in each process, which may have rounded otherwise.
+            task = TuningTask(
+                network=network,
+                train=train,
+                adversary=adversaries.for_training(attack, network, train) if attack else None,
+                context=context,
+                white_box=attack is not None and attack.surrogate is None,
+                validate=_validation(plan, context, adversaries, network),
+                checkpoint=checkpoint,
+            )
+            history = tuner.fit(task)
+        # A tuner with a training loop of its own ran it in each process, and the results may differ by rounding.
         world.copy_main(tensor for _, tensor in changing(network))
     elif trained is not None:
         state, made_with = read_adapter(trained)
         if made_with["model_fingerprint"] != before:
-            raise DataError(f"adapter {trained} was trained on other weights of {made_with['model']}")
+            raise DataError(f"adapter {trained} was trained on other weights of {made_with['model']}; load those")
         load_adapter(network, state)
     if save_to is not None and world.is_main:
         spec = plan.spec
@@ -91,29 +102,11 @@ def tune(
     )
 
 
-def _task(
-    plan: Plan,
-    context: RunContext,
-    adversaries: Adversaries,
-    network: nn.Module,
-    train: ImageSet,
-    checkpoint: Checkpoint | None,
-) -> TuningTask:
-    attack = plan.adversary
-    return TuningTask(
-        network=network,
-        train=train,
-        adversary=adversaries.for_training(attack, network, train) if attack else None,
-        context=context,
-        white_box=attack is not None and attack.surrogate is None,
-        validate=_validation(plan, context, adversaries, network),
-        checkpoint=checkpoint,
-    )
-
-
 def _validation(
     plan: Plan, context: RunContext, adversaries: Adversaries, network: nn.Module
 ) -> Callable[[int], dict[str, float]]:
+    """Return what scores `network` on the first n validation images, as :class:`TuningTask` describes it."""
+
     @cache
     def images(n: int) -> ImageSet:
         return context.dataset.split("validation", min(n, context.dataset.size("validation")))
@@ -128,7 +121,7 @@ def _validation(
         for name, pixels in shown.items():
             logits = logits_of(network, pixels, context.device, context.precision.evaluation, context.world)
             scores[name] = float((logits.argmax(axis=1) == data.labels).mean())
-            # The last one's stays, which is that of the adversarial images where there are any.
+            # The last loss is kept: that of the adversarial images if there are any.
             loss = float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.labels)))
         return {"validation_loss": loss, **scores}
 

@@ -1,1 +1,1 @@
-"""Start the package of a new plugin."""
+"""Start a new plugin (``robench plugin new``): ``write.py`` fills the templates ``*.j2``."""

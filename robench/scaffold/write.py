@@ -1,4 +1,4 @@
-"""Write a new plugin: a package that installs, lists, runs and keeps its contract from the first minute."""
+"""Write a new plugin: a package that installs, runs and passes ``robench check`` as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from robench.errors import SpecError
 
 Scaffold = Literal["dataset", "model", "attacker", "tuner"]
-# The tuner is half a product, so that it gets training, checkpoints and white-box examples for nothing.
+# The tuner is an adaptation: an objective adds training, checkpoints and white-box examples.
 KINDS: dict[Scaffold, tuple[str, ...]] = {
     "dataset": ("dataset",),
     "model": ("model",),
@@ -29,10 +29,10 @@ def package(name: str, kind: Scaffold) -> dict[str, str]:
     """Return the files of a new plugin by relative path.
 
     Args:
-        name: Of the package and of its component, in lower case with hyphens.
+        name: The name of the package and of its component, in lower case with hyphens.
 
     Raises:
-        SpecError: `name` is none that users can type.
+        SpecError: `name` is not of this form.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -68,7 +68,7 @@ def write_package(name: str, kind: Scaffold, folder: Path) -> list[Path]:
     """Write a new plugin into `folder` and return its files.
 
     Raises:
-        SpecError: `name` cannot be typed, or `folder` holds something already.
+        SpecError: `name` is not in lower case with hyphens, or `folder` is not empty.
     """
     files = package(name, kind)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

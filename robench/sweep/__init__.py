@@ -1,1 +1,12 @@
-"""A comparison in a file: plan its runs, tell their cost, carry them out, and summarise them."""
+"""A comparison in a file: rows times seeds, run wherever there is room, and shown as one table (``robench sweep``).
+
+| file | what it does |
+|---|---|
+| ``plan.py`` | reads the definition and plans every run before anything starts |
+| ``cost.py`` | says which runs are missing and what they cost (``--dry-run``) |
+| ``local.py`` | carries out the missing runs on this machine |
+| ``ray_engine.py`` | carries them out on a Ray cluster |
+| ``slurm.py`` | writes a script that carries them out on a Slurm cluster |
+| ``summary.py`` | averages the records of each row over its seeds |
+| ``summary_table.py`` | shows these averages as a table |
+"""

@@ -1,4 +1,4 @@
-"""What a sweep still has to do and what that costs, before anything starts."""
+"""Which runs of a sweep are missing and what they cost, before anything starts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from robench.sweep.plan import Job, Sweep
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """One run and what is left of it: nothing, once it is recorded.
+    """The cost of one run; nothing, if it is recorded.
 
     Attributes:
-        training_images: Images an epoch draws times epochs; training may stop early.
-        adversarial_images: Adversarial images to make. Sets made on a surrogate are shared by runs of one seed and
-            count for the first of them; those already in the cache are not known here, so this is an upper bound.
-        seconds: What like runs took; None if there were none.
+        training_images: Images of an epoch times epochs; training may stop early.
+        adversarial_images: Adversarial images to make. A set made on a surrogate is shared by the runs of one seed and
+            counts for the first of them. This is an upper bound, as some sets may be in the cache already.
+        seconds: The time that similar runs took; None if there were none.
     """
 
     row: str
@@ -38,7 +38,11 @@ class RunCost:
 
 
 def sweep_cost(jobs: Iterable[Job], completed: Mapping[str, RunResult]) -> list[RunCost]:
-    """Return what each run of a sweep costs, given the completed records by the hash of their spec."""
+    """Return the cost of each run.
+
+    Args:
+        completed: The completed records by the hash of their spec.
+    """
     made: set[str] = set()
     costs = []
     for job in jobs:
@@ -71,11 +75,11 @@ def adversarial_images(plan: Plan) -> Iterator[tuple[str, int]]:
 
 
 def _drawn(plan: Plan) -> int:
-    """Return the number of images an epoch draws."""
+    """Return the number of images of an epoch."""
     size, balance = plan.spec.train_size or 0, plan.spec.tuner.params.get("balance", 0)
     try:
         return balance * len(plan.dataset.build().class_names) if balance else size
-    except DataError:  # the plan can be looked at before the data is there
+    except DataError:  # a plan can be shown before the data is there
         return size
 
 
@@ -84,13 +88,13 @@ def _epochs(spec: RunSpec) -> int:
 
 
 def estimate(spec: RunSpec, records: Iterable[RunResult]) -> float | None:
-    """Return the median time in seconds of like completed records; None if there are none.
+    """Return the median time, in seconds, of similar completed records; None if there are none.
 
-    Alike are those of the same dataset, model, sizes and name of the tuner; failing that, all of the same model.
+    Similar records have the same model, dataset, sizes and tuner; if there are none, the same model.
     """
     same_model = [record for record in records if _model(record.spec) == _model(spec) and record.status == "completed"]
-    alike = [record for record in same_model if _kind(record.spec) == _kind(spec)]
-    times = [record.seconds["total"] for record in alike or same_model]
+    similar = [record for record in same_model if _kind(record.spec) == _kind(spec)]
+    times = [record.seconds["total"] for record in similar or same_model]
     return median(times) if times else None
 
 
@@ -103,7 +107,7 @@ def _kind(spec: RunSpec) -> tuple[object, ...]:
 
 
 def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
-    """Return a line a row and a last one with the sums, for a person to read."""
+    """Return the cost of each row, and the sum in the last line, as a table."""
     missing = [cost for cost in costs if not cost.recorded]
     rows = []
     for row in sweep.rows:
@@ -125,20 +129,15 @@ def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
 
 
 def _figures(costs: Sequence[RunCost]) -> tuple[str, str, str]:
-    """Return training images, adversarial images and time, all runs together."""
+    """Return training images, adversarial images and time of all runs together."""
     if all(cost.recorded for cost in costs):
         return NOTHING, NOTHING, NOTHING
     training = sum(cost.training_images for cost in costs)
     adversarial = sum(cost.adversarial_images for cost in costs)
-    return f"{training:,}", f"{adversarial:,}", _time(costs)
-
-
-def _time(costs: Sequence[RunCost]) -> str:
     known = [cost.seconds for cost in costs if cost.seconds is not None and not cost.recorded]
     unknown = sum(cost.seconds is None for cost in costs)
-    if not known:
-        return duration(None)
-    return duration(sum(known)) + (f" + {unknown} unknown" if unknown else "")
+    more = f" + {unknown} unknown" if known and unknown else ""
+    return f"{training:,}", f"{adversarial:,}", duration(sum(known) if known else None) + more
 
 
 def duration(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Sweeps: a TOML file that says what is compared, read and planned as a whole before anything runs."""
+"""Read the definition of a sweep, a TOML file, and plan every run before anything starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Part(BaseModel):
 
 
 class Published(_Part):
-    """What the study that a row repeats reports, in percent."""
+    """What a study reports for a row, in percent."""
 
     clean: Percent | None = None
     adversarial: Percent | None = None
@@ -41,7 +41,7 @@ _HINTS = get_type_hints(Request)
 _SETTINGS: dict[str, Any] = {
     field.name: (_HINTS[field.name], None if field.default is MISSING else field.default)
     for field in fields(Request)
-    if field.name != "seed"  # the file's seeds say it
+    if field.name != "seed"  # given by the file's seeds
 }
 _Settings = create_model("_Settings", __base__=_Part, **_SETTINGS)
 _Row = create_model("_Row", __base__=_Settings, name=(str, Field(min_length=1)), published=(Published, Published()))
@@ -49,7 +49,7 @@ _Row = create_model("_Row", __base__=_Settings, name=(str, Field(min_length=1)),
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a comparison: what the table calls it, how it is asked for, and what a study reports of it."""
+    """One line of a comparison: its name, the settings of its runs, and what a study reports for it."""
 
     name: str
     settings: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A definition: every row is run with every seed."""
+    """A definition; every row is run with every seed."""
 
     path: Path
     title: str
@@ -77,12 +77,12 @@ class Job:
 
     @property
     def seed(self) -> int:
-        """The seed of everything random in the run."""
+        """The seed of the run."""
         return self.request.seed
 
     @property
     def run_id(self) -> str:
-        """The identity of the run, by which its record is found."""
+        """The ID of the run, by which its record is found."""
         return self.plan.spec.run_id()
 
 
@@ -90,8 +90,8 @@ def read_sweep(path: Path) -> Sweep:
     """Read a definition.
 
     Raises:
-        SpecError: It does not exist, is not TOML, or holds an unknown key or a value of the wrong type; the message
-            names the file and the row.
+        SpecError: The file does not exist, is not TOML, or has an unknown key or a wrong value. The message names the
+            file and the row.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -114,10 +114,10 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
-    """Resolve and validate every run, seed by seed, so that an unfinished sweep is a whole table of few seeds.
+    """Plan every run, seed by seed, so that an unfinished sweep has all rows for some of the seeds.
 
     Raises:
-        SpecError: A row cannot be run, or two rows are the same run.
+        SpecError: A row cannot be planned, or two rows are the same run.
     """
     jobs: dict[str, Job] = {}
     for seed in sweep.seeds:
@@ -134,7 +134,7 @@ def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
 
 
 def latest_completed(records: Iterable[RunResult]) -> dict[str, RunResult]:
-    """Return the latest completed record of each run, by the hash of its spec."""
+    """Return the latest completed record of each run, by the hash of the spec."""
     oldest_first = sorted(records, key=lambda record: record.provenance.started)
     return {record.spec.run_id(): record for record in oldest_first if record.status == "completed"}
 
@@ -163,5 +163,5 @@ def _refuse_repeats(path: Path, what: str, values: Iterable[object]) -> None:
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            raise SpecError(f"{path}: {what} {value!r} is given twice")
+            raise SpecError(f"{path}: {what} {value!r} is given twice; leave one out")
         seen.add(value)

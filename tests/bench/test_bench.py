@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from robench.bench import ITEMS, chosen
+from robench.bench import ITEMS, items_named
 from robench.bench import study as study_item
 from robench.bench import training as training_item
 from robench.bench.attack import _alike
+from robench.bench.clips import as_rivals_have_it
 from robench.bench.evaluation import fastest
 from robench.bench.limit import gradient_flops, peak_flops
 from robench.bench.memory import write_parquet
 from robench.bench.process import python
-from robench.bench.report import Report, Row, rate, read_report
+from robench.bench.report import Report, Row, compared, read_report
 from robench.bench.rivals import adapters, clip_benchmark_evaluation, transformers_evaluation
 from robench.bench.rivals import study as script
 from robench.bench.rivals.plain import plain_network
 from robench.bench.setting import Setting
-from robench.bench.subject import as_rivals_have_it
-from robench.bench.timing import Timed, in_turns, ratio_of
+from robench.bench.timing import in_turns, ratio_of
 from robench.bench.vit_b32 import N_MERGES, stand_in_merges, vocabulary_of
 from robench.errors import DataError, RobenchError, SpecError
 from robench.images.image_set import to_pixels
@@ -42,10 +42,6 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting(registry=discover(), device=CPU, folder=folder, repeats=1, quick=True, train_size=8, test_size=8)
 
 
-def timed(*seconds: float) -> Timed:
-    return Timed(seconds=seconds, result=None)
-
-
 def row(**changes: object) -> Row:
     figures = {"item": "attack", "case": "PGD", "unit": "images/s", "robench": 120.0}
     return Row.model_validate({**figures, **changes})
@@ -53,14 +49,12 @@ def row(**changes: object) -> Row:
 
 def test_ratios_are_medians_over_neighbours_in_time() -> None:
     # The second turn was slow on both sides: a ratio of medians would say 2, that of pairs says 3.
-    ratio = ratio_of(timed(1, 10, 2), timed(3, 20, 8))
+    ratio = ratio_of((1, 10, 2), (3, 20, 8))
     assert (ratio.median, ratio.lowest, ratio.highest) == (3, 2, 4)
 
 
 def test_rates_are_amounts_a_second_and_targets_are_of_ratios() -> None:
-    made = rate(
-        timed(2, 2), timed(3, 3), amount=100, least=1.5, item="a", case="b", unit="c", rival="d", check="", same=True
-    )
+    made = compared((2, 2), (3, 3), amount=100, least=1.5, item="a", case="b", unit="c", rival="d")
     assert made.robench == 50 and made.rival_figure == pytest.approx(100 / 3)
     assert made.ratio == 1.5 and made.met
 
@@ -85,12 +79,12 @@ def test_the_fastest_choice_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_items_are_named_once_and_others_are_refused_with_the_nearest() -> None:
-    assert [item.name for item in chosen([])] == ["startup", "attack", "evaluation", "training"]
-    assert [item.name for item in chosen(["memory", "attack", "memory"])] == ["memory", "attack"]
+    assert [item.name for item in items_named([])] == ["startup", "attack", "evaluation", "training"]
+    assert [item.name for item in items_named(["memory", "attack", "memory"])] == ["memory", "attack"]
     for item in ITEMS:
         assert importlib.util.find_spec(f"robench.bench.{item.name}") is not None
     with pytest.raises(SpecError, match="unknown item 'atack'; did you mean 'attack'"):
-        chosen(["atack"])
+        items_named(["atack"])
 
 
 def test_the_command_s_help_names_every_item(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +110,7 @@ def test_the_command_measures_writes_and_shows_again(tmp_path: Path, capsys: pyt
     [
         (["atack"], "unknown item 'atack'"),
         (["--device", "nowhere"], "--device nowhere"),
-        (["--format", "cvs"], "unknown format 'cvs'"),
+        (["--format", "cvs"], "unknown value 'cvs'"),
         (["attack", "--from", "FILE"], "measures nothing"),
         (["--from", "FILE"], "FILE: No such file"),
         (["--output", "nowhere/FILE"], "there is no folder nowhere"),

@@ -130,7 +130,7 @@ def test_a_dry_run_shows_the_plan_and_touches_nothing(terminal: Terminal, monkey
         (["list", "tuner"], "did you mean 'tuners'"),
         (["describe", "linaer"], "did you mean 'linear'"),
         (["leaderboard", "--results", "nowhere"], "no results at nowhere"),
-        (["leaderboard", "--format", "html5"], "unknown format 'html5'"),
+        (["leaderboard", "--format", "html5"], "unknown value 'html5'"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -274,9 +274,9 @@ def test_a_wrong_adapter_is_one_clear_line(terminal: Terminal, tmp_path: Path) -
     assert "expected a file made by --save-adapter" in load(noise)
     file = tmp_path / "bias.safetensors"
     terminal.run("--save-adapter", str(file))
-    assert "holds model 'linear', not 'steep'" in load(file, "--model", "steep")
-    assert "holds tuner 'bias:lr=0.5', not 'preset'" in load(file, "--tuner", "preset")
-    assert "mean nothing to an adapter" in load(file, "--lr", "0.1")
+    assert "was trained with model 'linear', not 'steep'" in load(file, "--model", "steep")
+    assert "was trained with tuner 'bias:lr=0.5', not 'preset'" in load(file, "--tuner", "preset")
+    assert "do nothing with --adapter" in load(file, "--lr", "0.1")
 
 
 def test_an_adapter_of_other_weights_is_refused(

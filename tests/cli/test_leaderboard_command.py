@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from robench.cli import leaderboard as command
 from robench.cli import main
-from robench.leaderboard.build import fitting
+from robench.leaderboard.tables import rows_to_show
 
 from tests.helpers.results import result
 from tests.helpers.site_fixtures import add
@@ -47,7 +47,7 @@ def shown(results: Path, capsys: pytest.CaptureFixture[str], *arguments: str, co
     ],
 )
 def test_what_fits_is_shared_among_tables(sizes: list[int], limit: int, fewest: int, kept: list[int]) -> None:
-    assert fitting(sizes, limit, fewest) == kept
+    assert rows_to_show(sizes, limit, fewest) == kept
 
 
 @pytest.mark.parametrize("style", ["table", "markdown"])
@@ -113,6 +113,6 @@ def test_an_index_in_the_cache_folder_changes_nothing_shown(
     plain = [shown(results, capsys, "--format", style, "--classes") for style in styles]
     assert not (results.parent / "cache").exists()
     monkeypatch.setattr("robench.leaderboard.index.INDEXED_FROM", 2)
-    monkeypatch.setattr("robench.leaderboard.index_read.SETTLED", 0)
+    monkeypatch.setattr("robench.leaderboard.read.SETTLED", 0)
     assert [shown(results, capsys, "--format", style, "--classes") for style in styles] == plain
     assert len(list((results.parent / "cache" / "index").iterdir())) == 1

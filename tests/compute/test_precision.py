@@ -18,8 +18,8 @@ from robench.attack.perturbation import perturb, perturb_set
 from robench.compute.precision import LEVELS, Float, Level, Precision, ieee, judging, precision_on, tf32
 from robench.contracts.types import ThreatModel
 from robench.errors import PluginError, SpecError
-from robench.leaderboard.build import leaderboard
-from robench.leaderboard.write import caption, to_markdown
+from robench.leaderboard.tables import leaderboard
+from robench.leaderboard.text import to_markdown
 from robench.networks.evaluate import logits_of, predict
 from robench.present.show import describe_run
 from robench.records.labels import command_of
@@ -284,9 +284,9 @@ def test_rows_of_another_precision_stand_in_another_table(registry: Registry, tm
     plain, faster, fast = leaderboard(records)
     assert [row.tuner for row in plain.rows] == ["bias:lr=0.5", "bias:lr=0.5 (tuned in float32)"]
     assert [len(table.rows) for table in (fast, faster)] == [1, 1]
-    assert caption(plain).endswith(")")
-    assert caption(fast).endswith("scored in bfloat16, attacked in float32")
-    assert "scored in bfloat16, attacked in bfloat16" in to_markdown([faster])
+    assert plain.caption.endswith(")")
+    assert fast.caption.endswith("scored in bfloat16, attacked in float32")
+    assert "scored in bfloat16, attacked in bfloat16" in to_markdown(faster)
 
 
 @pytest.fixture

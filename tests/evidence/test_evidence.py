@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from robench.cli.evidence import _plan_again
+from robench.cli.runs import plan_again
 from robench.errors import DataError
 from robench.evidence.reproduce import agreement, repeats
 from robench.evidence.verify import verify_cache, verify_records
@@ -84,7 +84,7 @@ def test_the_committed_records_are_sound(root: Path) -> None:
 
 def test_the_command_of_every_committed_record_means_its_run(root: Path) -> None:
     for record in Store(root / "results").read(pytest.fail):
-        assert _plan_again(discover(), record).spec == record.spec
+        assert plan_again(discover(), record).spec == record.spec
 
 
 def test_agreement_is_bit_for_bit_or_within_the_interval_or_none() -> None:

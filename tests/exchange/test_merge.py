@@ -25,7 +25,7 @@ from robench.evidence.verify import verify_records
 from robench.exchange.contribution import changes, unfit
 from robench.exchange.formats import FORMATS
 from robench.exchange.merge import Outcome, Receiver, merge
-from robench.leaderboard.build import leaderboard
+from robench.leaderboard.tables import leaderboard
 from robench.records.record import Check, Evaluation, RunError, RunResult, RunSpec
 from robench.records.samples import Samples, samples_path
 from robench.records.store import Store, read_record
@@ -293,7 +293,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no radius": (changed(lambda record: record["attacks"][1].update(eps="wide")), "not a radius"),
     "a radius without end": (changed(lambda record: record["attacks"][1].update(eps="1e999999999")), "not a radius"),
     "a norm": (changed(lambda record: record["attacks"][1].update(largest_norm=float("nan"))), "not finite"),
-    "a surrogate": (changed(lambda record: record["attacks"][0].update(surrogate=None)), "on another network"),
+    "a surrogate": (changed(lambda record: record["attacks"][0].update(surrogate=None)), "was not asked for"),
     "parameters": (changed(lambda record: record["tuning"].update(parameters=-1)), "greater than or equal to 0"),
     "classes": (changed(lambda record: record["data"].update(test_counts=[1] * 4, labels=None)), "100 are scored"),
 }
@@ -442,7 +442,7 @@ def test_runs_are_copied_with_their_samples_and_the_next_commands(
         (result(status="interrupted"), "it is interrupted"),
         (result(), "has no certificate; `robench certify"),
         (certified(result(), "fail"), "--allow-fail was not given: noise: weaker than noise"),
-        (result().model_copy(update={"checks": certified(result()).checks[:1]}), "says nothing of pgd-resnet20, pgd"),
+        (result().model_copy(update={"checks": certified(result()).checks[:1]}), "nothing about pgd-resnet20, pgd"),
         (measured().model_copy(update={"worst_case": ()}), "worst case does not follow"),
     ],
 )

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from robench.leaderboard.build import Column, Row, Table
+from robench.leaderboard.tables import Column, Row, Table
 from robench.records.labels import attack_label
 from robench.records.measurement import Measured, comparison_key, drop, measurements
 from robench.records.record import AttackScore, RunResult, Score

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from robench.leaderboard.build import leaderboard
 from robench.leaderboard.site.pages import pages
 from robench.leaderboard.site.write import write_pages
+from robench.leaderboard.tables import leaderboard
 from robench.records.record import Check, RunResult
 from robench.records.samples import samples_path
 from robench.records.store import Store

@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from robench.bench.synthetic import records as made_up
 from robench.errors import DataError
-from robench.leaderboard import export, index_read
-from robench.leaderboard import write as tables
-from robench.leaderboard.build import Table, leaderboard, table_of
-from robench.leaderboard.index import read_entries
-from robench.leaderboard.rankings import FILTERS, SORTS, rankings
+from robench.leaderboard import read as reading
+from robench.leaderboard.export import csv_fields, to_csv, to_json
+from robench.leaderboard.index import read_measurements
+from robench.leaderboard.ranking import FILTERS, SORTS, rank
+from robench.leaderboard.tables import Table, leaderboard, make_table
+from robench.leaderboard.text import to_markdown
 from robench.records.record import Check, ComponentSpec, Evaluation, RunResult, Score
 from robench.records.store import Store, read_record
 from robench.statistics.ranks import ranks
@@ -111,8 +112,12 @@ class Folder:
 
     def board(self, sort: str = "worst") -> list[Table]:
         self.heard.clear()
-        entries = read_entries(self.path, self.cache, self.heard.append, indexed_from=1)
-        return [table_of(ranking) for ranking in rankings(entries, sort=sort)]
+        measurements = read_measurements(self.path, self.cache, self.heard.append, indexed_from=1)
+        ranked = rank(measurements, sort=sort)
+        tables = [make_table(ranking) for ranking in ranked]
+        lines = "".join(to_csv(tables, csv_fields(ranked))).count("\n")
+        assert lines == bool(tables) + sum(len(table.rows) for table in tables)
+        return tables
 
     def expected(self, sort: str = "worst") -> list[Table]:
         return plain_leaderboard(Store(self.path).read(lambda message: None), sort)
@@ -130,7 +135,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    monkeypatch.setattr(index_read, "SETTLED", 0)  # or nothing written in a test would be kept
+    monkeypatch.setattr(reading, "SETTLED", 0)  # or nothing written in a test would be kept
     return Folder(tmp_path / "results", tmp_path / "cache")
 
 
@@ -143,7 +148,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         names.append(path.name)
         return read_record(path)
 
-    monkeypatch.setattr(index_read, "read_record", counting)
+    monkeypatch.setattr(reading, "read_record", counting)
     yield names
 
 
@@ -180,10 +185,10 @@ def test_an_index_changes_no_table_in_any_format(
 
 def same(found: list[Table], expected: list[Table]) -> None:
     assert found == expected
-    assert export.to_csv(found) == export.to_csv(expected)
-    assert export.to_json(found) == export.to_json(expected)
-    for classes in (False, True):
-        assert tables.to_markdown(found, classes=classes) == tables.to_markdown(expected, classes=classes)
+    assert "".join(to_json(found)) == "".join(to_json(expected))
+    for one, other in zip(found, expected, strict=True):
+        for classes in (False, True):
+            assert to_markdown(one, classes=classes) == to_markdown(other, classes=classes)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 14), st.integers(1, 120))
@@ -250,7 +255,7 @@ def test_a_changed_record_is_never_shown_as_it_was(folder: Folder, change: Calla
 def test_a_file_that_may_still_change_unseen_is_read_again(
     folder: Folder, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_read, "SETTLED", 10**12)
+    monkeypatch.setattr(reading, "SETTLED", 10**12)
     folder.add(result())
     assert folder.board() == folder.board() == folder.expected()
     assert len(read) == 2
@@ -348,7 +353,7 @@ def test_what_a_killed_writer_leaves_is_removed(folder: Folder) -> None:
 
 def test_small_folders_have_no_index(folder: Folder) -> None:
     folder.add(result())
-    read_entries(folder.path, folder.cache, pytest.fail)
+    read_measurements(folder.path, folder.cache, pytest.fail)
     assert not folder.cache.exists()
 
 
@@ -358,7 +363,7 @@ def test_an_empty_folder_and_one_of_failed_runs_have_no_tables(folder: Folder) -
     folder.add(result(status="failed"))
     assert folder.board() == [] == folder.board()
     with pytest.raises(DataError, match="no results at"):
-        read_entries(folder.path / "nowhere", folder.cache, pytest.fail)
+        read_measurements(folder.path / "nowhere", folder.cache, pytest.fail)
 
 
 def test_readers_and_writers_at_the_same_time_do_not_disturb_each_other(folder: Folder) -> None:
@@ -390,12 +395,12 @@ def test_records_read_by_several_processes_are_those_read_by_one(
     (folder.path / "0.json").write_text("{")
     names = sorted(path.name for path in folder.path.glob("*.json"))
     told: list[int] = []
-    alone = index_read.read_rows(folder.path, names, told.append)
-    monkeypatch.setattr(index_read, "ALONE_BELOW", 0)
-    monkeypatch.setattr(index_read, "CHUNK", 6)
-    several = index_read.read_rows(folder.path, names, told.append)
+    alone = reading.read_rows(folder.path, names, told.append)
+    monkeypatch.setattr(reading, "ALONE_BELOW", 0)
+    monkeypatch.setattr(reading, "CHUNK", 6)
+    several = reading.read_rows(folder.path, names, told.append)
     assert several[1] == alone[1] and list(alone[1]) == ["0.json"]
-    columns = [name for name in alone[0].column_names if name not in index_read.STATE]
+    columns = [name for name in alone[0].column_names if name not in reading.STATE]
     assert several[0].select(columns).to_pylist() == alone[0].select(columns).to_pylist()
     assert told == [17, 6, 12, 17]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from robench.errors import SpecError
-from robench.leaderboard.build import leaderboard
+from robench.leaderboard.tables import leaderboard
 from robench.records.record import RunResult, Score
 from robench.registry.registry import Registry
 from robench.run.plan import Request, plan

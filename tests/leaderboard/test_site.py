@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from robench.cli import main
 from robench.errors import DataError
-from robench.leaderboard.build import leaderboard
 from robench.leaderboard.site import pages as pages_module
 from robench.leaderboard.site.pages import pages
 from robench.leaderboard.site.write import write_pages
+from robench.leaderboard.tables import leaderboard
 from robench.records.record import RunResult
 from robench.records.store import Store
 
@@ -123,7 +123,7 @@ def test_a_row_opens_by_click_and_shows_all_there_is(page: Page, site: tuple[str
     assert page.js("return location.hash") == f"#{records[0].run_id}"
     shown = page.one("#detail").text
     assert "clip-tiny, best on leaf-synth" in shown and "check pass" in shown and "because pass" in shown
-    assert "class_2" in shown and "There is no other seed" in shown
+    assert "class_2" in shown and "There are no other seeds" in shown
     images = "[...document.querySelectorAll('#detail .gallery img')]"
     page.until(f"return {images}.every((image) => image.complete)")
     assert page.js(f"return {images}.map((image) => image.naturalWidth)") == [8] * (4 * 5)
@@ -314,7 +314,7 @@ def test_the_page_holds_the_rows_that_the_terminal_shows(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "htm"], "unknown format 'htm'; did you mean 'html'"),
+        (["--format", "htm"], "unknown value 'htm'; did you mean 'html'"),
         (["--format", "csv", "--output", "x"], "--output x is for --format html, not for csv"),
         (["--format", "html", "--filter", "tuner=nothing"], "no completed run"),
     ],

@@ -124,7 +124,7 @@ def test_random_samples_carry_their_labels() -> None:
 
 def test_class_accuracy_is_counted_class_by_class() -> None:
     labels, predictions = np.array([0, 0, 1, 1, 1, 3]), np.array([0, 1, 1, 1, 0, 3])
-    np.testing.assert_allclose(class_accuracy(labels, predictions, 4), [0.5, 2 / 3, np.nan, 1.0])
+    np.testing.assert_allclose(class_accuracy(labels, labels == predictions, 4), [0.5, 2 / 3, np.nan, 1.0])
 
 
 def test_bars_are_the_shares_and_accuracies_and_differ_without_colour() -> None:
@@ -133,7 +133,7 @@ def test_bars_are_the_shares_and_accuracies_and_differ_without_colour() -> None:
     first = [bar.get_height() for bar in shares.containers[0]]
     np.testing.assert_allclose(first, 100 * np.bincount(shown.labels, minlength=len(first)) / 100)
     clean = [bar.get_height() for bar in accuracies.containers[0]]
-    np.testing.assert_allclose(clean, 100 * class_accuracy(shown.labels, shown.predictions, len(clean)))
+    np.testing.assert_allclose(clean, 100 * class_accuracy(shown.labels, shown.labels == shown.predictions, len(clean)))
     looks = {(bars[0].get_hatch(), to_rgb(bars[0].get_facecolor())) for bars in shares.containers}
     assert len(looks) == len(shares.containers)
     assert all(red == green == blue for _, (red, green, blue) in looks)

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from robench import cli
-from robench.present.report.chapters import chapter, comparison
+from robench.present.report.chapter import chapter
 from robench.present.report.classification import classification, macro_f1
+from robench.present.report.comparison import comparison
 from robench.present.report.write import to_html, to_markdown, write_report
 from robench.records.record import RunError, RunResult, Status
 from robench.records.samples import samples_path
@@ -119,12 +120,12 @@ def test_runs_that_stopped_early_are_reported_with_what_they_have(status: Status
     assert ("It stopped before images were scored." in page.text) == bool(lost)
     assert ("82.6 to 94.5" in page.text) == (not lost)
     assert ("Of 2 attacks asked for, 1 were carried out." in page.text) == (not lost)
-    assert f"The run is {status}, so that its figures are not whole." in page.text
+    assert f"The run is {status}, so its figures are incomplete." in page.text
     assert "Error: DataError: no such file" in page.text
     assert "No figure: the run did not complete." in page.text
     compared = comparison([(stopped, None), (result(), samples())])
     assert compared.sections[0].tables[0].rows[0][-2] == status
-    assert "Rows that differ in status are not to be ranked" in compared.sections[0].text[0]
+    assert "The rows differ in status: do not rank them" in compared.sections[0].text[0]
 
 
 def test_a_record_without_samples_says_how_to_get_them() -> None:
@@ -145,7 +146,7 @@ def test_several_runs_are_compared_first() -> None:
         "leaf-synth, 100 test (abcdabcd)",
     )
     assert rows[2][4] == "-"
-    assert "so that they may be compared" in head.sections[0].text[0]
+    assert "and may be compared" in head.sections[0].text[0]
     assert [section.title for section in head.sections] == ["Models", "Transfer"]
 
 
@@ -153,7 +154,7 @@ def test_what_forbids_a_comparison_is_named() -> None:
     """Rows may look alike, down to the tuner, and yet be scored on other images or under other attacks."""
     other = result(test_images="dcba" * 4, attacks=[("pgd-resnet20", 50, 100), ("pgd", 0, 50)])
     models = comparison([(result(), samples()), (other, None)]).sections[0]
-    assert "Rows that differ in test images, attacks are not to be ranked" in models.text[0]
+    assert "The rows differ in test images, attacks: do not rank them" in models.text[0]
     (table,) = models.tables
     assert table.headings[1:5] == ("clean", "pgd-resnet20", "pgd", "pgd:n=50")
     assert [row[6].rpartition(" ")[2] for row in table.rows] == ["(abcdabcd)", "(dcbadcba)"]

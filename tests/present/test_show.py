@@ -22,7 +22,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id() -> None:
     assert find(records, records[1].run_id[:7]) is records[1]
     with pytest.raises(DataError, match="no run 'zzz'"):
         find(records, "zzz")
-    with pytest.raises(DataError, match="run '' is the beginning of 3"):
+    with pytest.raises(DataError, match="3 run IDs begin with ''"):
         find(records, "")
     typed = "0" + records[0].run_id[1:] if records[0].run_id[0] != "0" else "1" + records[0].run_id[1:]
     with pytest.raises(DataError, match=f"did you mean '{records[0].run_id}'"):

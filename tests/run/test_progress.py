@@ -9,7 +9,8 @@ from robench.run.progress import ProgressBars
 
 def test_each_stage_has_a_bar_with_its_count_speed_and_loss() -> None:
     console = Console(file=io.StringIO(), width=140, force_terminal=True, no_color=True)
-    with ProgressBars(console) as bars:
+    bars = ProgressBars(console)
+    with bars.bars:
         for stage in ("attack pgd, train images", "tuning"):
             for done in (0, 50, 100):
                 bars.robench_run_progress(Progress(stage=stage, done=done, total=100, detail="loss 0.5" * (done == 50)))
@@ -20,7 +21,8 @@ def test_each_stage_has_a_bar_with_its_count_speed_and_loss() -> None:
 
 def test_the_next_run_has_bars_of_its_own() -> None:
     console = Console(file=io.StringIO(), width=140, force_terminal=True, no_color=True)
-    with ProgressBars(console) as bars:
+    bars = ProgressBars(console)
+    with bars.bars:
         bars.robench_run_progress(Progress(stage="tuning", done=100, total=100))
         bars.robench_run_started()
         bars.robench_run_progress(Progress(stage="evaluation", done=7, total=10))

@@ -108,7 +108,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     for words, message in (
         (("fresh", "--output", str(tmp_path / "mine")), "is not empty"),
-        (("pgd",), "attacker 'pgd' is there already"),
+        (("pgd",), "attacker 'pgd' exists already"),
     ):
         with pytest.raises(SystemExit) as exit_:
             cli.main(["plugin", "new", *words, "--kind", "attacker"])

@@ -15,7 +15,8 @@ from rich.console import Console
 from robench.present.grid import Grid
 from robench.records.record import RunResult
 from robench.sweep.plan import Published, Row, Sweep, latest_completed
-from robench.sweep.summary import Summary, summarise, summary_grid, summary_json
+from robench.sweep.summary import Summary, summarise, summary_json
+from robench.sweep.summary_table import summary_grid
 
 from tests.helpers.results import result
 

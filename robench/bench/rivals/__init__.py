@@ -1,1 +1,1 @@
-"""What robench is measured against: the same work as a competent researcher writes it, without robench's loops."""
+"""What robench is compared with: the same work as a researcher would write it, without the loops of robench."""

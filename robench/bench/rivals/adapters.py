@@ -1,6 +1,6 @@
-"""What changes, as one writes it around transformers' CLIP: peft's LoRA, prompts by hand, the last blocks.
+"""Adaptations of transformers' CLIP as one writes them by hand: peft's LoRA, prompts, the last blocks.
 
-Each function freezes a ``CLIPModel``, changes it in place, and returns what is to be trained.
+Each function freezes a ``CLIPModel``, changes it in place, and returns the parameters to be trained.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clean evaluation as CLIP_benchmark does it: PIL images, each preprocessed by itself, in a loader's workers.
+"""Clean evaluation as CLIP_benchmark does it: PIL images, preprocessed one by one in the workers of a loader.
 
 Source: LAION-AI/CLIP_benchmark, metrics/zeroshot_classification.py, without autocast and without the progress bar; the
 preprocessing is open_clip's for evaluation.
@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 if TYPE_CHECKING:
-    from robench.bench.subject import Clip
+    from robench.bench.clips import Clip
 
 BATCH = 64
-"""Its default."""
+"""The default of CLIP_benchmark."""
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -39,7 +39,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
 
 def loader(clip: Clip, images: NDArray[np.uint8], labels: NDArray[np.int64], workers: int) -> DataLoader[Any]:
-    """Return the loader; making it is not part of what is timed."""
+    """Return the loader; making it is not timed."""
     steps = [
         transforms.Resize(clip.image_size, transforms.InterpolationMode.BICUBIC),
         transforms.CenterCrop(clip.image_size),

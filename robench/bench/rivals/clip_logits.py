@@ -1,4 +1,4 @@
-"""From bytes to CLIP's logits, as one writes it with transformers."""
+"""From bytes to the logits of a CLIP, as one writes it with transformers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from robench.bench.subject import Clip
+    from robench.bench.clips import Clip
 
 
 def pixels_of(images: Tensor, clip: Clip) -> Tensor:
-    """Bring ``(N, 3, H, W)``, ``uint8`` or in ``[0, 1]``, to what the model sees: on its device, a batch at a time."""
+    """Return images ``(N, 3, H, W)``, ``uint8`` or in ``[0, 1]``, as the input of the model, on its device."""
     pixels = images.to(clip.mean.device, non_blocking=True)
     pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
     size = (clip.image_size, clip.image_size)
@@ -26,7 +26,7 @@ def logits_of(model: Any, clip: Clip, pixels: Tensor) -> Tensor:
     """Return ``exp(logit_scale) * cos(image, text)``, ``(N, n_classes)``.
 
     Args:
-        model: That of `clip`, or an adapted one.
+        model: The model of `clip`, or an adapted one.
     """
     features = model.get_image_features(pixel_values=pixels).pooler_output
     logits: Tensor = model.logit_scale.exp() * F.normalize(features, dim=-1) @ clip.text.T

@@ -1,4 +1,4 @@
-"""A CIFAR ResNet as its publishers write it, without what robench does to make it fast."""
+"""A CIFAR ResNet as it was published, without the optimisations of robench."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PlainResNet(nn.Module):
 
 
 def plain_network(built: Any) -> PlainResNet:
-    """Return the network with the weights of a CIFAR ResNet that robench built, every tensor laid out as published."""
+    """Return a plain network with the weights of a CIFAR ResNet that robench built, in contiguous memory."""
     weights = {name: tensor.detach().clone().contiguous() for name, tensor in built.network.state_dict().items()}
     blocks = len({name.split(".")[1] for name in weights if name.startswith("layer1.")})
     network = PlainResNet(blocks, len(weights["linear.bias"]))

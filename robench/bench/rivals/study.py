@@ -2,8 +2,8 @@
 
     python -m robench.bench.rivals.study plan.json
 
-torchattacks is called on every batch of every epoch of every method, and for each evaluation: on images that were
-brought to 224 pixels, as the study does (``size`` 224), or at their own resolution, as robench does. Nothing is kept or
+torchattacks is called for every batch of every epoch of every method, and for each evaluation: on images that were
+resized to 224 pixels, as in the study (``size`` 224), or at their own resolution, as robench does. Nothing is kept or
 shared. robench only draws the images and loads the weights.
 """
 
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.bench.clips import Clip, as_rivals_have_it
 from robench.bench.rivals import adapters, torchattacks_pgd
 from robench.bench.rivals.clip_logits import logits_of, pixels_of
 from robench.bench.rivals.plain import PlainResNet, plain_network
 from robench.bench.setting import Setting
-from robench.bench.subject import Clip, as_rivals_have_it
 from robench.compute.device import resolve_device
 from robench.registry.registry import discover
 
@@ -34,7 +34,7 @@ EPS, ALPHA, STEPS = 8 / 255, 2 / 255, 7
 
 @dataclass(kw_only=True)
 class Script:
-    """What the script has loaded, and the seconds and images of its attacks."""
+    """The surrogate and device of the script, and the seconds and images of its attacks."""
 
     surrogate: PlainResNet
     device: torch.device
@@ -55,7 +55,7 @@ class Script:
         return torch.cat(found)
 
     def train(self, model: Any, clip: Clip, method: dict[str, Any], images: Tensor, labels: Tensor) -> None:
-        """Train what the method lets change."""
+        """Train the model by the method."""
         trained = adapters.lora(model) if method["adapt"] == "lora" else adapters.vpt(model, tokens=method["tokens"])
         optimizer = torch.optim.AdamW(trained, lr=method["lr"])
         model.train()
@@ -85,7 +85,7 @@ class Script:
 
 
 def main(plan: dict[str, Any]) -> dict[str, Any]:
-    """Carry out every method, and return accuracies and what attacks took."""
+    """Carry out every method; return the accuracies, and the seconds and images of attacks."""
     torch.manual_seed(plan["seed"])
     setting = Setting(registry=discover(), device=resolve_device(plan["device"]), folder=Path(plan["folder"]))
     surrogate = plain_network(setting.network("resnet20"))

@@ -1,4 +1,4 @@
-"""The loop that both training rivals are: batches, a loss, AdamW."""
+"""The training loop of the rivals: batches, a loss, AdamW."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch.nn import functional as F
 from robench.bench.rivals.clip_logits import logits_of, pixels_of
 
 if TYPE_CHECKING:
-    from robench.bench.subject import Clip
+    from robench.bench.clips import Clip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Training:
-    """What is trained on, and how.
+    """The training images and settings.
 
     Attributes:
         clean: ``uint8 (N, 3, H, W)``.
         adversarial: The same images, attacked beforehand.
         labels: ``int64 (N,)``.
-        clean_weight: Of the cross-entropy of clean images; the rest is that of adversarial ones. On a CLIP, whose
-            logits are scaled cosines, TeCoA's loss is the cross-entropy of adversarial images alone.
-        seed: Of the order of the images, and of dropout.
+        clean_weight: Weight of the cross-entropy of clean images; the rest is that of adversarial images. TeCoA's loss
+            on a CLIP, whose logits are scaled cosines, is the cross-entropy of adversarial images (weight 0).
+        seed: Seed of the order of the images and of dropout.
     """
 
     clean: Tensor
@@ -49,7 +49,7 @@ def train(model: Any, clip: Clip, weights: Iterable[nn.Parameter], training: Tra
     for _ in range(training.epochs):
         total = torch.zeros((), device=device)
         for part in torch.randperm(len(training.labels)).split(training.batch):
-            # In ascending order, as robench has them, so that dropout falls on the same images.
+            # Sorted, as in robench, so that dropout falls on the same images.
             part = part.sort().values
             labels = training.labels[part].to(device)
             loss = torch.zeros((), device=device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from robench.bench.rivals.clip_logits import logits_of, pixels_of
 
 if TYPE_CHECKING:
-    from robench.bench.subject import Clip
+    from robench.bench.clips import Clip
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""What the page shows of one run when its row is opened, as JSON."""
+"""The data of one run, as JSON, which the page shows when its row is opened."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from robench.leaderboard.site.board import rate
-from robench.present.show import hardware_text
+from robench.leaderboard.site.overview import rate
+from robench.present.show import asked, made_with
 from robench.records.labels import tuner_label
 from robench.records.measurement import Measured, drop, measurements
 from robench.records.record import AttackScore, RunResult, Score
@@ -16,31 +16,20 @@ from robench.statistics.intervals import by_class, wilson
 
 
 def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[str, Any]:
-    """Return what the page's script takes of a completed run.
+    """Return what the page's script shows of a completed run.
 
     Args:
-        record: The run.
-        gallery: Rows of pictures as of :mod:`robench.leaderboard.site.gallery`, or why there are none.
+        record: The record of the run.
+        gallery: Rows of pictures of :mod:`robench.leaderboard.site.gallery`, or a line that says why there are none.
     """
     spec, made = record.spec, record.provenance
     assert record.data is not None and record.tuning is not None
-    facts = [
-        ("dataset", spec.dataset.label),
-        ("model", spec.model.label),
-        ("tuner", tuner_label(spec)),
-        ("training images", "none" if spec.train_size is None else f"{spec.train_size:,}"),
-        ("scored", f"{spec.test_size:,} {spec.split} images"),
-        ("parameters", f"{record.tuning.parameters:,}, {record.tuning.trainable_parameters:,} of them trained"),
-        ("seed", str(spec.seed)),
-        ("started", made.started),
-        ("device", hardware_text(made)),
-        ("source", made.git or "installed package"),
-    ]
+    parameters = f"{record.tuning.parameters:,}, {record.tuning.trainable_parameters:,} of them trained"
     return {
         "run": record.run_id,
         "title": f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}",
         "command": made.command,
-        "facts": facts,
+        "facts": [*asked(record), ("parameters", parameters), *made_with(record)],
         "measured": [_measured(found) for found in measurements(record)],
         "checks": [check.model_dump() for check in record.checks],
         "warnings": record.warnings,
@@ -80,7 +69,7 @@ def _counted(labels: Sequence[str]) -> str:
 
 
 def _classes(found: Measured) -> dict[str, Any] | None:
-    """Return the accuracy of each class, clean and under each attack; None where the record keeps no labels."""
+    """Return the accuracy of each class, clean and under each attack; None if the record keeps no labels."""
     labels = found.data.scored_labels()
     if labels is None:
         return None

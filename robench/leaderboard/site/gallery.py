@@ -1,4 +1,4 @@
-"""Sample images of a run for the page: clean, the amplified change, and adversarial, side by side."""
+"""Sample images of a run for the page: clean, amplified change and adversarial side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.special import softmax
 
 from robench.present.figures.examples import MOST_ROWS, amplified
 from robench.records.record import RunResult
@@ -16,7 +17,10 @@ from robench.records.samples import Samples
 
 
 def gallery(result: RunResult, samples: Samples) -> list[dict[str, Any]]:
-    """Return rows of pictures, one a sample image; ``right`` says whether the network knows it, if it is asked."""
+    """Return a row of pictures for each sample image.
+
+    ``right`` tells whether the network classifies a picture correctly; None for pictures of a change.
+    """
     assert result.data is not None
     names = result.data.class_names
     rows: list[dict[str, Any]] = []
@@ -43,7 +47,6 @@ def _picture(image: NDArray[Any], title: str, text: str, right: bool | None) -> 
 
 
 def _answer(logits: NDArray[np.float32], label: int, names: tuple[str, ...]) -> tuple[str, bool]:
-    """Return what the network takes an image for and how surely, and whether it is right."""
-    odds = np.exp(logits - logits.max())
+    """Return the predicted class with its softmax probability, and whether it is right."""
     found = int(logits.argmax())
-    return f"{names[found]}, {odds[found] / odds.sum():.0%}", found == label
+    return f"{names[found]}, {softmax(logits)[found]:.0%}", found == label

@@ -1,4 +1,4 @@
-"""The page as files by name, each made when it is asked for, so that a folder and a server show the same."""
+"""All files of the page by name, each made when it is asked for; written to a folder or served, they are the same."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import DataError
-from robench.leaderboard.build import Table
-from robench.leaderboard.site.board import board
 from robench.leaderboard.site.detail import detail
+from robench.leaderboard.site.overview import overview
+from robench.leaderboard.tables import Table
 from robench.records.record import RunResult
 from robench.records.samples import Samples, samples_path
 
 GENERATOR = "robench leaderboard"
-"""What the page names as its maker, by which a folder is known to be one of ours."""
+"""The generator that the page names; it marks a folder as one that robench wrote."""
 STYLES = ("vendor/tabulator_simple.min.css", "assets/page.css")
 SCRIPTS = (
     "vendor/tabulator.min.js",
@@ -42,10 +42,10 @@ class Pages:
 
     Attributes:
         index: The page itself.
-        folder: Where all that belongs to this state of the page is, ``assets/`` and a hash, so that a page that is
-            open never mixes two states.
-        files: What makes each file of `folder`, by its path from the page.
-        records: The records to be downloaded, by their path from the page.
+        folder: The folder of scripts and data, ``assets/`` and a hash of their content, so that an open page never
+            mixes two versions.
+        files: By the path of each file in `folder`, a function that makes it.
+        records: By the path of each record to download, a function that reads it.
     """
 
     index: bytes
@@ -61,14 +61,14 @@ def pages(
 
     Args:
         results: The folder of records.
-        tables: As :func:`robench.leaderboard.build.leaderboard` ranks them.
-        records: At least those of the tables.
+        tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them.
+        records: At least the records of the tables.
         sort: What the tables are ranked by.
-        live: Whether the page is to ask its server for what is new.
+        live: Whether the page asks its server for new records.
     """
     by_id = {record.run_id: record for record in records}
     shown = {row.run_id: by_id[row.run_id] for table in tables for row in table.rows}
-    content = board(tables, shown, sort)
+    content = overview(tables, shown, sort)
     ours = packaged("robench.leaderboard.site")
     names = (*STYLES, *SCRIPTS, *BESIDE, *([LIVE] if live else []))
     static = {name: ours.joinpath(name).read_bytes() for name in names}
@@ -103,7 +103,7 @@ def _index(folder: str, live: bool) -> bytes:
 
 
 def _digest(content: Any, static: dict[str, bytes], results: Path, shown: dict[str, RunResult]) -> str:
-    """Return a hash of all that the files are made of; of sample images, of which there is much, their dates."""
+    """Return a hash of everything the files are made from; sample images, which are large, count by their date."""
     found = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, data in static.items():
         found.update(name.encode() + data)
@@ -127,6 +127,6 @@ def _run(results: Path, record: RunResult) -> bytes:
 
 
 def _script(function: str, content: Any) -> bytes:
-    """Return a call of one of the page's functions; a script, unlike JSON, may be loaded by a page opened from disk."""
+    """Return a script that calls a function of the page; a page opened from disk may load scripts, but not JSON."""
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return f"robench.{function}({text});\n".encode()

@@ -1,4 +1,4 @@
-"""Serve the page from memory, and what is new as runs go on."""
+"""Serve the page from memory, and update it as records appear."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from robench.errors import DataError, RobenchError
-from robench.leaderboard.build import leaderboard
 from robench.leaderboard.site.pages import Pages, pages
+from robench.leaderboard.tables import leaderboard
 from robench.records.store import Store
 from robench.run.status import running
 
@@ -25,12 +25,12 @@ TYPES = {
     ".json": "application/json",
     "": "text/plain; charset=utf-8",
 }
-# Names in records are other people's; should one ever be read as HTML, the browser still runs and loads nothing of it.
+# Records contain text that other people wrote. Should it ever be read as HTML, the browser does not run it.
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 
 
 class Live:
-    """The page of a folder of records, made anew in the background when the folder has changed."""
+    """The page of a folder of records; it is made again in the background when the folder changes."""
 
     def __init__(self, results: Path, warn: Callable[[str], None]) -> None:
         """Make the page for the first time.
@@ -45,9 +45,9 @@ class Live:
         self._pages = self._before = self._make()
 
     def pages(self) -> Pages:
-        """Return the page as it is; if the folder has changed, a newer one is on its way."""
+        """Return the current page; if the folder has changed, a newer one is being made."""
         with self._lock:
-            # To rank thousands of runs takes longer than a reader waits.
+            # Ranking thousands of runs takes longer than a reader waits.
             if (self._maker is None or not self._maker.is_alive()) and (seen := self._look()) != self._seen:
                 self._seen = seen
                 self._maker = threading.Thread(target=self._renew, daemon=True)
@@ -55,25 +55,25 @@ class Live:
             return self._pages
 
     def file(self, name: str) -> bytes | None:
-        """Return one of the page's files; None if it has no such file. Nothing else can be named."""
+        """Return one of the page's files; None if it has no such file. No other file can be read."""
         if name == LIVE:
             under_way = [state.model_dump() for state in running(self._results)]
             return json.dumps({"folder": self.pages().folder, "running": under_way}).encode()
         if name in ("", "index.html"):
             return self.pages().index
-        # A browser that was told of one state may ask for its files when there is the next.
+        # A browser may ask for files of the previous version of the page.
         known = (found for each in (self._pages, self._before) for found in (each.files, each.records))
         make = next((found[name] for found in known if name in found), None)
         try:
             return make() if make else None
-        except OSError:  # a record that was moved away meanwhile
+        except OSError:  # a record that was removed meanwhile
             return None
 
     def _renew(self) -> None:
         try:
             self._before, self._pages = self._pages, self._make()
         except (RobenchError, OSError) as error:
-            self._warn(str(error))  # the folder went away: what was there is still worth a look
+            self._warn(str(error))  # the folder is gone; the last page stays
 
     def _make(self) -> Pages:
         records = Store(self._results).read(self._warn)
@@ -93,10 +93,10 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def server(live: Live, host: str, port: int) -> ThreadingHTTPServer:
-    """Return a server of the page that listens already; port 0 takes a free one.
+    """Return a server of the page that is already listening; port 0 takes a free port.
 
     Raises:
-        DataError: The port is taken or not allowed, or there is no such host.
+        DataError: The port is taken or not allowed, or the host is unknown.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,12 +122,12 @@ def server(live: Live, host: str, port: int) -> ThreadingHTTPServer:
                 self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Say nothing: a page that asks every two seconds would fill the terminal."""
+            """Print nothing: the page asks every two seconds."""
 
     try:
         return ThreadingHTTPServer((host, port), Handler)
     except OverflowError:
-        raise DataError(f"port {port} is not one; expected 0 to 65535") from None
+        raise DataError(f"port {port} does not exist; expected 0 to 65535") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"cannot serve on {host}:{port}: {reason.lower()}; pass another --port or --host") from None

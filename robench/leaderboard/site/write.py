@@ -1,4 +1,4 @@
-"""Write the page into a folder: all of it stands there before the one file that shows it is replaced."""
+"""Write the page into a folder: ``index.html`` is replaced last, when all other files are there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ RECORD = re.compile(r"[0-9a-f]{12}(-[0-9]+)?\.json")
 
 
 def write_pages(pages: Pages, folder: Path) -> Path:
-    """Write the page into `folder`, new, empty, or with an earlier page in it, and return its ``index.html``.
+    """Write the page into `folder` and return the path of its ``index.html``.
 
-    What else lies in the folder stays. If anything fails, an earlier page is still whole.
+    The folder may be new, empty, or hold an earlier page; other files beside that page stay. If anything fails, the
+    earlier page still works.
 
     Raises:
         DataError: The folder holds something else, or cannot be written to.
@@ -27,7 +28,7 @@ def write_pages(pages: Pages, folder: Path) -> Path:
     try:
         (folder / "assets").mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=folder / "assets", prefix=".new-"))
-        staged.chmod(0o755)  # mkdtemp makes it private; a page is to be read by a web server, say
+        staged.chmod(0o755)  # mkdtemp makes it private, and a web server must read it
         for name, make in pages.files.items():
             path = staged / Path(name).relative_to(pages.folder)
             path.parent.mkdir(exist_ok=True)
@@ -54,7 +55,11 @@ def write_pages(pages: Pages, folder: Path) -> Path:
 
 
 def _is_new(folder: Path) -> bool:
-    """Return whether there is no page in `folder` yet; refuse it if there is anything else."""
+    """Tell whether `folder` is new or empty; False if it holds a page.
+
+    Raises:
+        DataError: It holds something else.
+    """
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return True
@@ -78,7 +83,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _sweep(pages: Pages, folder: Path) -> None:
-    """Remove what only earlier pages named."""
+    """Remove files that only earlier pages used."""
     for path in (folder / "assets").iterdir():
         if path != folder / pages.folder:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What augmentation makes of training images."""
+"""Training images and augmented versions of them."""
 
 from __future__ import annotations
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 
-from robench.present.figures.canvas import GREYS, HATCHES, readable, sheet, title
+from robench.present.figures.canvas import look, readable, sheet, title
 from robench.records.record import RunResult
 
 
 def counts(result: RunResult) -> dict[str, tuple[int, ...]]:
-    """Return the images of each class: those trained on, those an epoch draws where that differs, and those scored."""
+    """Return the number of images of each class: trained on, drawn in an epoch (if that differs), and scored."""
     data, tuning = result.data, result.tuning
     found = {
         "training images": data.train_counts if data else None,
@@ -33,8 +31,7 @@ def balance(result: RunResult) -> Figure:
     figure.suptitle(title(result), fontsize=9)
     width, places = 0.8 / len(series), np.arange(len(names))
     for number, (name, values) in enumerate(series.items()):
-        look: dict[str, Any] = {"facecolor": GREYS[number], "hatch": HATCHES[number], "edgecolor": "black"}
-        bars = axes[0, 0].bar(places + number * width, values, width, label=name, linewidth=0.5, **look)
+        bars = axes[0, 0].bar(places + number * width, values, width, label=name, **look(number))
         axes[0, 0].bar_label(bars, fontsize=6)
     axes[0, 0].set_xticks(places + 0.4 - width / 2, names, rotation=30, ha="right", fontsize=8)
     axes[0, 0].set_ylabel("images")

@@ -1,4 +1,4 @@
-"""What all figures share: a sheet of a given size, and looks that survive a black-and-white printer."""
+"""What all figures share: a sheet of a given size, and styles that survive a black-and-white printer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **more: 
 
 
 def title(result: RunResult) -> str:
-    """Say which run a figure shows."""
+    """Return the title of a figure: which run it shows."""
     spec = result.spec
     return f"{spec.model.label}, {spec.tuner.label} on {spec.dataset.label} ({spec.split}), run {result.run_id}"
 
@@ -38,14 +38,15 @@ def readable(name: str, width: int = 20) -> str:
     return textwrap.fill(name.replace("_", " "), width)
 
 
+def look(number: int) -> dict[str, Any]:
+    """Return the style of the bars of series `number`."""
+    fill, hatch = GREYS[number % len(GREYS)], HATCHES[number % len(HATCHES)]
+    return {"facecolor": fill, "hatch": hatch, "edgecolor": "black", "linewidth": 0.5}
+
+
 def show(axes: Axes, image: NDArray[Any]) -> None:
-    """Draw one image ``(3, H, W)``, ``uint8`` or float in ``[0, 1]``, pixel by pixel and without ticks."""
+    """Draw one image ``(3, H, W)``, ``uint8`` or float in ``[0, 1]``, pixel by pixel, without ticks and frame."""
     axes.imshow(np.moveaxis(image, 0, -1), interpolation="nearest")
-    bare(axes)
-
-
-def bare(axes: Axes) -> None:
-    """Take ticks and frame away."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

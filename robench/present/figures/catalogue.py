@@ -1,4 +1,4 @@
-"""Which figures a run can have, and why it cannot have the others."""
+"""The figures that a run can have, and why it cannot have the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from robench.records.samples import Samples
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg", "pdf")
 DPI = 130
 
 NO_SAMPLES = "no sample images are kept with this record; run it again with --force"
@@ -20,7 +19,7 @@ NOT_COMPLETED = "the run did not complete"
 
 
 def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[[], Figure] | str]:
-    """Return for each figure a function that draws it, or the reason why there is none."""
+    """Return for each figure a function that draws it, or the reason why it cannot be drawn."""
     from robench.present.figures.augmented import augmented
     from robench.present.figures.balance import balance, counts
     from robench.present.figures.classes import classes
@@ -63,10 +62,10 @@ def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[
 def write_figures(
     records: list[tuple[RunResult, Samples | None]], folder: Path, style: str
 ) -> tuple[list[Path], dict[str, str]]:
-    """Draw what can be drawn into ``folder/RUN_ID/NAME`` and, for several runs, ``folder/transfer``.
+    """Draw all figures that can be drawn as ``folder/RUN_ID/NAME`` and, for several runs, ``folder/transfer``.
 
     Returns:
-        The files written, and for each figure that was not drawn the reason.
+        The files written; and for each figure that was not drawn, the reason.
 
     Raises:
         OSError: `folder` cannot be written to.
@@ -104,6 +103,6 @@ def save(draw: Callable[[], Figure], target: Path | BinaryIO, dpi: int) -> None:
     """
     from matplotlib import rc_context
 
-    # A dollar sign in the name of a class or a file is no formula.
+    # A dollar sign in the name of a class or a file does not begin a formula.
     with rc_context({"text.parse_math": False}):
         draw().savefig(target, dpi=dpi)

@@ -1,4 +1,4 @@
-"""How labels and predictions are spread over the classes, and how accurate each class is."""
+"""The distribution of labels and predictions over the classes, and the accuracy of each class."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from robench.present.figures.canvas import GREYS, HATCHES, readable, sheet, title
+from robench.present.figures.canvas import look, readable, sheet, title
 from robench.records.record import RunResult
 from robench.records.samples import Samples
+from robench.statistics.intervals import Mask
 
 
-def class_accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Return the accuracy of each class, ``(n_classes,)``; NaN for a class without images."""
-    right = np.bincount(labels, weights=labels == predictions, minlength=n_classes)
+def class_accuracy(labels: NDArray[np.int64], right: Mask, n_classes: int) -> NDArray[np.float64]:
+    """Return the accuracy of each class, ``(n_classes,)``; NaN for a class without images.
+
+    Args:
+        right: Which images are classified correctly, ``bool (n,)``.
+    """
     images = np.bincount(labels, minlength=n_classes)
-    accuracy: NDArray[np.float64] = np.divide(right, images, out=np.full(n_classes, np.nan), where=images > 0)
+    accuracy: NDArray[np.float64] = np.full(n_classes, np.nan)
+    np.divide(np.bincount(labels, weights=right, minlength=n_classes), images, out=accuracy, where=images > 0)
     return accuracy
 
 
@@ -32,11 +37,12 @@ def classes(result: RunResult, samples: Samples) -> Figure:
     shares = [("labels", samples.labels), *((f"predicted, {name}", found) for name, found in series)]
     for number, (name, found) in enumerate(shares):
         share = 100 * np.bincount(found, minlength=n_classes) / len(found)
-        axes[0, 0].bar(places + number * width, share, width, label=f"{name} (n={len(found)})", **_look(number))
+        axes[0, 0].bar(places + number * width, share, width, label=f"{name} (n={len(found)})", **look(number))
     axes[0, 0].set_ylabel("share of images, %")
     for number, (name, found) in enumerate(series):
-        accuracy = 100 * class_accuracy(samples.labels[: len(found)], found, n_classes)
-        axes[1, 0].bar(places + number * width, accuracy, width, label=f"{name} (n={len(found)})", **_look(number + 1))
+        labels = samples.labels[: len(found)]
+        accuracy = 100 * class_accuracy(labels, found == labels, n_classes)
+        axes[1, 0].bar(places + number * width, accuracy, width, label=f"{name} (n={len(found)})", **look(number + 1))
     axes[1, 0].set_ylabel("accuracy, %")
     axes[1, 0].set_ylim(0, 100)
     for cell in axes.flat:
@@ -45,12 +51,3 @@ def classes(result: RunResult, samples: Samples) -> Figure:
         cell.grid(axis="y", color="0.9", zorder=0)
         cell.set_axisbelow(True)
     return figure
-
-
-def _look(number: int) -> dict[str, object]:
-    return {
-        "facecolor": GREYS[number % len(GREYS)],
-        "hatch": HATCHES[number % len(HATCHES)],
-        "edgecolor": "black",
-        "linewidth": 0.5,
-    }

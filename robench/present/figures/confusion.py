@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrices."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from robench.records.samples import Samples
 
 MOST_COLUMNS = 2
 MOST_CLASSES = 25
-"""Beyond these the counts are left out and the squares speak alone."""
+"""With more classes, the numbers are left out and only the shades are drawn."""
 
 
 def confusion(result: RunResult, samples: Samples) -> Figure:
     """Draw the confusion matrices, clean and under each attack: true classes as rows, predicted ones as columns.
 
-    The darker, the larger the share of its row; the numbers are images.
+    The darker a cell, the larger its share of the row; the numbers are images.
     """
     assert result.data is not None
     names = [readable(name, 24) for name in result.data.class_names]

@@ -1,4 +1,4 @@
-"""Clean image, amplified noise and adversarial image side by side; and the sample images alone."""
+"""Clean image, amplified change and adversarial image side by side; and the sample images alone."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from robench.present.figures.canvas import readable, sheet, show, title
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
 AMPLIFIED_TO = 0.45
-"""How far from grey the largest change of a pixel is drawn."""
+"""How far from grey, in ``[0, 1]``, the largest change of a pixel is drawn."""
 MOST_ROWS = 6
 
 
 def examples(result: RunResult, samples: Samples) -> Figure:
     """Draw sample images as rows: clean, then for each attack the amplified change and the adversarial image.
 
-    Under each stand the predicted class and its softmax probability, marked as right or wrong.
+    Below each image are the predicted class and its softmax probability, marked as right or wrong.
     """
     assert result.data is not None
     names = result.data.class_names
@@ -44,7 +45,7 @@ def examples(result: RunResult, samples: Samples) -> Figure:
 
 
 def amplified(clean: NDArray[np.uint8], attacked: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float, float]:
-    """Return the change of an image around grey in ``[0, 1]``, its amplification, and its largest value in levels."""
+    """Return the change of an image, drawn around grey in ``[0, 1]``; its amplification; its largest value of 255."""
     change = attacked.astype(np.float64) - clean
     largest = float(np.abs(change).max())
     factor = AMPLIFIED_TO * 255 / max(1.0, largest)
@@ -67,8 +68,7 @@ def random_samples(result: RunResult, samples: Samples) -> Figure:
 
 
 def _verdict(axes: Axes, logits: NDArray[np.float32], label: int, names: tuple[str, ...]) -> None:
-    """Write what was predicted, how surely, and whether it is right."""
-    odds = np.exp(logits - logits.max())
+    """Write the predicted class, its softmax probability, and whether it is right."""
     found = int(logits.argmax())
     mark = "right" if found == label else "WRONG"
-    axes.set_xlabel(f"{mark}: {readable(names[found])}\n{odds[found] / odds.sum():.0%}", fontsize=8)
+    axes.set_xlabel(f"{mark}: {readable(names[found])}\n{softmax(logits)[found]:.0%}", fontsize=8)

@@ -1,4 +1,4 @@
-"""What a network is given instead of an image: its patches, encoded."""
+"""The encoded patches of an image, as the first block of a network gets them."""
 
 from __future__ import annotations
 

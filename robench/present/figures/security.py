@@ -16,12 +16,12 @@ from robench.statistics.intervals import Rate, wilson
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Attacks that differ in one parameter only, in its order.
+    """Accuracies under attacks that differ in one parameter, sorted by it.
 
     Attributes:
-        name: What they share.
+        name: The name of the attacks.
         norm: Their norm.
-        points: The parameter's value, epsilon in ``[0, 1]`` pixel units, and the accuracy.
+        points: The value of the parameter (epsilon in ``[0, 1]`` pixel units) and the accuracy.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Curve:
 
 
 def epsilon_curves(result: RunResult) -> list[Curve]:
-    """Return accuracy against epsilon for attacks made at several, from the clean accuracy at 0."""
+    """Return accuracy against epsilon, for attacks made at several radii; the clean accuracy is the point at 0."""
     return _curves(result, "eps", lambda score: float(parse_radius(score.eps)), from_clean=True)
 
 
 def step_curves(result: RunResult) -> list[Curve]:
-    """Return accuracy against steps for attacks made with several numbers of them."""
+    """Return accuracy against the number of steps, for attacks made with several numbers."""
     specs = {spec.label: spec for spec in result.spec.attacks}
     return _curves(result, "steps", lambda score: float(specs[score.label].params["steps"]), from_clean=False)
 
@@ -71,7 +71,7 @@ def _curves(
     result: RunResult, parameter: str, value: Callable[[AttackScore], float], *, from_clean: bool
 ) -> list[Curve]:
     groups: dict[tuple[Any, ...], list[AttackScore]] = {}
-    # An interrupted run has scores of its first attacks only.
+    # An interrupted run has the scores of its first attacks only.
     for spec, score in zip(result.spec.attacks, result.attacks, strict=False):
         if parameter in spec.params:
             groups.setdefault(_shared(spec, score, parameter), []).append(score)
@@ -81,19 +81,16 @@ def _curves(
             continue
         points = [(value(score), wilson(score)) for score in sorted(members, key=value)]
         if from_clean:
-            points.insert(0, (0.0, _clean(result, min(score.n for score in members))))
+            assert result.clean is not None
+            first = result.clean.mask()[: min(score.n for score in members)]
+            points.insert(0, (0.0, wilson(Score.of(first))))
         name, _, _ = members[0].label.partition(":")
         found.append(Curve(name=name, norm=members[0].norm, points=tuple(points)))
     return found
 
 
 def _shared(spec: AttackSpec, score: AttackScore, parameter: str) -> tuple[Any, ...]:
-    """Return what attacks of one curve have in common; a step size follows epsilon."""
+    """Return what the attacks of one curve share; the step size may change with epsilon."""
     varying = {"eps": ("eps", "alpha"), "steps": ("steps", "alpha")}[parameter]
     rest = str(sorted((key, text) for key, text in spec.params.items() if key not in varying))
     return spec.name, rest, spec.surrogate.label if spec.surrogate else "", score.norm, score.n
-
-
-def _clean(result: RunResult, n: int) -> Rate:
-    assert result.clean is not None
-    return wilson(Score.of(result.clean.mask()[:n]))

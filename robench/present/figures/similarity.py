@@ -1,4 +1,4 @@
-"""How near each sample image is to each class prompt, clean and attacked."""
+"""The similarity of each sample image and each class prompt, clean and attacked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_COLUMNS = 3
 
 
 def similarity(result: RunResult, samples: Samples) -> Figure:
-    """Draw the matrix of sample images and class prompts: cosines, or logits of a model without text."""
+    """Draw a matrix of sample images and classes: cosines with the class prompts, or logits of a model without text."""
     assert result.data is not None
     names = [readable(name) for name in result.data.class_names]
     rows = [names[samples.labels[index]] for index in samples.indices]

@@ -1,4 +1,4 @@
-"""Which surrogate's images fool which target: one matrix over several runs."""
+"""The transfer matrix of several runs: the accuracy of each target on the images of each surrogate."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from robench.present.figures.canvas import matrix, sheet
 from robench.records.labels import tuner_label
-from robench.records.record import AttackScore, RunResult, RunSpec
+from robench.records.record import RunResult
 
 Threat = tuple[str, str, str, str, int, str]
 """Method, norm, epsilon, images attacked, n, and all parameters of the method."""
 
 
 def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], list[str], NDArray[np.float64]] | None:
-    """Return the accuracies, in percent, of targets (columns) on the images of surrogates (rows), or None.
+    """Return accuracies in percent of targets (columns) on images of surrogates (rows), with the names of all three.
 
-    Taken is the threat that most runs share: one method with all its parameters, data set and number of images. The
-    row ``itself (white-box)`` holds each target's accuracy under the attack on itself. A cell is the mean over the
-    runs that differ in their seed alone; missing combinations are NaN.
+    The matrix is about the threat that most runs share: one method with all its parameters, dataset and number of
+    images. The row ``itself (white-box)`` has each target's accuracy under the attack on itself. A cell is the mean
+    over runs that differ only in their seed; missing combinations are NaN. None if no run has such an attack.
     """
     found: dict[Threat, dict[tuple[str, str], dict[str, float]]] = {}
     targets = _target_names(records)
@@ -35,8 +35,9 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
                 continue
             params = str(sorted(spec.params.items()))
             threat = (spec.name, score.norm, score.eps, record.data.test_fingerprint, score.n, params)
-            cell = found.setdefault(threat, {}).setdefault((_source(score), targets[record.run_id]), {})
-            # By the hash of its spec, so that of a run's repeats only the latest counts.
+            source = score.surrogate.name if score.surrogate else "itself (white-box)"
+            cell = found.setdefault(threat, {}).setdefault((source, targets[record.run_id]), {})
+            # By the hash of the spec, so that only the latest of a run's repeats counts.
             cell[record.spec.run_id()] = 100 * score.accuracy
     if not found:
         return None
@@ -51,9 +52,12 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
 
 
 def _target_names(records: Sequence[RunResult]) -> dict[str, str]:
-    """Return what to call the target of each run: model and tuner, and what it learned on where that differs."""
-    short = {record.run_id: f"{record.spec.model.label}, {tuner_label(record.spec)}" for record in records}
-    trained = {record.run_id: _training(record.spec) for record in records}
+    """Return a name for the target of each run: model and tuner, and the training images if these differ."""
+    specs = {record.run_id: record.spec for record in records}
+    short = {run_id: f"{spec.model.label}, {tuner_label(spec)}" for run_id, spec in specs.items()}
+    trained = {
+        run_id: f"{spec.dataset.label}, {spec.train_size or 0:,} training images" for run_id, spec in specs.items()
+    }
     several = {
         name
         for name in short.values()
@@ -62,12 +66,8 @@ def _target_names(records: Sequence[RunResult]) -> dict[str, str]:
     return {run_id: f"{name}, {trained[run_id]}" if name in several else name for run_id, name in short.items()}
 
 
-def _training(spec: RunSpec) -> str:
-    return f"{spec.dataset.label}, {spec.train_size or 0:,} training images"
-
-
 def transfer(records: Sequence[RunResult]) -> Figure:
-    """Draw the matrix of :func:`transfer_matrix`; the darker, the more of the target's accuracy is left."""
+    """Draw the matrix of :func:`transfer_matrix`; the darker a cell, the more accuracy is left."""
     content = transfer_matrix(records)
     assert content is not None
     (method, norm, eps, _, n, _), rows, columns, values = content
@@ -80,7 +80,3 @@ def transfer(records: Sequence[RunResult]) -> Figure:
     axes[0, 0].set_xlabel("target")
     axes[0, 0].set_ylabel("images made on")
     return figure
-
-
-def _source(score: AttackScore) -> str:
-    return score.surrogate.name if score.surrogate else "itself (white-box)"

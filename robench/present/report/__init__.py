@@ -1,1 +1,10 @@
-"""Reports: all that a run says, class by class and with pictures, as Markdown and as one page of HTML."""
+"""A report of runs with tables and figures (``robench report``).
+
+| file | what it does |
+|---|---|
+| ``chapter.py`` | the chapter of one run |
+| ``comparison.py`` | the chapter that compares several runs |
+| ``classification.py`` | precision, recall and F1 of each class |
+| ``parts.py`` | chapters, sections, tables and pictures, whatever they are written as |
+| ``write.py`` | writes chapters as HTML and as Markdown |
+"""

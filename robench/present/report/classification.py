@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from robench.present.report.parts import Table
 
 
 def classification(labels: NDArray[np.int64], predictions: NDArray[np.int64], class_names: Sequence[str]) -> Table:
-    """Return a row for each class and the macro and weighted means, in percent; support is a number of images.
+    """Return a row for each class, and the macro and weighted means, in percent.
 
-    Recall is the accuracy of the class: under an attack, its robust accuracy. Precision of a class that was never
-    predicted, and recall of one without images, count as 0.
+    The recall of a class is its accuracy; under an attack, its robust accuracy. The precision of a class that was never
+    predicted, and the recall of a class without images, are 0.
     """
     classes = np.arange(len(class_names))
     figures = precision_recall_fscore_support(labels, predictions, labels=classes, zero_division=0)
@@ -31,6 +31,4 @@ def classification(labels: NDArray[np.int64], predictions: NDArray[np.int64], cl
 
 def macro_f1(labels: NDArray[np.int64], predictions: NDArray[np.int64], n_classes: int) -> float:
     """Return the mean F1 over the classes, in percent."""
-    classes = np.arange(n_classes)
-    figures = precision_recall_fscore_support(labels, predictions, labels=classes, average="macro", zero_division=0)
-    return 100 * float(figures[2])
+    return 100 * float(f1_score(labels, predictions, labels=np.arange(n_classes), average="macro", zero_division=0))

@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written as."""
+"""The parts of a report, independent of the format it is written in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Cells of text under headings; the first column is text, the others are figures unless ``words`` says not."""
+    """Cells of text under headings; all columns but the first are figures, unless ``words`` is set."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -21,11 +21,11 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure, drawn when it is written, and what it shows in words.
+    """A figure, which is drawn when it is written.
 
     Attributes:
-        name: Of the file, without its ending.
-        description: For those who do not see it.
+        name: Name of the file without its suffix.
+        description: What it shows, for readers who cannot see it.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One heading and what stands under it, in the order of the fields."""
+    """One heading with what follows it, in the order of the fields."""
 
     title: str
     text: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """One run, or what several have in common."""
+    """One run, or the comparison of several."""
 
     title: str
     sections: tuple[Section, ...]

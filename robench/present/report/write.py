@@ -1,11 +1,11 @@
-"""Write chapters: as one page of HTML with its pictures inside, and as Markdown with its pictures beside it."""
+"""Write chapters as one HTML page that contains its pictures, and as Markdown with pictures as files beside it."""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from robench.errors import DataError
 from robench.present.figures.catalogue import save
 from robench.present.report.parts import Chapter, Picture, Table
 
-FORMATS = ("both", "html", "markdown")
 DPI = 110
 
 
@@ -23,7 +22,8 @@ def write_report(chapters: Sequence[Chapter], folder: Path, style: str) -> list[
     Raises:
         DataError: `folder` cannot be written to.
     """
-    drawn = {picture.name: _png(picture) for picture in _pictures(chapters)}
+    sections = [section for chapter in chapters for section in chapter.sections]
+    drawn = {picture.name: _png(picture) for section in sections for picture in section.pictures}
     files: dict[str, bytes] = {}
     if style in ("both", "html"):
         files["report.html"] = to_html(chapters, drawn).encode()
@@ -40,7 +40,7 @@ def write_report(chapters: Sequence[Chapter], folder: Path, style: str) -> list[
 
 
 def to_html(chapters: Sequence[Chapter], drawn: dict[str, bytes]) -> str:
-    """Return a page that needs nothing beside itself: no network, no script, no other file."""
+    """Return a page that needs no network, no script and no other file."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("robench.present.report", "."), autoescape=True)
@@ -50,7 +50,7 @@ def to_html(chapters: Sequence[Chapter], drawn: dict[str, bytes]) -> str:
 
 
 def to_markdown(chapters: Sequence[Chapter]) -> str:
-    """Return GitHub's Markdown, which names its pictures as files beside it."""
+    """Return GitHub Markdown; pictures are files beside it."""
     lines: list[str] = []
     for number, chapter in enumerate(chapters):
         lines += [f"{'#' if number == 0 else '##'} {_plain(chapter.title)}", ""]
@@ -63,10 +63,6 @@ def to_markdown(chapters: Sequence[Chapter]) -> str:
             for picture in section.pictures:
                 lines += [f"![{_plain(picture.description)}]({picture.name}.png)", ""]
     return "\n".join(lines)
-
-
-def _pictures(chapters: Sequence[Chapter]) -> Iterator[Picture]:
-    return (picture for chapter in chapters for section in chapter.sections for picture in section.pictures)
 
 
 def _png(picture: Picture) -> bytes:
@@ -85,5 +81,5 @@ def _table(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return `text` with what Markdown or HTML would act on made harmless."""
+    """Return `text` with the special characters of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", text).replace("\n", " ")

@@ -42,12 +42,12 @@
     ]))),
     classes ? h("details", {}, h("summary", {}, "Each class"),
       wide("Accuracy of each class", grid(["class", "images", ...classes.columns], classes.rows.map(([name, n, ...rates]) => [name, robench.number(n), ...rates.map(points)]))))
-      : h("p", { class: "quiet" }, "The record keeps no labels, so that there are no figures by class."));
+      : h("p", { class: "quiet" }, "The record keeps no labels, so there are no figures by class."));
 
   const checks = (run) => section("Checks", run.checks.length
     ? wide("Checks", h("table", { class: "words checks" }, h("thead", {}, h("tr", {}, ["verdict", "check", "figures"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, run.checks.map((check) => h("tr", {}, h("td", {}, robench.badge(check.verdict)), h("td", {}, check.name, check.attack ? h("span", { class: "quiet block" }, check.attack) : null), h("td", {}, check.reason))))))
-    : h("p", { class: "quiet" }, "Nothing was checked; ", h("code", {}, `robench certify ${run.run}`), " does so afterwards."));
+    : h("p", { class: "quiet" }, "Nothing was checked. ", h("code", {}, `robench certify ${run.run}`), " checks it now."));
 
   const gallery = (rows) => (typeof rows === "string" ? h("p", { class: "quiet" }, rows)
     : rows.map(({ title, pictures }) => h("div", { class: "gallery", role: "group", "aria-label": title }, h("h4", {}, title),
@@ -58,7 +58,7 @@
   const seeds = (id) => {
     const own = robench.board.rows.find((row) => row.run === id);
     const same = robench.board.rows.filter((row) => row.table === own.table && row.model === own.model && row.tuner === own.tuner && row.run !== id);
-    return section("Seeds", h("p", {}, `This run has seed ${own.seed}.`, same.length ? " The same with others: " : " There is no other seed of it.",
+    return section("Seeds", h("p", {}, `This run has seed ${own.seed}.`, same.length ? " Other seeds: " : " There are no other seeds.",
       same.map((row, at) => [at ? ", " : null, h("a", { href: `#${row.run}` }, `seed ${row.seed}`), ` (clean ${row.clean[0].toFixed(1)}${row.worst ? `, worst case ${row.worst[0].toFixed(1)}` : ""})`])));
   };
 
@@ -95,7 +95,7 @@
     }
     const script = h("script", { src: `${robench.board.folder}/runs/${wanted}.js`, onload: () => script.remove(), onerror: () => {
       script.remove();
-      show(h("h2", { id: "detail-title" }, `Run ${found[1]}`), h("p", {}, "Its details cannot be loaded; the page was written anew meanwhile. Load it again."));
+      show(h("h2", { id: "detail-title" }, `Run ${found[1]}`), h("p", {}, "Its details cannot be loaded, because the page was written again. Reload it."));
     } });
     document.head.append(script);
   };
@@ -107,11 +107,11 @@
     wanted = null;
   });
 
-  /** Called by the data's script: show it all, for the first time or anew. */
+  /** Called by the script with the data: show everything, for the first time or again. */
   robench.show = (board) => {
     const first = !robench.board;
     robench.board = board;
-    $("#ranked").textContent = `Ranked by ${board.ranked_by}, within each table: the same images, attacks and n. Rows that share a rank (=) ${board.tested ? "cannot be told apart by the images" : "are equal in it"}. Open a row for its command, checks and images.`;
+    $("#ranked").textContent = `Ranked by ${board.ranked_by}. All rows of a table have the same images, attacks and n. Rows with the same rank (=) ${board.tested ? "cannot be told apart on these images" : "are equal"}. Open a row for its command, checks and images.`;
     robench.drawFilters();
     robench.drawTable().then(() => { if (first) robench.follow(); });
     robench.drawPlots();

@@ -1,4 +1,4 @@
-/* Elements from text, which is never read as HTML, and figures as words. */
+/* Make elements from text, which is never read as HTML, and write figures. */
 "use strict";
 
 const robench = {};
@@ -41,11 +41,11 @@ robench.MARKS = { pass: "✓", warn: "▲", fail: "✕", skipped: "–", none: "
 robench.badge = (verdict) =>
   robench.h("span", { class: `badge ${verdict}` }, robench.h("span", { "aria-hidden": "true" }, robench.MARKS[verdict]), ` ${verdict}`);
 
-/** A labelled choice; `change` hears the chosen value. */
+/** A labelled choice; `change` is called with the chosen value. */
 robench.choice = (label, options, change, chosen = null) =>
   robench.h("label", {}, label,
     robench.h("select", { onchange: (event) => change(event.target.value) },
       options.map(([value, text]) => robench.h("option", { value, selected: String(value) === String(chosen) }, text))));
 
-/** What a style sheet calls `--name`. */
+/** The colour that the style sheet calls `--name`. */
 robench.colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

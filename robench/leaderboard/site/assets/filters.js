@@ -1,4 +1,4 @@
-/* The form above the table: which rows, in which order. */
+/* The form above the table: which rows are shown, and in which order. */
 "use strict";
 
 (() => {
@@ -8,7 +8,7 @@
   const threat = (attack) => attack.threat;
   const table = (row) => robench.board.tables[row.table];
 
-  /* What a row has of each field; it passes if one of these is what was chosen. */
+  /* The values of a row in each field; a row passes if one of them was chosen. */
   const FIELDS = {
     dataset: { label: "dataset", of: (row) => [table(row).dataset] },
     model: { label: "model", of: (row) => [row.model], typed: true },
@@ -31,7 +31,7 @@
     return typed ? of(row).some((value) => value.toLowerCase().includes(wanted)) : of(row).includes(wanted);
   });
 
-  /** The threat model chosen, by which rows are then sorted under attack; undefined for all. */
+  /** The chosen threat model, which the column "under attack" is sorted by; undefined for all. */
   robench.chosenThreat = () => chosen.threat;
 
   const values = (field) => [...new Set(robench.board.rows.flatMap(FIELDS[field].of))]
@@ -55,7 +55,7 @@
     return label;
   };
 
-  /** Draw the form anew for the rows there are, keeping what was chosen. */
+  /** Draw the form again for the current rows, and keep what was chosen. */
   robench.drawFilters = () => {
     const form = $("#filters");
     const kept = new Map([...form.querySelectorAll("input")].map((input) => [input.name, input.value]));

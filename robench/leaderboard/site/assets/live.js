@@ -1,4 +1,4 @@
-/* Ask the server what is new: other records, and how far runs have come. */
+/* Ask the server for new records, and how far the current runs are. */
 "use strict";
 
 (() => {
@@ -32,7 +32,7 @@
       document.body.classList.remove("gone");
     } catch {
       document.body.classList.add("gone");
-      $("#news").textContent = "robench serve does not answer; what is shown is the last it said.";
+      $("#news").textContent = "robench serve does not answer; the page shows its last answer.";
     }
     setTimeout(ask, EVERY);
   };

@@ -1,4 +1,4 @@
-/* Who fools whom: a table of targets by surrogates. */
+/* The transfer matrix: targets by surrogates. */
 "use strict";
 
 (() => {

@@ -14,7 +14,7 @@
   Chart.defaults.font.family = "system-ui, sans-serif";
 
   const colour = (at) => robench.colour(`c${at % 7}`);
-  /* A colour comes back with another shape. */
+  /* When a colour is used again, the shape is another one. */
   const shape = (at) => SHAPES[(at + Math.floor(at / 7)) % SHAPES.length];
   const open = (at) => ["crossRot", "star", "cross"].includes(shape(at));
   const byRun = () => new Map(robench.board.rows.map((row) => [`${row.table}/${row.run}`, row]));
@@ -43,7 +43,7 @@
     labels: { usePointStyle: true, color: robench.colour("ink"), boxHeight: 8, filter },
   });
 
-  /* Intervals of points, as thin lines; of many they would only blur. */
+  /* Intervals of points as thin lines; with many points they would only blur. */
   const whiskers = {
     id: "whiskers",
     beforeDatasetsDraw(chart) {
@@ -82,7 +82,7 @@
     if (!tables.length) return;
     const sizes = new Map(tables.map((at) => [at, 0]));
     for (const row of rows) if (sizes.has(row.table)) sizes.set(row.table, sizes.get(row.table) + 1);
-    // By its id, as a table that appears meanwhile changes the numbers of others.
+    // By its ID: a new table changes the numbers of the others.
     const table = tables.find((at) => robench.board.tables[at].id === state.table) ?? tables.reduce((best, at) => (sizes.get(at) > sizes.get(best) ? at : best));
     const { attacks, worst_eps: radius, caption } = robench.board.tables[table];
     const names = [...(radius ? [["worst", `worst case at ${radius}`]] : []), ...attacks.map((attack, at) => [String(at), `${attack.label} (${attack.threat})`])];
@@ -115,7 +115,7 @@
       }),
     });
     $("#pareto figcaption").replaceChildren(
-      `${caption}. ${points.length > MOST_WHISKERS ? "" : "Thin lines are 95 % intervals. "}No other row beats these in both: `,
+      `${caption}. ${points.length > MOST_WHISKERS ? "" : "Thin lines are 95 % intervals. "}No row is better in both than these: `,
       ...best.flatMap(({ row, x, y }, at) => [at ? "; " : "", h("a", { href: `#${row.run}` }, robench.name(row)), ` (clean ${y.toFixed(1)}, attacked ${x.toFixed(1)})`]), ".");
   };
 
@@ -156,7 +156,7 @@
           callbacks: { label: ({ dataset, raw }) => `${dataset.label}: ${raw.y.toFixed(1)} (${raw.low.toFixed(1)}–${raw.high.toFixed(1)})` } } },
       }),
     });
-    $("#security figcaption").textContent = `${robench.board.tables[group.table].caption}: ${group.name}. Clean accuracy stands at 0; bands are 95 % intervals.`
+    $("#security figcaption").textContent = `${robench.board.tables[group.table].caption}: ${group.name}. Clean accuracy is at epsilon 0; bands are 95 % intervals.`
       + (all.length > shown.length ? ` The first ${shown.length} of ${all.length} rows by rank; filters choose others.` : "");
   };
 

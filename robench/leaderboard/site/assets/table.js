@@ -1,4 +1,4 @@
-/* The table of all rows, in groups of those that may be compared. */
+/* The table of all rows, in groups of comparable rows. */
 "use strict";
 
 (() => {
@@ -30,7 +30,7 @@
     checks: (row) => ["pass", "warn", "fail", "none"].indexOf(row.checks),
   };
 
-  /* Tables keep their order whatever rows are sorted by, and what is missing comes last. */
+  /* Tables keep their order however rows are sorted; missing values come last. */
   const sorter = (field) => (_a, _b, first, second, _column, direction) => {
     const [one, two] = [first.getData(), second.getData()];
     const sign = direction === "asc" ? 1 : -1;
@@ -50,7 +50,7 @@
 
   const attacked = (row) => row.attacks.map((rate, at) => robench.rate(rate, "attack", short(attacksOf(row)[at])));
 
-  /* On a narrow screen the other columns are hidden, and the name carries what matters most of them. */
+  /* On a narrow screen the other columns are hidden, and the name shows what matters most of them. */
   const name = (cell) => {
     const row = cell.getData();
     return h("div", { class: "name" },
@@ -83,7 +83,7 @@
     const table = robench.board.tables[at];
     const toggle = h("button", { type: "button", class: "toggle", value: at, "aria-expanded": String(group.isVisible()), "aria-label": `Rows of ${table.caption}`, onclick: () => {
       group.toggle();
-      // Tabulator takes the focused button away and back, now and once more in this frame, as the height changes.
+      // Tabulator removes and adds the focused button twice in this frame, as the height changes.
       requestAnimationFrame(() => requestAnimationFrame(() => $(`#table .toggle[value="${at}"]`).focus()));
     } });
     return h("div", { class: "group" }, toggle, h("strong", {}, table.caption), ` · ${count} ${count === 1 ? "row" : "rows"}`,
@@ -91,7 +91,7 @@
         table.worst_eps ? ` · worst case at ${table.worst_eps}` : null));
   };
 
-  /* Tie groups of a table are shaded in turn, in the order of their ranks. */
+  /* Rows are shaded alternately by rank, so that rows of equal rank stand out. */
   const shade = () => {
     let last = null;
     let band = 0;
@@ -137,7 +137,7 @@
     robench.drawPlots();
   };
 
-  /** Build the table, or put new rows into the one there is, which keeps its order and filters. */
+  /** Build the table, or put new rows into the existing one, which keeps its order and filters. */
   robench.drawTable = () => {
     shade();
     count(robench.shownRows());

@@ -1,4 +1,4 @@
-"""What the page shows at first sight: the rows of all tables, security curves and transfer matrices, as JSON."""
+"""The data of the whole page, as JSON: the rows of all tables, security curves and transfer matrices."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from robench.leaderboard.build import Row, Table
-from robench.leaderboard.rankings import TESTED
-from robench.leaderboard.write import caption
+from robench.leaderboard.ranking import TESTED
+from robench.leaderboard.tables import Row, Table
 from robench.records.record import RunResult
 from robench.statistics.intervals import Rate
 
@@ -22,15 +21,15 @@ RANKED_BY = {
     "trainable": "trained parameters",
     "seconds": "seconds",
 }
-"""What each sort of the leaderboard goes by, in words."""
+"""What each sort of the leaderboard ranks by, in words."""
 
 
-def board(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) -> dict[str, Any]:
-    """Return what the page's script takes.
+def overview(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) -> dict[str, Any]:
+    """Return what the page's script shows.
 
     Args:
-        tables: As :func:`robench.leaderboard.build.leaderboard` ranks them.
-        records: At least those of the tables, by run id.
+        tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them.
+        records: At least the records of the tables, by run ID.
         sort: What the tables are ranked by.
     """
     return {
@@ -44,7 +43,7 @@ def board(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) 
 
 
 def rate(found: Rate) -> list[float]:
-    """Return percent, both ends of the interval, and n."""
+    """Return the accuracy in percent, both ends of its interval, and n."""
     return [round(found.percent, 2), round(found.low, 2), round(found.high, 2), found.n]
 
 
@@ -53,7 +52,7 @@ def _table(table: Table) -> dict[str, Any]:
     shared = (table.split, table.n_clean, table.test_fingerprint, *(column.label for column in table.columns))
     return {
         "id": " ".join(map(str, (*shared, table.precision))).strip(),
-        "caption": caption(table),
+        "caption": table.caption,
         "dataset": table.dataset,
         "n": table.n_clean,
         "worst_eps": table.worst_eps,
@@ -89,7 +88,7 @@ def _row(number: int, row: Row, sharing: int, record: RunResult) -> dict[str, An
 
 
 def _curves(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
-    """Return groups of curves that may be compared: of one table, attack and norm."""
+    """Return groups of comparable curves, one for each table, attack and norm."""
     from robench.present.figures.security import epsilon_curves
 
     groups: dict[tuple[int, str, str], dict[str, Any]] = {}
@@ -97,7 +96,7 @@ def _curves(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[d
         for row in table.rows:
             record = records[row.run_id]
             if record.data is None or record.data.test_fingerprint != table.test_fingerprint:
-                continue  # scored on another dataset too; the curves are of its own
+                continue  # this table is about another dataset of the run, and curves are drawn for its own only
             for position, curve in enumerate(epsilon_curves(record)):
                 scale = 255 if curve.norm == "Linf" else 1
                 n = min(found.n for _, found in curve.points)
@@ -111,7 +110,7 @@ def _curves(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[d
 
 
 def _matrices(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
-    """Return for each set of test images who fools whom, where more than one surrogate was used."""
+    """Return the transfer matrix of each set of test images that was attacked on more than one surrogate."""
     from robench.present.figures.transfer import transfer_matrix
 
     images: dict[tuple[str, str], dict[str, RunResult]] = {}

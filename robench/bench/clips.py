@@ -1,4 +1,4 @@
-"""A CLIP as robench builds it and, of the same weights, as rivals have it."""
+"""The CLIP models that are measured: as robench builds them and, with the same weights, as rivals have them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Clip:
     """What a script has after loading a CLIP and encoding the prompts.
 
     Attributes:
-        model: transformers' ``CLIPModel``, on its device.
+        model: The ``CLIPModel`` of transformers, on its device.
         text: Unit embeddings of the classes, ``(n_classes, D)``.
-        mean: Of its training images, ``(1, 3, 1, 1)``.
-        std: Likewise.
+        mean: Channel means of its training images, ``(1, 3, 1, 1)``.
+        std: Channel standard deviations, ``(1, 3, 1, 1)``.
     """
 
     model: Any
@@ -30,12 +30,12 @@ class Clip:
 
     @property
     def image_size(self) -> int:
-        """The pixels in a side of what it sees."""
+        """Height and width of its input, in pixels."""
         return int(self.model.config.vision_config.image_size)
 
 
 def as_rivals_have_it(network: nn.Module) -> Clip:
-    """Return the parts of a CLIP that robench built, with copies of its weights, as transformers makes them."""
+    """Return a CLIP that robench built as transformers would make it, with copies of the weights."""
     built: Any = network
     model = copy.deepcopy(built.clip)
     layers = model.vision_model.encoder.layers
@@ -44,7 +44,7 @@ def as_rivals_have_it(network: nn.Module) -> Clip:
 
 
 def _as_it_comes(layer: nn.Module, config: Any) -> nn.Module:
-    """Return transformers' own block with the weights of `layer`, which in robench is cut short."""
+    """Return the block of transformers with the weights of `layer`, which robench cuts short."""
     from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
     whole: nn.Module = CLIPEncoderLayer(config)
@@ -53,7 +53,7 @@ def _as_it_comes(layer: nn.Module, config: Any) -> nn.Module:
 
 
 def clips(setting: Setting) -> dict[str, str]:
-    """Return the models that are measured, by what they are called; ViT-B/32 has random weights."""
+    """Return the measured models by name, each as typed for ``--model``; ViT-B/32 has random weights."""
     if setting.quick:
         return {"clip-tiny": "clip-tiny"}
     folder = setting.folder / "vit-b32"

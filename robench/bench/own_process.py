@@ -1,9 +1,9 @@
-"""One side of a comparison in a process of its own, where memory is as a run of robench has it."""
+"""One side of a comparison in a process of its own, with the memory settings of a run of robench."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import Any
 from robench.errors import RobenchError
 
 Make = Callable[[str, Path, int], Callable[[], Any]]
-"""What makes the work, given a device, a folder and a number of images: a function that pickles by name."""
+"""Makes the work from a device, a folder and a number of images; a function that pickles by name."""
 
 
 @contextmanager
-def apart(make: Make, device: str, folder: Path, n: int) -> Iterator[Callable[[], Any]]:
-    """Yield what has the work done in another process, and returns what it returned the first time.
+def own_process(make: Make, device: str, folder: Path, n: int) -> Iterator[Callable[[], Any]]:
+    """Yield a function that does the work in another process; its first call returns the result of the work.
 
     Raises:
         RobenchError: The process died.
@@ -33,7 +33,7 @@ def apart(make: Make, device: str, folder: Path, n: int) -> Iterator[Callable[[]
             ours.send("go")
             return ours.recv()
         except (EOFError, OSError):
-            raise RobenchError("the process that was measured died; out of memory?") from None
+            raise RobenchError("the measured process died; out of memory?") from None
 
     try:
         yield work
@@ -47,17 +47,10 @@ def _serve(parent: Connection, make: Make, device: str, folder: Path, n: int) ->
     from robench.networks.memory import keep_freed_memory
 
     keep_freed_memory()
-    with fast_functions():
-        _work(parent, make(device, folder, n))
-
-
-def _work(parent: Connection, work: Callable[[], Any]) -> None:
-    told = False
-    while True:
-        try:
+    with fast_functions(), suppress(EOFError):  # the parent has closed its end: no more work
+        work, is_first = make(device, folder, n), True
+        while True:
             parent.recv()
-        except EOFError:
-            return
-        result = work()
-        parent.send(None if told else result)
-        told = True
+            result = work()
+            parent.send(result if is_first else None)
+            is_first = False

@@ -1,4 +1,4 @@
-"""What the leaderboard needs of records, as columns: a hundred thousand fit where as many records would not."""
+"""Turn one record into the rows of :data:`robench.leaderboard.schema.MEASUREMENT`."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 import pyarrow as pa
 
 from robench.errors import DataError
-from robench.leaderboard.columns import ENTRY
+from robench.leaderboard.schema import MEASUREMENT
 from robench.records.labels import attack_label
 from robench.records.measurement import Measured, attack_keys, comparison_key, drop, measurements
 from robench.records.record import AttackScore, RunResult, Score
 from robench.statistics.intervals import by_class
 
 
-def entries(records: Iterable[RunResult]) -> pa.Table:
-    """Return the columns of ``ENTRY``, in the order of the records.
+def measurement_table(records: Iterable[RunResult]) -> pa.Table:
+    """Return all measurements of `records`, in their order.
 
     Raises:
-        DataError: A record contradicts itself, so that it has no place in a table.
+        DataError: A record contradicts itself.
     """
-    return pa.Table.from_pylist([row for record in records for row in entry_rows(record)], schema=ENTRY)
+    return pa.Table.from_pylist([row for record in records for row in measurement_rows(record)], schema=MEASUREMENT)
 
 
-def entry_rows(record: RunResult) -> list[dict[str, Any]]:
-    """Return the rows of one record, whatever is null left out.
+def measurement_rows(record: RunResult) -> list[dict[str, Any]]:
+    """Return the measurements of one record; columns that are null are left out.
 
     Raises:
-        DataError: As :func:`entries`.
+        DataError: The record contradicts itself.
     """
     run = {
         "run_id": record.run_id,
@@ -39,10 +39,10 @@ def entry_rows(record: RunResult) -> list[dict[str, Any]]:
     }
     if record.status != "completed":
         return [{**run, "part": 0}]
-    return [{**run, "part": part, **_measured(found)} for part, found in enumerate(measurements(record))]
+    return [{**run, "part": part, **_flatten(found)} for part, found in enumerate(measurements(record))]
 
 
-def _measured(found: Measured) -> dict[str, Any]:
+def _flatten(found: Measured) -> dict[str, Any]:
     record, spec = found.record, found.record.spec
     assert record.tuning is not None
     if [score.label for score in found.attacks] != [attack.label for attack in spec.attacks]:
@@ -50,10 +50,14 @@ def _measured(found: Measured) -> dict[str, Any]:
     # The order of the table: transfer before white-box, then by radius and name, the same in every row.
     keyed = zip(attack_keys(found), range(len(found.attacks)), strict=True)
     attacks = [found.attacks[number] for key, number in sorted(keyed, key=lambda each: (each[0][4], *each))]
+    columns = [
+        (attack_label(score.label, score.n, spec.test_size), f"{score.norm} {score.eps} {score.knowledge}", score.n)
+        for score in attacks
+    ]
     plugins = sorted({name for name in record.provenance.plugins.values() if not name.startswith("robench ")})
     return {
         "comparison": json.dumps(comparison_key(found)),
-        "columns": json.dumps([_column(score, spec.test_size) for score in attacks]),
+        "columns": json.dumps(columns),
         "dataset": found.dataset.label,
         "dataset_name": found.dataset.name,
         "split": spec.split,
@@ -80,18 +84,13 @@ def _measured(found: Measured) -> dict[str, Any]:
     }
 
 
-def _column(score: AttackScore, test_size: int) -> tuple[str, str, int]:
-    return attack_label(score.label, score.n, test_size), f"{score.norm} {score.eps} {score.knowledge}", score.n
-
-
 def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
+    """Return the accuracies over classes; nothing for a record without labels."""
     labels, names = found.data.scored_labels(), found.data.class_names
     if labels is None:
         return {}
     if labels.max() >= len(names) or len(labels) < max(score.n for score in (found.clean, *attacks)):
-        raise DataError(
-            f"run {found.record.run_id}: its labels are not those of its {len(names)} classes and its images"
-        )
+        raise DataError(f"run {found.record.run_id}: its labels do not fit its {len(names)} classes and its images")
     classes = [by_class(score.mask(), labels, names) for score in (found.clean, *attacks)]
     return {
         "macro": [each.macro for each in classes],
@@ -102,7 +101,7 @@ def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
 
 
 def _sorts(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
-    """Return what rows are sorted by and tested on."""
+    """Return what rows are sorted and ranked by."""
     weakest: Score = min(found.attacks, key=lambda score: score.accuracy, default=found.clean)
     worst: Score = found.worst or weakest
     drops = [drop(found.clean, score) for score in attacks]

@@ -1,0 +1,201 @@
+"""The chapter of one run: everything its record says, as text, tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.present.figures.balance import counts
+from robench.present.figures.catalogue import catalogue
+from robench.present.figures.classes import class_accuracy
+from robench.present.report.classification import classification
+from robench.present.report.parts import Chapter, Picture, Section, Table
+from robench.present.show import asked, made_with, precision_text
+from robench.records.labels import tuner_label
+from robench.records.measurement import drop, measurements
+from robench.records.record import RunResult
+from robench.records.samples import Samples
+from robench.statistics.intervals import Mask, Rate, success, wilson
+
+DESCRIPTIONS = {
+    "confusion": "confusion matrices, clean and under each attack",
+    "curves": "loss and accuracy of each epoch",
+    "balance": "images of each class, before and after balancing, and scored",
+    "augmented": "training images, each followed by augmented versions",
+    "patches": "an image and the heat map of its encoded patches",
+    "examples": "clean images, amplified changes and adversarial images with predictions",
+    "similarity": "similarity of sample images and classes",
+    "security": "accuracy against the size of the attack",
+}
+
+
+def chapter(result: RunResult, samples: Samples | None) -> Chapter:
+    """Return everything that is known of one run; what is missing is named."""
+    spec, tuning = result.spec, result.tuning
+    figures = _Figures(result, samples)
+    parameters = "The run stopped before there was a network."
+    if tuning is not None:
+        parameters = f"{tuning.parameters:,} parameters, {tuning.trainable_parameters:,} of them trained."
+    sections = [
+        _run(result),
+        _accuracy(result),
+        *_classes(result, samples, figures),
+        _checks(result),
+        Section(title="Training", text=_training(result), pictures=figures.pictures("curves")),
+        figures.section("Class distribution", "balance", tables=_counts(result)),
+        figures.section("Augmentation", "augmented"),
+        figures.section("Encoded patches", "patches"),
+        figures.section("Samples", "examples", "similarity"),
+        figures.section("Accuracy against attack strength", "security"),
+        Section(title="Parameters", text=(parameters,), tables=_layers(result)),
+        Section(title="Made with", tables=(_made_with(result),)),
+    ]
+    name = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}"
+    return Chapter(title=f"{name}, run {result.run_id}", sections=tuple(sections))
+
+
+class _Figures:
+    """The figures of a run, and why it lacks the others."""
+
+    def __init__(self, result: RunResult, samples: Samples | None) -> None:
+        self.run_id, self.found = result.run_id, catalogue(result, samples)
+
+    def pictures(self, *names: str) -> tuple[Picture, ...]:
+        """Return those of the figures `names` that can be drawn."""
+        return tuple(
+            Picture(name=f"{self.run_id}-{name}", description=DESCRIPTIONS[name], draw=draw)
+            for name in names
+            if not isinstance(draw := self.found[name], str)
+        )
+
+    def section(self, title: str, *names: str, tables: tuple[Table, ...] = ()) -> Section:
+        """Return a section with the figures `names`, or with the reason why the first one is missing."""
+        reason = self.found[names[0]]
+        text = (f"No figure: {reason}.",) if isinstance(reason, str) else ()
+        return Section(title=title, text=text, tables=tables, pictures=self.pictures(*names))
+
+
+def _run(result: RunResult) -> Section:
+    rows = [("status", result.status), *asked(result), ("command", result.provenance.command)]
+    notes = [f"Error: {result.error.type}: {result.error.message}"] if result.error else []
+    notes += [f"Warning: {warning}" for warning in result.warnings]
+    notes += [f"Data: {note}." for note in (result.data.notes if result.data else ())]
+    return Section(title="Run", text=tuple(notes), tables=(Table(headings=("", ""), rows=tuple(rows), words=True),))
+
+
+def _accuracy(result: RunResult) -> Section:
+    text: tuple[str, ...] = ()
+    if result.status != "completed":
+        text = (f"The run is {result.status}, so its figures are incomplete.",)
+    if result.data is None or result.clean is None:
+        return Section(title="Accuracy", text=(*text, "It stopped before images were scored."))
+    if len(result.attacks) < len(result.spec.attacks):
+        text += (f"Of {len(result.spec.attacks)} attacks asked for, {len(result.attacks)} were carried out.",)
+    rows = []
+    for found in measurements(result):
+        rows.append((*_rated(f"{found.dataset.label}, clean", wilson(found.clean), "", ""), ""))
+        for score in found.attacks:
+            threat = f"{score.norm} {score.eps} {score.knowledge}"
+            broken = success(found.clean, score)
+            rate = f"{broken.percent:.1f} of {broken.n:,}" if broken else "-"
+            rows.append((*_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"), rate))
+        rows += [
+            (*_rated(f"worst case over {', '.join(worst.attacks)}", wilson(worst), f"{worst.norm} {worst.eps}", ""), "")
+            for worst in found.worst_case
+        ]
+    headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop", "success, % of those right clean")
+    return Section(title="Accuracy", text=text, tables=(Table(headings=headings, rows=tuple(rows)),))
+
+
+def _rated(name: str, rate: Rate, threat: str, fall: str) -> tuple[str, ...]:
+    return name, f"{rate.percent:.1f}", f"{rate.low:.1f} to {rate.high:.1f}", f"{rate.n:,}", threat, fall
+
+
+def _classes(result: RunResult, samples: Samples | None, figures: _Figures) -> list[Section]:
+    if samples is None or result.data is None:
+        return [figures.section("Classes", "confusion")]
+    names = result.data.class_names
+    sections = []
+    for name, found in (("clean", samples.predictions), *((a.label, a.predictions) for a in samples.attacks)):
+        labels = samples.labels[: len(found)]
+        robust = "" if name == "clean" else " Recall is the robust accuracy of the class."
+        text = f"Lowest accuracy of a class: {_lowest(found == labels, labels, names)}.{robust}"
+        table = classification(labels, found, [_readable(name) for name in names])
+        sections.append(Section(title=f"Classes, {name}", text=(text,), tables=(table,)))
+    worst = tuple(
+        f"Lowest robust accuracy of a class over all attacks at {worst.norm} {worst.eps}: "
+        f"{_lowest(worst.mask(), samples.labels[: worst.n], names)}."
+        for worst in result.worst_case
+    )
+    return [*sections, Section(title="Confusion", text=worst, pictures=figures.pictures("confusion"))]
+
+
+def _lowest(right: Mask, labels: NDArray[np.int64], names: Sequence[str]) -> str:
+    """Return the lowest accuracy of a class, and which classes have it."""
+    accuracy = class_accuracy(labels, right, len(names))
+    lowest = np.flatnonzero(accuracy == np.nanmin(accuracy))
+    more = f" and {len(lowest) - 1} more" if len(lowest) > 1 else ""
+    return f"{100 * accuracy[lowest[0]]:.1f} %, {_readable(names[lowest[0]])}{more}"
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _checks(result: RunResult) -> Section:
+    if not result.checks:
+        return Section(title="Checks", text=("Nothing was checked.",))
+    rows = tuple((found.verdict, found.name, found.attack, found.reason) for found in result.checks)
+    return Section(
+        title="Checks", tables=(Table(headings=("verdict", "check", "attack", "figures"), rows=rows, words=True),)
+    )
+
+
+def _training(result: RunResult) -> tuple[str, ...]:
+    history = result.tuning.history if result.tuning else ()
+    if not history:
+        return ("Nothing was trained.",)
+    params = result.spec.tuner.params
+    text = (
+        f"{len(history)} of at most {params.get('epochs', len(history))} epochs, loss {history[-1]['loss']:.4f} at last"
+    )
+    validated = [row for row in history if np.isfinite(row.get("validation_loss", np.nan))]
+    if validated:
+        best = min(validated, key=lambda row: row["validation_loss"])
+        text += f"; lowest validation loss {best['validation_loss']:.4f} in epoch {best['epoch']:.0f}"
+    if "lr" in history[0]:
+        text += f"; learning rate {history[0]['lr']:g} at first, {history[-1]['lr']:g} at last"
+    if params.get("keep") == "best":
+        text += "; the weights of the best epoch were kept"
+    return (f"{text}.",)
+
+
+def _counts(result: RunResult) -> tuple[Table, ...]:
+    series = counts(result)
+    if not series or result.data is None:
+        return ()
+    rows = [
+        (_readable(name), *(f"{values[at]:,}" for values in series.values()))
+        for at, name in enumerate(result.data.class_names)
+    ]
+    rows.append(("all", *(f"{sum(values):,}" for values in series.values())))
+    return (Table(headings=("class", *series), rows=tuple(rows)),)
+
+
+def _layers(result: RunResult) -> tuple[Table, ...]:
+    if result.tuning is None or not result.tuning.layers:
+        return ()
+    rows = tuple((name, f"{size:,}") for name, size in result.tuning.layers.items())
+    return (Table(headings=("layer", "parameters"), rows=rows),)
+
+
+def _made_with(result: RunResult) -> Table:
+    started, device, source = made_with(result)
+    rows = [
+        *(started, device, ("precision", precision_text(result.provenance.precision) or "not recorded"), source),
+        *((f"time, {stage}", f"{seconds:.1f} s") for stage, seconds in result.seconds.items()),
+        *result.provenance.versions.items(),
+    ]
+    return Table(headings=("", ""), rows=tuple(rows), words=True)

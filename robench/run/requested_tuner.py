@@ -1,0 +1,90 @@
+"""Settle the tuner of a request: its own text, the flags, what the model recommends, or a saved adapter."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.contracts.types import parse_name
+from robench.errors import SpecError
+from robench.records.record import AdapterSpec
+from robench.registry.registry import Registry, halves_of
+from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
+
+if TYPE_CHECKING:
+    from robench.run.plan import Request
+
+
+def read_adapter(request: Request) -> tuple[AdapterSpec | None, Request]:
+    """Return the identity of the saved adapter, and the request with the tuner and model that it was trained with.
+
+    Raises:
+        SpecError: The file cannot be read, or the request contradicts it.
+    """
+    if request.adapter is None:
+        return None, request
+    sha256, made_with = _identify(Path(request.adapter))
+    for key in ("tuner", "model"):
+        asked, default = getattr(request, key), type(request).__dataclass_fields__[key].default
+        if asked not in (default, made_with[key]):
+            raise SpecError(
+                f"adapter {request.adapter} was trained with {key} {made_with[key]!r}, not {asked!r}; leave --{key} out"
+            )
+    if (request.epochs, request.lr, request.batch_size) != (None, None, None):
+        raise SpecError(
+            "--epochs, --lr and --batch-size do nothing with --adapter, which trains nothing; leave them out"
+        )
+    adapted = replace(request, tuner=made_with["tuner"], model=made_with["model"])
+    return AdapterSpec(sha256=sha256, path=request.adapter), adapted
+
+
+def _identify(path: Path) -> tuple[str, dict[str, str]]:
+    """Return the hash of an adapter file and its metadata; no tensor is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            made_with = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        reason = "it does not exist" if not path.exists() else str(error)
+        raise SpecError(f"adapter {path} cannot be read: {reason}; expected a file made by --save-adapter") from None
+    if not {"tuner", "model", "model_fingerprint"} <= made_with.keys():
+        raise SpecError(f"{path} does not name its tuner and model; expected a file made by --save-adapter")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16], made_with
+
+
+def resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tuple[Resolved, ResolvedAttack | None]:
+    """Return the tuner with its parameters, and the attack that makes its training images, if any.
+
+    A parameter is taken from the tuner's text or a flag; else from what `model` recommends; else it is the default.
+
+    Raises:
+        SpecError: A name or parameter is wrong, or is given twice.
+    """
+    name = parse_name(request.tuner)
+    typed = {key: value for key, value in name.params if not key.startswith(SURROGATE_PREFIX)}
+    surrogate = [f"{key}={value}" for key, value in name.params if key.startswith(SURROGATE_PREFIX)]
+    flags = {"epochs": request.epochs, "lr": request.lr, "batch_size": request.batch_size}
+    given = {key: str(value) for key, value in flags.items() if value is not None}
+    for key in given.keys() & typed.keys():
+        raise SpecError(f"{key} is given both in {request.tuner!r} and as --{key.replace('_', '-')}; give it once")
+    _, component = registry.find("tuner", name.text)
+    adaptation = (halves_of(component) or ("",))[0]
+    suited = model.component.recommends
+    recommended = {**suited.get(adaptation, {}), **suited.get(name.text, {})}
+    params = ",".join(f"{key}={value}" for key, value in {**typed, **given}.items())
+    tuner = registry.resolve("tuner", name.text + (f":{params}" if params else ""), recommended)
+    adversary = tuner.build().adversary()
+    if adversary is None:
+        if surrogate:
+            raise SpecError(f"tuner {name.text!r} trains on no attack, so {surrogate[0]} does nothing; leave it out")
+        return tuner, None
+    if surrogate:
+        adversary += ("," if ":" in adversary else ":") + ",".join(surrogate)
+    attack = registry.resolve_attack(adversary)
+    if attack.n is not None:
+        raise SpecError(f"n={attack.n} in the adversary of {name.text!r} does nothing; use --train-size")
+    return tuner, attack

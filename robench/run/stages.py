@@ -1,0 +1,134 @@
+"""The stages of a run in order: data, model, tuning, clean evaluation, attacks, checks, other datasets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from robench.attack.adversary import Adversaries, predictions
+from robench.attack.perturbation import check_ball
+from robench.checks.certificate import SAMPLE, Level, certify
+from robench.checks.verdict import Subject
+from robench.contracts.context import RunContext
+from robench.contracts.model import Model
+from robench.contracts.types import format_pixels
+from robench.images.image_set import ImageSet
+from robench.networks.evaluate import logits_of
+from robench.records.record import AttackScore, ComponentSpec, Evaluation, Score
+from robench.records.samples import AttackSamples, choose
+from robench.registry.resolved import ResolvedAttack
+from robench.run.data import data_record, load_split
+from robench.run.dataset_cache import DatasetCache
+from robench.run.findings import Findings
+from robench.run.plan import Plan
+from robench.run.samples import take_samples
+from robench.run.tuning_stage import tune
+from robench.statistics.worst_case import worst_cases
+from robench.storage.checkpoint import Checkpoint
+
+
+def measure(
+    plan: Plan,
+    context: RunContext,
+    findings: Findings,
+    *,
+    dataset_cache: DatasetCache,
+    checkpoint: Checkpoint,
+    save_adapter: Path | None,
+    checks: Level,
+) -> None:
+    """Carry out all stages of `plan`, and put what they measure into `findings`, stage by stage.
+
+    Args:
+        save_adapter: Where to write what was trained.
+        checks: How thoroughly the figures are checked.
+    """
+    spec, world = plan.spec, context.world
+    with findings.timed("data"):
+        train = load_split(context, "train", spec.train_size, dataset_cache) if spec.train_size else None
+        test = load_split(context, spec.split, spec.test_size, dataset_cache)
+        findings.data = data_record(context, train, test)
+        world.same(f"{findings.data.train_fingerprint} {findings.data.test_fingerprint}", "the images")
+    with findings.timed("model"):
+        model = plan.model.build()
+        network: nn.Module = model.build(context).to(context.device)
+    adversaries = Adversaries.of(context)
+    with findings.timed("tuning"):
+        parts = model.adaptable(network)
+        findings.tuning = tune(plan, context, adversaries, network, parts, train, save_adapter, checkpoint=checkpoint)
+    with findings.timed("clean evaluation"):
+        predicted = predictions(network, test.images, context, "evaluation, clean")
+        findings.clean = Score.of(predicted == test.labels)
+    shown = choose(test.labels, min((attack.n for attack in spec.attacks), default=len(test)))
+    samples: list[AttackSamples] = []
+    for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True):
+        with findings.timed(f"attack {attack.label}"):
+            score, images, found = _score_attack(attack, network, test.first(attack_spec.n), context, adversaries)
+            findings.attacks.append(score)
+            logits = logits_of(network, images[shown], context.device, context.precision.evaluation)
+            samples.append(AttackSamples(label=attack.label, images=images[shown], logits=logits, predictions=found))
+    findings.worst_case = worst_cases(findings.clean, findings.attacks)
+    with findings.timed("checks"):
+        subject = Subject(network=network, data=test.first(SAMPLE), context=context)
+        tried = list(zip(plan.attacks, findings.attacks, strict=True))
+        findings.checks = certify(subject, tried, predicted, test.labels, checks if world.is_main else "off")
+    for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
+        with findings.timed(f"dataset {other_spec.label}"):
+            there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
+            findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there))
+    if world.is_main:
+        findings.samples = take_samples(plan, context, network, train, test, shown, predicted, samples)
+    for warnings in world.gather(findings.warnings):
+        for message in warnings:
+            findings.warn(message)
+
+
+def _evaluate_elsewhere(
+    plan: Plan, dataset: ComponentSpec, model: Model, network: nn.Module, context: RunContext
+) -> Evaluation:
+    """Score `network` on the images and classes of another dataset, under the run's attacks."""
+    spec = plan.spec
+    test = load_split(context, spec.split, spec.test_size)
+    bound = model.rebind(network, context).to(context.device)
+    adversaries = Adversaries.of(context)
+    clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
+    attacks = [
+        _score_attack(attack, bound, test.first(attack_spec.n), context, adversaries)[0]
+        for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True)
+    ]
+    return Evaluation(
+        dataset=dataset,
+        data=data_record(context, None, test),
+        clean=clean,
+        attacks=tuple(attacks),
+        worst_case=worst_cases(clean, attacks),
+    )
+
+
+def _score_attack(
+    attack: ResolvedAttack, network: nn.Module, test: ImageSet, context: RunContext, adversaries: Adversaries
+) -> tuple[AttackScore, NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the score of `network` under an attack, the adversarial images, and the predicted classes."""
+    start = time.perf_counter()
+    threat = attack.threat()
+    attacked = adversaries.attacked(attack, network, test, "test")
+    largest = check_ball(test.images, attacked.images, threat)
+    predicted = predictions(network, attacked.images, context, f"evaluation, {attack.label}")
+    score = AttackScore.of(
+        predicted == test.labels,
+        label=attack.label,
+        norm=threat.norm,
+        eps=format_pixels(threat.eps),
+        knowledge=threat.knowledge,
+        surrogate=attacked.surrogate,
+        images=attacked.sha256[:16],
+        largest_norm=largest,
+        cached=attacked.cached,
+        seconds=round(time.perf_counter() - start, 2),
+    )
+    return score, attacked.images, predicted
