@@ -11,15 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Several test processes share the processors: one thread each is fastest. This must come before torch.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from robench import cli
 from robench.registry.discovery import load_plugin, plugin_manager
 from robench.registry.registry import Registry
 
+from tests import IS_WORKER
 from tests.helpers import toy
 from tests.helpers.mlflow_rest import stand_in
 
@@ -30,8 +26,9 @@ MOST_WORKERS = 8
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Spread the whole suite over the processors, file by file. ``-n 0``, or naming a file, keeps it in one process."""
+    # A worker goes through this hook too, and must start no workers of its own.
     whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS and "gpu" not in config.option.markexpr
-    if whole and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+    if whole and not IS_WORKER and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
         config.option.numprocesses = min(MOST_WORKERS, os.cpu_count() or 1)
         config.option.dist = "loadfile"
 
@@ -88,6 +85,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     """Keep tests away from the user's cache and from any network."""
     monkeypatch.setenv("ROBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)  # test processes that run side by side have it set
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
+@pytest.mark.slow
 def test_every_component_has_a_page_with_its_parameters(site: Path) -> None:
     registry = discover(entry_points(group=GROUP, name="builtin"))
     for plural, kind in PLURALS.items():
@@ -82,6 +83,7 @@ def test_parameters_are_described_with_what_they_take() -> None:
     assert types["eps"].startswith("radius") and types["alpha"].startswith("radius")
 
 
+@pytest.mark.slow
 def test_public_names_and_commands_are_documented(site: Path) -> None:
     with (site / "objects.inv").open("rb") as file:
         inventory = InventoryFile.load(file, "", lambda base, path: path)
@@ -99,6 +101,7 @@ def test_public_names_and_commands_are_documented(site: Path) -> None:
             assert f'id="cmdoption-robench-{name}-' in reference, (name, option.name)
 
 
+@pytest.mark.slow
 def test_the_site_asks_no_other_host(site: Path) -> None:
     for page in site.rglob("*.html"):
         fetched = re.findall(
@@ -203,6 +206,7 @@ def test_every_command_of_a_page_is_valid(page: Path, folder: Path, readers: Rea
             assert words[0] in FOREIGN, words
 
 
+@pytest.mark.slow
 def test_every_command_of_a_component_s_page_is_valid(site: Path, folder: Path, readers: Readers) -> None:
     registry = readers(ROOT / "docs" / "components.md")
     pages = [page for plural in PLURALS for page in (ROOT / "docs" / "generated" / plural).glob("*.md")]
@@ -241,6 +245,7 @@ def parse_or_plan(words: list[str], registry: Callable[[], Registry]) -> None:
             assert given["what"] in PLURALS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_commands_print_what_a_page_shows(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -207,6 +207,7 @@ def test_the_leaderboard_command_does_not_load_torch(tmp_path: Path) -> None:
     assert not set(output.stdout.split()) & HEAVY
 
 
+@pytest.mark.slow
 def test_a_plan_loads_nothing_that_only_an_attack_or_a_test_of_significance_needs() -> None:
     program = (
         "import sys, contextlib, io, gc, atexit\n"

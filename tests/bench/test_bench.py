@@ -92,6 +92,7 @@ def test_the_command_s_help_names_every_item(capsys: pytest.CaptureFixture[str])
     assert all(f"{item.name:11}  {item.summary}" in shown for item in ITEMS)
 
 
+@pytest.mark.slow
 def test_the_command_measures_writes_and_shows_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "report.json"
     shown, log = command(capsys, "bench", "attack", "evaluation", "--quick", "--device", "cpu", "--output", file)

@@ -44,6 +44,7 @@ def test_sharing_saves_what_does_not_depend_on_the_network_and_nothing_else(scri
     assert found["evaluation"] == (30 * (11 + 2 * 2),) * 2
 
 
+@pytest.mark.slow
 def test_seconds_are_measured_where_operations_are_not_enough(script: ModuleType) -> None:
     unit = script.measured(torch.device("cpu"), 4, side=32, typed="clip-tiny", surrogate="resnet10t")
     assert min(unit.forward, unit.gradient, unit.tuning, unit.surrogate) > 0

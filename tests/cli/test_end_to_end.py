@@ -32,6 +32,7 @@ def accuracies(result: RunResult) -> list[float]:
     return [score.accuracy for score in result.attacks]
 
 
+@pytest.mark.slow
 def test_the_demonstration_shows_what_the_study_saw(run: Any) -> None:
     size = ["--train-size", "256", "--test-size", "200", "--attack", "pgd-resnet20", "--attack", "pgd:n=40"]
     zero_shot = run("--tuner", "none", *size)
@@ -49,6 +50,7 @@ def test_the_demonstration_shows_what_the_study_saw(run: Any) -> None:
     assert tuned.worst_case[0].n == 40
 
 
+@pytest.mark.slow
 def test_prompts_and_white_box_training_run_through(run: Any) -> None:
     size = ["--train-size", "32", "--test-size", "20", "--epochs", "1", "--attack", "fgsm-resnet20"]
     prompted = run("--tuner", "vpt", *size)
@@ -59,6 +61,7 @@ def test_prompts_and_white_box_training_run_through(run: Any) -> None:
     assert hardened.spec.adversary.params == expected
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes(run: Any) -> None:
     words = ["--tuner", "lora-ce", "--train-size", "32", "--test-size", "20", "--attack", "pgd-resnet20", "--force"]
     first, second = run(*words), run(*words)
@@ -67,6 +70,7 @@ def test_the_same_command_gives_the_same_bytes(run: Any) -> None:
     assert [score.images for score in first.attacks] == [score.images for score in second.attacks]
 
 
+@pytest.mark.slow
 def test_real_photographs_run_through(run: Any) -> None:
     data, weights = real("data/cifar10"), real("weights/cifar10") / "resnet20.th"
     surrogate = f"surrogate.weights={weights}"
@@ -80,6 +84,7 @@ def test_real_photographs_run_through(run: Any) -> None:
     assert json.loads(result.model_dump_json())["data"]["class_names"][9] == "truck"
 
 
+@pytest.mark.slow
 def test_a_tuned_clip_is_scored_on_another_datasets_classes(run: Any) -> None:
     data = real("data/cifar10")
     size = ["--train-size", "32", "--test-size", "30", "--attack", "fgsm", "--epochs", "1"]
@@ -90,6 +95,7 @@ def test_a_tuned_clip_is_scored_on_another_datasets_classes(run: Any) -> None:
     assert tuned.clean.accuracy > 0.8 > away.clean.accuracy
 
 
+@pytest.mark.slow
 def test_a_saved_adapter_is_attacked_later_by_something_stronger(run: Any, tmp_path: Path) -> None:
     file = str(tmp_path / "tecoa.safetensors")
     size = ["--test-size", "20", "--attack", "fgsm-resnet20", "--no-white-box"]

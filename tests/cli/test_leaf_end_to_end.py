@@ -43,6 +43,7 @@ def robench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return robench
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_saved_scored_and_attacks_another(tmp_path: Path, photographs: Path, robench: Any) -> None:
     common = ["--dataset", f"leaf:path={photographs},size=16", "--test-size", "all", "--cache-dir", str(tmp_path / "c")]
     saved, tuner = tmp_path / "vit.safetensors", f"supervised:{FAST},augment=study-vit"

@@ -170,6 +170,7 @@ def test_only_processors_that_mkl_does_not_use_to_the_full(
     assert "ConvolutionBackward0" not in operations(nn.Linear(8, 8)(torch.randn(ROWS, 8)))
 
 
+@pytest.mark.slow
 def test_a_run_comes_to_the_same_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     registry = discover()
     asked = Request(

@@ -34,7 +34,12 @@ TEXTS: dict[tuple[Kind, str], str] = {
     **{("model", f"resnet{depth}"): f"resnet{depth}:epochs=1" for depth in (32, 44, 56)},
     ("attacker", "cw"): "cw:steps=20",
     ("attacker", "fab"): "fab:steps=10",
-    ("attacker", "torchattacks-jsma"): "torchattacks-jsma:gamma=0.001",
+    ("attacker", "vmi-fgsm"): "vmi-fgsm:steps=3,neighbours=5",
+    **{("attacker", f"apgd-{loss}"): f"apgd-{loss}:steps=20" for loss in ("ce", "dlr", "t")},
+    ("attacker", "torchattacks-vmifgsm"): "torchattacks-vmifgsm:steps=3",
+    ("attacker", "torchattacks-vnifgsm"): "torchattacks-vnifgsm:steps=3",
+    ("attacker", "torchattacks-sparsefool"): "torchattacks-sparsefool:steps=2",
+    ("attacker", "torchattacks-jsma"): "torchattacks-jsma:gamma=0.0003",
     ("attacker", "torchattacks-eadl1"): "torchattacks-eadl1:binary_search_steps=2,max_iterations=20",
     ("attacker", "torchattacks-eaden"): "torchattacks-eaden:binary_search_steps=2,max_iterations=20",
     ("logger", "tensorboard"): "tensorboard:dir={logs}",
@@ -49,7 +54,13 @@ DATASETS: dict[tuple[Kind, str], str] = {
     ("model", f"resnet{depth}"): "cifar10:path={cifar10}" for depth in (32, 44, 56)
 }
 MODELS: dict[tuple[Kind, str], str] = {("adaptation", "head"): "timm-resnet18"}
-SHIPPED = [(kind, name) for kind in KINDS for name in discover().names(kind)]
+QUICK = {"leaf-synth", "clip-tiny", "none", "lora", "tecoa", "fgsm", "pgd", "noise", "tensorboard"}
+"""Components, one of each kind at least, whose check is part of the quick tests."""
+SHIPPED = [
+    pytest.param(kind, name, marks=() if name in QUICK else pytest.mark.slow, id=f"{kind}-{name}")
+    for kind in KINDS
+    for name in discover().names(kind)
+]
 
 
 @pytest.fixture(scope="session")

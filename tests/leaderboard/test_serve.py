@@ -153,6 +153,7 @@ def test_a_folder_that_goes_away_leaves_what_was_shown(results: Path) -> None:
     assert "no results at" in said[0]
 
 
+@pytest.mark.slow
 def test_the_browser_keeps_up(address: tuple[str, int], results: Path, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as browser:
         page = Page(browser).open("http://{}:{}/".format(*address))

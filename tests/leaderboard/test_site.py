@@ -57,6 +57,7 @@ def copied(page: Page) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_rows_stand_in_tables_with_ranks_ties_intervals_and_verdicts(page: Page, site: tuple[str, Any]) -> None:
     page.open(site[0])
     assert page.names() == ["best", "second", "second", HOSTILE, "none", "best", "elsewhere"]

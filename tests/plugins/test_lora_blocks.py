@@ -221,6 +221,6 @@ def test_a_number_of_blocks_that_does_not_fit_is_one_line(
 def test_describing_an_adapter_tells_of_the_blocks(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ADAPTERS:
         shown, _ = command(capsys, "describe", name)
-        assert "n=unset " in shown and "number of blocks with adapters, counted from the output; all if" in shown
+        assert "n=unset " in shown and "number of blocks with adapters, the last ones; all if" in shown
         (described,) = json.loads(command(capsys, "describe", f"{name}+tecoa", "--json")[0])
         assert [each["type"] for each in described["parameters"] if each["name"] == "n"] == ["int ≥ 1"]

@@ -71,6 +71,7 @@ def found(record: RunResult) -> tuple[object, ...]:
     return record.spec.seed, record.clean.bits, record.tuning.tuned_fingerprint, attacked
 
 
+@pytest.mark.slow
 def test_whatever_is_saved_when_a_run_is_killed_is_whole_and_true(tmp_path: Path) -> None:
     undisturbed = {found(record) for record in runs(tmp_path / "calm", 0)}
     assert len(undisturbed) == 5

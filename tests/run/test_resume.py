@@ -83,6 +83,7 @@ def fresh(folder: Path, warnings: list[str], **identity: str) -> Checkpoint:
     return Checkpoint(folder / "run.pt", identity, warnings.append, seconds=0)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.sampled_from(SETTINGS), st.lists(st.integers(1, 25), min_size=1, max_size=3))
 def test_interrupted_anywhere_any_number_of_times(given: dict[str, Any], stops: list[int]) -> None:

@@ -50,6 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Location:
     return Location(tmp_path_factory.mktemp("stranger"))
 
 
+@pytest.mark.slow
 def test_they_are_listed_with_the_package_they_came_from(place: Location) -> None:
     listed = json.loads(place("robench", "list", "--json"))
     for kind, name in NAMES.items():
@@ -59,6 +60,7 @@ def test_they_are_listed_with_the_package_they_came_from(place: Location) -> Non
         }.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Location) -> None:
     name = NAMES[kind]
@@ -75,6 +77,7 @@ def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Location) -
     assert f"{name} 0.1.0" in place("robench", "leaderboard", "--results", str(results))
 
 
+@pytest.mark.slow
 def test_check_says_which_rules_it_tried(place: Location) -> None:
     out = place("robench", "check", NAMES["attacker"])
     assert "keeps all" in out and "FAIL" not in out
@@ -116,6 +119,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_somebody_elses_attack_in_sixty_lines(root: Path, tmp_path: Path) -> None:
     path = root / "docs" / "examples" / "foolbox_ddn.py"
     assert path.read_text().count("\n") < 60

@@ -133,6 +133,7 @@ def made(folder: Path) -> list[str]:
     return sorted((folder / "made").read_text().split())
 
 
+@pytest.mark.slow
 def test_every_run_is_recorded_once_and_every_set_made_once_although_workers_are_killed(
     cluster: None, registry: Registry, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_run_whose_every_worker_dies_is_an_error_and_the_rest_goes_on(
     assert [outcome.error.split(":")[0] for outcome in outcomes] == ["its worker died 2 times"]
 
 
+@pytest.mark.slow
 def test_the_command_line_runs_a_sweep_on_ray(
     cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +230,7 @@ def test_the_command_line_runs_a_sweep_on_ray(
     assert "zero-shot" in captured.out and "[1/1]" in captured.err and len(list(Path("results").glob("*.json"))) == 1
     with pytest.raises(SystemExit) as exit_:
         cli.main([*words, "--jobs", "2"])
-    assert exit_.value.code == 2 and "--jobs 2 is for processes here" in capsys.readouterr().err
+    assert exit_.value.code == 2 and "--jobs 2 is for this machine" in capsys.readouterr().err
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,6 +258,7 @@ def toy_work(request: Request, bench: Bench, threads: int) -> RunResult:
     return carry_out(registry_of(entry_point("toy", toy.__name__, "toy-dist")), request, bench)
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_survive_the_death_of_one(registry: Registry, write: Write, bench: Bench) -> None:
     text = TOY.replace("[0, 1]", "[0]") + '[[rows]]\nname = "deadly"\nmodel = "linear:gain=7"\n'
     jobs = planned(registry, write(text))
@@ -273,6 +274,7 @@ def test_processes_side_by_side_survive_the_death_of_one(registry: Registry, wri
         assert [score.images for score in outcome.result.attacks] == [score.images for score in other.attacks]
 
 
+@pytest.mark.slow
 def test_real_components_run_in_processes_of_their_own(write: Write, bench: Bench) -> None:
     text = """
 title = "leaves"
@@ -436,6 +438,7 @@ def url(location: Location) -> str:
     return location.url if isinstance(location, SharedFolder) else str(location)
 
 
+@pytest.mark.slow
 def test_sweeps_of_one_definition_share_its_runs_and_survive_the_death_of_one(
     write: Write, tmp_path: Path, there: Bench
 ) -> None:

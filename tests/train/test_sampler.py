@@ -85,6 +85,7 @@ def test_the_recipe_none_changes_nothing() -> None:
     assert np.array_equal(augment(leaves().images, np.arange(12), "none"), leaves().images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "expected"), [("study-cnn", 0.3 * 0.6 * 0.6 * 0.5), ("study-vit", 0.0)])
 def test_an_image_stays_as_it_is_as_often_as_all_changes_fail(recipe: Recipe, expected: float) -> None:
     """Of the ViT's none does: every one is cropped. A flipped image of these is never its own mirror."""
