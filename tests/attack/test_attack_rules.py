@@ -249,6 +249,7 @@ def test_jsma_aims_at_the_next_of_however_many_classes_there_are() -> None:
     assert attacked(make("torchattacks-jsma", eps="8"), trained(), last).shape == data.images.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_radius_of_zero_leaves_the_images(name: str) -> None:
     data = draw(3)

@@ -59,6 +59,7 @@ def test_rates_are_amounts_a_second_and_targets_are_of_ratios() -> None:
     assert made.ratio == 1.5 and made.met
 
 
+@pytest.mark.slow
 def test_sides_take_turns_after_a_warm_up_and_only_the_work_is_timed() -> None:
     calls: list[str] = []
 
@@ -178,6 +179,7 @@ def test_evaluation_rivals_predict_what_robench_predicts(setting: Setting) -> No
     assert len(np.unique(ours)) > 5  # or there would be nothing to compare
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", training_item.CASES, ids=lambda case: case.tuner)
 def test_training_rivals_come_to_the_same_loss_and_train_as_many_weights(
     setting: Setting, case: training_item.Case
@@ -208,6 +210,7 @@ def test_layers_below_all_that_is_trained_are_not_gone_back_through(setting: Set
     assert seen == [False] * (len(blocks) - 1) + [True]
 
 
+@pytest.mark.slow
 def test_the_study_s_script_evaluates_as_robench_does_and_trains(setting: Setting) -> None:
     plan = {"seed": 0, "device": "cpu", "folder": str(setting.folder), "model": "clip-tiny", "size": 32}
     methods = [{**vars(study_item.METHODS[0]), "batch_size": 8}, {**vars(study_item.METHODS[5]), "batch_size": 8}]

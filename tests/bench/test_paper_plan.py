@@ -17,6 +17,7 @@ def script() -> ModuleType:
     return benchmark_script("paper_plan")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mark", "words"), [("plan", []), ("plan 50000", ["--train-size", "50000"])])
 def test_the_page_shows_what_the_command_prints(
     script: ModuleType,

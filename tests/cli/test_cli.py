@@ -201,6 +201,7 @@ cli.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_control_c_is_exit_code_130_one_line_and_a_record(tmp_path: Path, root: Path) -> None:
     command = [sys.executable, "-c", SLOW, "run", "--dataset", "dots", "--attack", "sign", "--test-size", "40"]
     process = subprocess.Popen(

@@ -105,6 +105,7 @@ def test_a_saved_adapter_is_attacked_later_by_something_stronger(run: Any, tmp_p
     assert later.attacks[1].knowledge == "white-box" and later.attacks[1].n == 8
 
 
+@pytest.mark.slow
 def test_a_cnn_of_timm_is_trained_by_the_same_loop(run: Any) -> None:
     result = run(
         *("--model", "timm-resnet10t:image_size=32", "--tuner", "full+ce:adversary=none,lr=3e-3,epochs=2"),

@@ -54,8 +54,8 @@ DATASETS: dict[tuple[Kind, str], str] = {
     ("model", f"resnet{depth}"): "cifar10:path={cifar10}" for depth in (32, 44, 56)
 }
 MODELS: dict[tuple[Kind, str], str] = {("adaptation", "head"): "timm-resnet18"}
-QUICK = {"leaf-synth", "clip-tiny", "none", "lora", "tecoa", "fgsm", "pgd", "noise", "tensorboard"}
-"""Components, one of each kind at least, whose check is part of the quick tests."""
+QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "fgsm", "tensorboard"}
+"""Components, one of each kind, whose check is part of the quick tests."""
 SHIPPED = [
     pytest.param(kind, name, marks=() if name in QUICK else pytest.mark.slow, id=f"{kind}-{name}")
     for kind in KINDS

@@ -172,6 +172,7 @@ def test_a_certificate_changes_nothing_that_was_measured(tmp_path: Path) -> None
     assert path.read_text() == before
 
 
+@pytest.mark.slow
 def test_a_run_reproduces_bit_for_bit_and_a_forged_one_does_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

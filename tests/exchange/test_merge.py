@@ -242,6 +242,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, capsys: pyte
 RECORDS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([5, 50]), st.booleans()), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(first=RECORDS, second=RECORDS)
 def test_merging_is_idempotent_and_the_order_decides_only_names(first: list[Any], second: list[Any]) -> None:
@@ -317,6 +318,7 @@ def test_what_is_damaged_or_forged_is_named_and_the_rest_goes_in(
 RECORD = json.loads(measured().model_dump_json())
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     where=st.sampled_from(leaves(RECORD)[1:]),
@@ -561,6 +563,7 @@ def test_the_workflow_asks_for_nothing_it_does_not_need(workflow: dict[Any, Any]
     assert not any("${{" in text or "secrets" in text or "python -m" in text for text in runs)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.parametrize("name", ["a record", "no certificate", "a deletion", "a change", "a link", "a script"])
 def test_the_workflows_own_commands_judge_a_pull_request(tmp_path: Path, workflow: dict[Any, Any], name: str) -> None:

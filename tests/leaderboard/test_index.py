@@ -161,6 +161,7 @@ def test_columns_give_the_tables_that_records_do(
     assert found == plain_leaderboard(records, sort, conditions)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=RECORDS, more=RECORDS, sort=st.sampled_from(SORTS), data=st.data())
 def test_an_index_changes_no_table_in_any_format(

@@ -93,6 +93,7 @@ def test_sorting_keeps_tables_apart(page: Page, site: tuple[str, Any]) -> None:
     assert page.names()[0] == "best"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value", "left"),
     [
@@ -215,6 +216,7 @@ def contrast(one: str, two: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["synthetic", "committed"])
 def test_a_phone_scrolls_down_only(page: Page, site: tuple[str, list[RunResult]], committed: Path, which: str) -> None:
     page.width(390)

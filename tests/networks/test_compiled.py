@@ -63,6 +63,7 @@ def gradient(network: nn.Module, images: Tensor) -> Tensor:
     return found
 
 
+@pytest.mark.slow
 def test_logits_and_gradients_agree_with_the_network_up_to_rounding() -> None:
     network, heard = Net().eval(), list[str]()
     compiled = Compiled(network, heard.append, "attack")
@@ -147,6 +148,7 @@ def test_a_training_adversary_is_compiled_unless_it_raises_a_score(
     assert network.sizes == ([8, 8] if scored else [])
 
 
+@pytest.mark.slow
 def test_the_command_compiles_what_it_attacks_and_the_record_says_so(
     without_inductor: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def test_pgd_in_l2_is_foolbox_pgd_image_by_image(toys: tuple[nn.Module, Tensor, 
     torch.testing.assert_close(ours, reference(attack, *toys, "128/255"), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "eps", "alpha", "attack"),
     [("Linf", "1/255", 1 / 1020, foolbox.attacks.LinfPGD), ("L2", "32/255", 8 / 255, foolbox.attacks.L2PGD)],
@@ -100,6 +101,7 @@ def test_pgd_from_a_random_start_succeeds_as_often_as_foolbox(
     assert 2 <= ours <= N and abs(ours - broken(leaves[0], theirs, leaves[2])) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "eps"), [("Linf", "1/255"), ("L2", "32/255")])
 def test_apgd_is_as_strong_as_torchattacks_apgd_and_no_weaker_than_foolbox_pgd(
     leaves: tuple[nn.Module, Tensor, Tensor], norm: str, eps: str

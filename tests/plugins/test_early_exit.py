@@ -165,6 +165,7 @@ def leaves(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, ImageSe
     return discover().resolve("model", "resnet20").build().build(context), dataset.split("test", 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ball", ["eps=8/255", "eps=1/255", "norm=L2,eps=32/255"])
 def test_a_real_network_is_no_more_accurate_than_under_plain_pgd_and_does_less(
     leaves: tuple[nn.Module, ImageSet], ball: str

@@ -123,6 +123,7 @@ def test_the_same_leaf_stays_on_one_side(tmp_path: Path) -> None:
     assert sum(len({origin[image] for image in contents(apart, name)}) for name in ("train", "validation", "test")) > 40
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=60, max_size=120), st.integers(0, 5))
 def test_groups_never_straddle(photographs: list[tuple[int, int]], seed: int) -> None:
     labels, groups = (np.array(column) for column in zip(*photographs, strict=True))

@@ -399,6 +399,7 @@ class Tiny(ToyDataset):
     side = 8
 
 
+@pytest.mark.slow
 def test_training_learns_and_reports_every_image(tmp_path: Path) -> None:
     seen: list[Progress] = []
     context = make_context(tmp_path, Tiny())

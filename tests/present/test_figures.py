@@ -44,6 +44,7 @@ def run_of(*attacks: tuple[str, int, dict[str, Any]], **more: Any) -> RunResult:
     return made.model_copy(update={"spec": made.spec.model_copy(update={"attacks": specs}), "attacks": scores})
 
 
+@pytest.mark.slow
 def test_every_figure_of_a_run_opens_and_is_not_blank(tmp_path: Path) -> None:
     record = run_of(("pgd:eps=1/255", 60, {"eps": "1/255"}), ("pgd:eps=2/255", 20, {"eps": "2/255"}), history=True)
     more = {"augmented": SHOWN.clean[:, None].repeat(3, axis=1), "patches": np.eye(9, 5, dtype=np.float32)}
@@ -63,6 +64,7 @@ def test_every_figure_of_a_run_opens_and_is_not_blank(tmp_path: Path) -> None:
     assert skipped[f"{other}/curves"] == "nothing was trained"
 
 
+@pytest.mark.slow
 def test_names_are_no_formulas(tmp_path: Path) -> None:
     record = result()
     assert record.data is not None

@@ -191,6 +191,7 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_beside_itself(
     tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +224,7 @@ def test_markdown_names_the_pictures_beside_it(
             assert np.asarray(picture.convert("L")).std() > 5
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = next(results.glob("*.json")).stem
     where = ("--results", str(results))
@@ -234,6 +236,7 @@ def test_bad_input_is_one_line(tmp_path: Path, results: Path, capsys: pytest.Cap
     assert f"cannot write a report to {blocked / 'x'}" in errors and errors.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_report_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
     shown = replace(samples(), patches=np.eye(4, dtype=np.float32))
     first, again = (write_report([chapter(result(), shown)], tmp_path / name, "html")[0] for name in ("a", "b"))

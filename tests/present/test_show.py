@@ -52,6 +52,7 @@ def test_a_failed_run_says_why() -> None:
     assert "failed" in describe_run(failed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
 @pytest.mark.parametrize("lost", [("data", "tuning", "clean"), ("tuning", "clean"), ("clean",), ()])
 def test_a_run_that_stopped_early_is_shown_with_what_it_has(
@@ -77,6 +78,7 @@ def show(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tupl
     return captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path)
     store.prepare()

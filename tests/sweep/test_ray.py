@@ -168,6 +168,7 @@ def test_every_run_is_recorded_once_and_every_set_made_once_although_workers_are
         assert [score.images for score in record.attacks] == [score.images for score in other.attacks]
 
 
+@pytest.mark.slow
 def test_machines_that_share_nothing_but_a_url_make_each_set_once(
     cluster: None, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +240,7 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: 
         next(on_ray([], Bench(results=tmp_path, cache_dir=tmp_path), cpus=1, gpus=0))
 
 
+@pytest.mark.slow
 def test_slurm_gets_the_same_sweep_many_times(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
