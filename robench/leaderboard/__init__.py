@@ -1,6 +1,7 @@
 """From records to ranked tables.
 
-A record goes through these files in this order; **ranks are computed in ``ranking.py``**:
+A record goes through these files in this order. **Ranks are computed in ``ranking.py``**, by the paired tests of
+``robench/statistics/ranks.py``:
 
 | file | what it does |
 |---|---|
