@@ -15,9 +15,10 @@ def call_hook(hook: pluggy.HookCaller, warn: Callable[[str], None], **about: Any
         warn: Takes one line with the plugin that failed and its error.
         about: The arguments of the hook.
     """
-    for heard in reversed(hook.get_hookimpls()):
+    for implementation in reversed(hook.get_hookimpls()):
         try:
-            heard.function(*(about[name] for name in heard.argnames))
+            implementation.function(*(about[name] for name in implementation.argnames))
         except Exception as error:  # a bug of the plugin, or a server of its own that does not answer
-            name = heard.plugin_name if "/" in heard.plugin_name else type(heard.plugin).__name__
+            is_file = "/" in implementation.plugin_name
+            name = implementation.plugin_name if is_file else type(implementation.plugin).__name__
             warn(f"{name} could not be told of {hook.name.removeprefix('robench_')}: {type(error).__name__}: {error}")

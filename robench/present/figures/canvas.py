@@ -61,14 +61,20 @@ def matrix(
     *,
     low: float,
     high: float,
-    form: str = "{:.2f}",
+    numbers: NDArray[Any] | None,
+    form: str,
 ) -> None:
-    """Draw `values` as a grey matrix with the number in each cell; NaN is left blank."""
+    """Draw `values` as a grey matrix, from white at `low` to black at `high`; NaN is left blank.
+
+    Args:
+        numbers: What is written into the cells; None for nothing.
+        form: The format of the numbers, such as ``{:.2f}``.
+    """
     axes.imshow(np.ma.masked_invalid(values), cmap="Greys", vmin=low, vmax=high, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     middle = (low + high) / 2
     for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            colour = "white" if value > middle else "black"
-            axes.text(column, row, form.format(value), ha="center", va="center", fontsize=7, color=colour)
+        if numbers is not None and np.isfinite(value):
+            colour, text = "white" if value > middle else "black", form.format(numbers[row, column])
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from robench.present.figures.canvas import readable, sheet, title
+from robench.present.figures.canvas import matrix, readable, sheet, title
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
@@ -34,15 +34,10 @@ def confusion(result: RunResult, samples: Samples) -> Figure:
         labels = samples.labels[: len(predictions)]
         counts = confusion_matrix(labels, predictions, labels=np.arange(len(names)))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        cell.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-        cell.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=7)
-        cell.set_yticks(range(len(names)), names, fontsize=7)
+        numbers = counts if len(names) <= MOST_CLASSES else None
+        matrix(cell, shares, names, names, low=0, high=1, numbers=numbers, form="{:d}")
         cell.set_title(f"{name} (n={len(predictions)})", fontsize=8)
         cell.set_xlabel("predicted", fontsize=8)
-        if len(names) <= MOST_CLASSES:
-            for (row, column), count in np.ndenumerate(counts):
-                colour = "white" if shares[row, column] > 0.5 else "black"
-                cell.text(column, row, str(count), ha="center", va="center", fontsize=6, color=colour)
     for cell in axes[:, 0]:
         cell.set_ylabel("true", fontsize=8)
     return figure

@@ -28,9 +28,10 @@ def similarity(result: RunResult, samples: Samples) -> Figure:
     for cell in axes.flat[len(parts) :]:
         cell.axis("off")
     measure = "cosine of image and class prompt" if samples.temperature else "logit"
+    form = "{:.2f}" if samples.temperature else "{:.1f}"
     figure.suptitle(f"{measure}; {title(result)}", fontsize=9)
     for cell, (name, _), part in zip(axes.flat, parts, values, strict=False):
-        matrix(cell, part, rows, names, low=low, high=high, form="{:.2f}" if samples.temperature else "{:.1f}")
+        matrix(cell, part, rows, names, low=low, high=high, numbers=part, form=form)
         cell.set_title(name, fontsize=8)
     for cell in axes[:, 0]:
         cell.set_ylabel("image, by its class")

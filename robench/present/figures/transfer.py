@@ -75,7 +75,7 @@ def transfer(records: Sequence[RunResult]) -> Figure:
     lines = sum(max(2, 1 + name.count("\n")) for name in sources)
     longest = max(1 + name.count("\n") for name in targets)
     figure, axes = sheet(max(6.0, 1.1 * len(columns) + 3.5), 0.25 * lines + 0.25 * longest + 2.8)
-    matrix(axes[0, 0], values, sources, targets, low=0, high=100, form="{:.1f}")
+    matrix(axes[0, 0], values, sources, targets, low=0, high=100, numbers=values, form="{:.1f}")
     axes[0, 0].set_title(f"accuracy, %, under {method} at {norm} {eps}, n={n}", fontsize=9)
     axes[0, 0].set_xlabel("target")
     axes[0, 0].set_ylabel("images made on")
