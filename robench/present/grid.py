@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-FORMATS = ("table", "markdown", "json")
 NOTHING = "-"
 NAME_WIDTH = 10
 """Characters that names of rows keep in a narrow terminal."""
