@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from robench.contracts.context import Progress, RunContext
     from robench.contracts.dataset import Dataset
     from robench.contracts.logger import Logger
-    from robench.contracts.model import ImageTextNetwork, Model
+    from robench.contracts.model import FeatureNetwork, ImageTextNetwork, Model
     from robench.contracts.params import AttackParams, Later, NormParams, Params, Pixels, Radius
     from robench.contracts.tuning import Adaptation, Objective, Tuner, TuningTask
     from robench.contracts.types import ThreatModel
@@ -51,7 +51,7 @@ _HOMES = {
     "robench.contracts.context": ("Progress", "RunContext"),
     "robench.contracts.dataset": ("Dataset",),
     "robench.contracts.logger": ("Logger",),
-    "robench.contracts.model": ("ImageTextNetwork", "Model"),
+    "robench.contracts.model": ("FeatureNetwork", "ImageTextNetwork", "Model"),
     "robench.contracts.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius"),
     "robench.contracts.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
     "robench.contracts.types": ("ThreatModel",),
@@ -73,6 +73,7 @@ __all__ = [
     "Component",
     "DataError",
     "Dataset",
+    "FeatureNetwork",
     "Field",
     "ImageSet",
     "ImageTextNetwork",

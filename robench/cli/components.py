@@ -70,16 +70,23 @@ def list_components(what: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option("--model", help="Show the defaults of a tuner for this model.  [default: that of `robench run`]")
 @options.PLUGIN
 @options.JSON
 @options.COLOR
 @options.DEBUG
-def describe(name: str, as_json: bool) -> None:
-    """Show a component's parameters, defaults and source."""
+def describe(name: str, model: str | None, as_json: bool) -> None:
+    """Show a component's parameters, defaults and source.
+
+    A model may recommend settings of a tuner; those that `robench run` would use are shown.
+    """
     from robench.registry.describe import describe as describe_component
+    from robench.run.plan import DEFAULT_MODEL
 
     registry = discover()
-    descriptions = [describe_component(registry, kind, name) for kind in _kinds_of(registry, name)]
+    if model is None and registry.knows("model", DEFAULT_MODEL):
+        model = DEFAULT_MODEL
+    descriptions = [describe_component(registry, kind, name, model) for kind in _kinds_of(registry, name)]
     if as_json:
         click.echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
     else:

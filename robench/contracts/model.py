@@ -59,6 +59,14 @@ class ImageTextNetwork(Protocol):
 
 
 @runtime_checkable
+class FeatureNetwork(Protocol):
+    """A network that gives the embeddings of images before they are brought to unit length."""
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """Return embeddings ``(N, D)`` of any length, of images ``float32 (N, 3, H, W)`` in ``[0, 1]``."""
+
+
+@runtime_checkable
 class PatchNetwork(Protocol):
     """A network that cuts images into patches."""
 

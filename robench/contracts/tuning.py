@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -146,6 +147,14 @@ class Objective(Configured, ABC):
     """
 
     whole_batch: ClassVar[bool] = False
+
+    def white_box(self, eps: Fraction) -> str:
+        """Return the attack that ``adversary=white-box`` stands for, as users type it, without its radius.
+
+        Args:
+            eps: The radius of the adversary's ball, in ``[0, 1]`` pixel units, for step sizes in proportion to it.
+        """
+        return "pgd"
 
     def prepare(self, network: nn.Module) -> None:
         """Is called with the network before it is adapted.

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from robench.contracts.types import Kind, format_pixels, parse_pixels, parse_radius
-from robench.registry.registry import Registry
+from robench.contracts.types import Kind, format_pixels, parse_name, parse_pixels, parse_radius
+from robench.registry.registry import Registry, recommendations
 from robench.registry.resolved import SURROGATE_PREFIX
 
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -21,12 +21,17 @@ _WRITTEN_AS: dict[Any, str] = {parse_pixels: "pixels, as 8/255", parse_radius: "
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter: its name, type, default as users write it, and meaning."""
+    """One parameter: its name, type, default as users write it, and meaning.
+
+    Attributes:
+        source: Where the default comes from, if it is not the component's own.
+    """
 
     name: str
     type: str
     default: str
     description: str
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,10 @@ class Description:
         lines = [f"{self.kind} {self.name}: {self.summary}", ""]
         lines += [*self.documentation.splitlines(), "", "Parameters:"]
         width = max((len(f"{p.name}={p.default}") for p in self.parameters), default=0)
-        lines += [f"  {f'{p.name}={p.default}':{width}}  {p.description}" for p in self.parameters] or ["  none"]
+        for each in self.parameters:
+            source = f" ({each.source})" if each.source else ""
+            lines.append(f"  {f'{each.name}={each.default}':{width}}  {each.description}{source}")
+        lines += [] if self.parameters else ["  none"]
         lines += [
             "",
             f"Reference: {self.reference or 'none given'}",
@@ -60,8 +68,11 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(registry: Registry, kind: Kind, name: str) -> Description:
+def describe(registry: Registry, kind: Kind, name: str, model: str | None = None) -> Description:
     """Describe the component of `kind` called `name`.
+
+    Args:
+        model: A tuner's defaults are shown for this model, which may recommend others.
 
     Raises:
         SpecError: There is none.
@@ -69,15 +80,22 @@ def describe(registry: Registry, kind: Kind, name: str) -> Description:
     """
     plugin, component = registry.find(kind, name)
     loaded = registry.implementation(component)
+    recommended = (
+        recommendations(registry.find("model", parse_name(model).text)[1], component)
+        if kind == "tuner" and model
+        else {}
+    )
     parameters = []
     for key, field in loaded.Params.model_fields.items():
-        default = component.defaults.get(key, field.default)
+        own = _written(component.defaults.get(key, field.default))
+        default = _written(recommended[key]) if key in recommended else own
         parameters.append(
             Parameter(
                 name=key,
                 type=_type(field.annotation, field.metadata),
-                default=_written(default),
+                default=default,
                 description=field.description or "",
+                source=f"{model} recommends this; otherwise {own}" if default != own else "",
             )
         )
     if kind == "attacker":

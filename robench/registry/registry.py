@@ -198,6 +198,12 @@ def halves_of(component: Component) -> tuple[str, str] | None:
     return (first, second) if plus and ":" not in component.target else None
 
 
+def recommendations(model: Component, tuner: Component) -> dict[str, Any]:
+    """Return the settings that `model` recommends for `tuner`: those for its adaptation, then those for itself."""
+    adaptation = (halves_of(tuner) or ("",))[0]
+    return {**model.recommends.get(adaptation, {}), **model.recommends.get(tuner.name, {})}
+
+
 def _positive(value: str | None, text: str) -> int | None:
     if value is None:
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from robench.contracts.types import parse_name
 from robench.errors import SpecError
 from robench.records.record import AdapterSpec
-from robench.registry.registry import Registry, halves_of
+from robench.registry.registry import Registry, recommendations
 from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tupl
     for key in given.keys() & typed.keys():
         raise SpecError(f"{key} is given both in {request.tuner!r} and as --{key.replace('_', '-')}; give it once")
     _, component = registry.find("tuner", name.text)
-    adaptation = (halves_of(component) or ("",))[0]
-    suited = model.component.recommends
-    recommended = {**suited.get(adaptation, {}), **suited.get(name.text, {})}
+    recommended = recommendations(model.component, component)
     params = ",".join(f"{key}={value}" for key, value in {**typed, **given}.items())
     tuner = registry.resolve("tuner", name.text + (f":{params}" if params else ""), recommended)
     adversary = tuner.build().adversary()

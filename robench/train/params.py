@@ -88,10 +88,16 @@ class TrainingParams(Params):
             )
         return self
 
-    def attack(self) -> str | None:
-        """Return the adversary as an attack with its parameters, as typed; None without one."""
+    def attack(self, white_box: str = "pgd") -> str | None:
+        """Return the adversary as an attack with its parameters, as typed; None without one.
+
+        Args:
+            white_box: The attack that ``adversary=white-box`` stands for.
+        """
         if self.adversary == "none":
             return None
-        name = "pgd" if self.adversary == "white-box" else self.adversary
-        steps = "" if self.steps is None else f",steps={self.steps}"
-        return f"{name}{',' if ':' in name else ':'}eps={self.eps}{steps}"
+        name = parse_name(white_box if self.adversary == "white-box" else self.adversary)
+        given = {**dict(name.params), "eps": str(self.eps)}
+        if self.steps is not None:
+            given["steps"] = str(self.steps)
+        return f"{name.text}:{','.join(f'{key}={value}' for key, value in given.items())}"

@@ -35,7 +35,7 @@ class Product(Tuner):
 
     def adversary(self) -> str | None:
         """Return the attack that makes the training images, or None."""
-        return self.params.attack()
+        return self.params.attack(self._objective.white_box(self.params.eps))
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Show the network to the objective, then adapt it.

@@ -314,6 +314,20 @@ def test_products_and_presets_are_described_with_both_sources(terminal: Terminal
     assert "ADAPTATION+OBJECTIVE is a tuner too" in terminal("list")
 
 
+def test_describe_shows_the_settings_that_a_run_would_use(terminal: Terminal) -> None:
+    def shown(*words: str) -> dict[str, tuple[str, str]]:
+        (found,) = json.loads(terminal("describe", "bias", "--json", *words))
+        return {each["name"]: (each["default"], each["source"]) for each in found["parameters"]}
+
+    assert shown()["lr"] == ("0.1", "")
+    assert shown("--model", "linear")["lr"] == ("0.5", "linear recommends this; otherwise 0.1")
+    assert shown("--model", "steep") == shown()
+    assert json.loads(terminal.run("--model", "linear", "--json"))["spec"]["tuner"]["params"]["lr"] == 0.5
+    assert "(linear recommends this; otherwise 0.1)" in terminal("describe", "bias", "--model", "linear")
+    terminal("describe", "bias", "--model", "linaer", code=2)
+    assert "did you mean 'linear'" in terminal.errors
+
+
 # Sweeps
 
 SWEEP = """

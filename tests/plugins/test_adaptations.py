@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
 from robench_plugins.adaptations.components import ADAPTATIONS
+from robench_plugins.adaptations.vpt import VPT, DeepVPT
 from robench_plugins.models.clip import CLIP, CLIPNetwork
 from robench_plugins.models.resnet import IMAGENET, CIFARResNet, Normalised
 from robench_plugins.models.resnet_network import ResNet, Shortcut
@@ -435,9 +436,30 @@ def test_prompt_tokens_stand_between_the_class_token_and_the_patches(tokens: int
     assert torch.equal(prompted[:, 0], plain[:, 0])
     assert torch.equal(prompted[0, 1 : 1 + tokens], prompt[0])
     assert torch.equal(prompted[:, 1 + tokens :], plain[:, 1:])
+
+
+def test_prompts_start_as_in_the_study_and_in_the_code_of_tecoa(network: CLIPNetwork) -> None:
+    torch.manual_seed(0)
+    adapt("vpt", network, tokens=100)
+    (prompt,) = trainable(network).values()
+    torch.manual_seed(0)
+    assert torch.equal(prompt, torch.randn([1, 100, 32]))  # TokenPrompter of Mao et al.
+
+
+@pytest.mark.parametrize(("name", "given"), [("vpt", {"init": "uniform"}), ("vpt-deep", {})])
+def test_prompts_start_within_the_bound_of_the_code_of_vpt(
+    name: str, given: dict[str, str], network: CLIPNetwork
+) -> None:
+    adapt(name, network, tokens=100, **given)
     bound = (6 / (3 * 4**2 + 32)) ** 0.5
-    assert prompt.abs().max() <= bound
-    assert prompt.std().item() == pytest.approx(bound / 3**0.5, rel=0.2)
+    for prompt in trainable(network).values():
+        assert prompt.abs().max() <= bound
+        assert prompt.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+def test_records_of_deep_prompts_keep_their_identity_and_those_of_shallow_ones_name_the_start() -> None:
+    assert DeepVPT().params.as_dict() == {"tokens": 10}
+    assert VPT().params.as_dict() == {"tokens": 10, "init": "normal"}
 
 
 @pytest.mark.parametrize("tokens", [5, 10, 20, 100])

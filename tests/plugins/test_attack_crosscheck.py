@@ -7,13 +7,16 @@ from fractions import Fraction
 from typing import Any
 
 import foolbox
+import pyautoattack
 import pytest
 import torch
 import torchattacks
-from robench import to_pixels
+from robench import SpecError, to_pixels
 from robench.registry.registry import discover
 from torch import Tensor, nn
 
+from robench_plugins.attackers.di_fgsm import DIFGSM
+from robench_plugins.attackers.square import Square
 from robench_plugins.datasets.leaf_synth import LeafSynth
 from tests.helpers.attack_fixtures import CPU, draw, make, trained
 from tests.helpers.plugin_fixtures import make_context
@@ -164,11 +167,43 @@ def test_square_succeeds_as_often_as_torchattacks_square(
 ) -> None:
     network, images, labels = toys
     torch.manual_seed(0)
-    ours = broken(network, make("square", norm=norm, eps=eps, queries=150).perturb(*toys), labels)
+    ours = broken(network, make("square", norm=norm, eps=eps, queries=150, rescale=True).perturb(*toys), labels)
     with torch.random.fork_rng(devices=[]):
         other = torchattacks.Square(network, norm=norm, eps=float(Fraction(eps)), n_queries=150)
         theirs = broken(network, other.forward(images, labels), labels)
     assert ours >= 4 and abs(ours - theirs) <= 5
+
+
+def test_square_has_the_settings_of_the_ensemble_that_its_defaults_are_named_after() -> None:
+    theirs = pyautoattack.AutoAttack(trained(), norm="Linf", eps=8 / 255, device="cpu").square
+    ours = Square().params
+    assert (ours.queries, ours.first_size, ours.rescale) == (theirs.n_queries, theirs.p_init, theirs.rescale_schedule)
+
+
+def test_di_fgsm_enlarges_as_its_paper_and_has_momentum_as_those_who_compare_with_it() -> None:
+    params = DIFGSM().params
+    assert (params.decay, params.probability) == (1, 0.5)
+    assert params.resize_rate == pytest.approx(330 / 299, abs=0.01)
+
+
+def test_di_fgsm_sees_enlarged_images_and_its_own_size_in_the_rest() -> None:
+    sides: list[int] = []
+
+    class Watched(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            sides.append(images.shape[-1])
+            return torch.stack([images.mean((1, 2, 3)), -images.mean((1, 2, 3))], dim=1)
+
+    torch.manual_seed(0)
+    DIFGSM(DIFGSM.Params(steps=40)).perturb(Watched(), torch.rand(2, 3, 32, 32), torch.zeros(2, dtype=torch.long))
+    assert set(sides) == {32, 35}
+
+
+@pytest.mark.parametrize("rate", [1, 1.01])
+def test_a_resize_rate_that_changes_nothing_is_refused(rate: float) -> None:
+    attack = DIFGSM(DIFGSM.Params(resize_rate=rate))
+    with pytest.raises(SpecError, match=r"leaves images of 32 px as they are; expected at least 1\.03, or less than 1"):
+        attack.perturb(nn.Flatten(), torch.rand(2, 3, 32, 32), torch.zeros(2, dtype=torch.long))
 
 
 def test_autoattack_breaks_no_fewer_than_any_attack_of_foolbox(toys: tuple[nn.Module, Tensor, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robench import ImageSet, cli
+from robench import ImageSet, SpecError, ThreatModel, cli, to_pixels
 from robench.attack.adversary import Adversaries
 from robench.attack.perturbation import check_ball, perturb_set
 from robench.networks.evaluate import predict
@@ -17,6 +18,7 @@ from robench.records.record import RunResult
 from robench.registry.registry import discover
 from torch import Tensor, nn
 
+from robench_plugins.attackers.iterates import pgd, started
 from robench_plugins.attackers.pgd import PGD
 from robench_plugins.datasets.leaf_synth import LeafSynth
 from tests.helpers.attack_fixtures import CPU, attacked, draw, make, trained
@@ -59,6 +61,41 @@ def grey(*levels: int) -> ImageSet:
 def levels_of(images: np.ndarray) -> list[int]:
     assert (images == images[:, :1, :1, :1]).all()
     return [int(level) for level in images[:, 0, 0, 0]]
+
+
+def test_a_gaussian_start_is_small_and_normal_and_the_default_start_uniform() -> None:
+    images = torch.full((4, 3, 16, 16), 0.5)
+    threat = ThreatModel(norm="Linf", eps=Fraction(8, 255), knowledge="white-box")
+    gaussian, uniform = (started(images, threat, start) - images for start in ("gaussian", "uniform"))
+    assert gaussian.std().item() == pytest.approx(1e-3, rel=0.05)
+    assert uniform.abs().max().item() <= 8 / 255 + 1e-6
+    assert uniform.std().item() == pytest.approx(8 / 255 / 3**0.5, rel=0.05)
+    assert PGD.Params.read({}, "pgd").start == "uniform"
+
+
+def test_a_start_without_a_random_start_is_refused() -> None:
+    with pytest.raises(SpecError, match="start=gaussian does nothing with random_start=false"):
+        PGD.Params.read({"start": "gaussian", "random_start": "false"}, "pgd")
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_our_own_steps_are_those_of_torchattacks(norm: str) -> None:
+    network, data = trained(), draw(8)
+    images, labels = to_pixels(data.images, CPU), torch.from_numpy(data.labels)
+    attack = make("pgd", norm=norm)
+    torch.manual_seed(0)
+    theirs = attack.perturb(network, images, labels)
+    torch.manual_seed(0)
+    ours = pgd(
+        network,
+        images,
+        labels,
+        threat=attack.threat(surrogate=False),
+        alpha=float(attack.params.alpha),
+        steps=attack.params.steps,
+        start="uniform",
+    )
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
 def test_records_made_before_it_keep_their_identity() -> None:

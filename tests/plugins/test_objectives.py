@@ -15,8 +15,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robench import Component, ImageTextNetwork, Objective, PluginError, SpecError
+from robench import Component, ImageTextNetwork, Objective, PluginError, SpecError, to_pixels
 from robench.attack.adversary import Adversaries
+from robench.attack.live import ScoreAsLogits
 from robench.attack.perturbation import frozen_for_attack
 from robench.registry.discovery import load_class
 from robench.registry.registry import discover
@@ -63,7 +64,10 @@ class Embeddings(nn.Module):
         return self._temperature * self.embed_images(images) @ self._text.T
 
     def embed_images(self, images: Tensor) -> Tensor:
-        return F.normalize(images, dim=-1)
+        return F.normalize(self.image_features(images), dim=-1)
+
+    def image_features(self, images: Tensor) -> Tensor:
+        return images
 
     def class_embeddings(self) -> Tensor:
         return self._text
@@ -381,13 +385,43 @@ def test_fare_of_an_unchanged_network_and_images_is_zero(
 
 @settings(max_examples=20, deadline=None)
 @given(angle=st.floats(0, math.pi))
-def test_fare_in_closed_form_is_the_chord_of_the_angle(angle: float) -> None:
-    objective = make(FARE)
+def test_fare_of_unit_embeddings_is_the_chord_of_the_angle(angle: float) -> None:
+    objective = make(FARE, normalise=True)
     network = Embeddings(torch.eye(2))
     objective.prepare(network)
     clean, turned = torch.tensor([[3.0, 0.0]]), torch.tensor([[math.cos(angle), math.sin(angle)]])
     found = objective.loss(network, clean, turned, torch.tensor([0])).item()
     assert found == pytest.approx(4 * math.sin(angle / 2) ** 2, abs=1e-5)
+
+
+def test_fare_is_the_squared_distance_of_the_authors_code() -> None:
+    # RobustVLM, train/adversarial_training_clip.py: F.mse_loss(out, targets, reduction="none").sum(dim=1).mean()
+    objective, network, clean, moved = make(FARE), Embeddings(torch.eye(6)), draw(5, 6), draw(5, 6, seed=1)
+    objective.prepare(network)
+    found = objective.loss(network, clean, moved, torch.zeros(5, dtype=torch.long))
+    torch.testing.assert_close(found, F.mse_loss(moved, clean, reduction="none").sum(dim=1).mean())
+
+
+def test_fare_sees_lengths_that_cosines_do_not() -> None:
+    plain, unit = make(FARE), make(FARE, normalise=True)
+    network, images = Embeddings(torch.eye(6)), draw(5, 6)
+    for objective in (plain, unit):
+        objective.prepare(network)
+    longer = (
+        plain.loss(network, images, 3 * images, torch.zeros(5)),
+        unit.loss(network, images, 3 * images, torch.zeros(5)),
+    )
+    assert longer[0].item() == pytest.approx(4 * images.square().sum(1).mean().item(), rel=1e-4)
+    assert longer[1].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_fare_names_the_way_out_for_a_network_of_unit_embeddings_alone() -> None:
+    class Unit(Embeddings):
+        image_features = None
+
+    with pytest.raises(PluginError, match=r"Unit has no image_features.*use fare with normalise=true"):
+        make(FARE).prepare(Unit(torch.eye(2)))
+    make(FARE, normalise=True).prepare(Unit(torch.eye(2)))
 
 
 def test_fare_ignores_labels(network: CLIPNetwork, batch: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -403,18 +437,18 @@ def test_fare_compares_with_the_network_as_it_came(network: CLIPNetwork, batch: 
     objective = make(FARE)
     objective.prepare(network)
     with torch.no_grad():
-        anchors = network.embed_images(clean)
+        anchors = network.image_features(clean)
         trained(network).mul_(-1)
-        moved = network.embed_images(noisy)
+        moved = network.image_features(noisy)
     found = objective.loss(network, clean, noisy, labels)
-    torch.testing.assert_close(found, 2 - 2 * F.cosine_similarity(anchors, moved).mean(), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found, (anchors - moved).square().sum(dim=1).mean(), rtol=1e-3, atol=1e-6)
     assert objective.loss(network, clean, clean, labels) > 0
 
 
 def test_the_reference_of_fare_has_no_dropout() -> None:
     class Dropping(Embeddings):
-        def embed_images(self, images: Tensor) -> Tensor:
-            return super().embed_images(F.dropout(images, training=self.training))
+        def image_features(self, images: Tensor) -> Tensor:
+            return F.dropout(images, training=self.training)
 
     network, images, objective = Dropping(draw(2, 8)).train(), draw(4, 8), make(FARE)
     objective.prepare(network)
@@ -634,6 +668,44 @@ def test_the_score_of_trades_starts_from_the_clean_prediction_in_evaluation_mode
     with frozen_for_attack(network):
         assert not score(clean).any()
         assert (score(clean + 1) > 0).all()
+
+
+def test_the_adversary_of_trades_is_that_of_the_authors_code(network: CLIPNetwork) -> None:
+    # trades.py of Zhang et al., distance l_inf, with its radius and its step size.
+    clean, labels, objective = ToyDataset().split("train", 8), torch.zeros(8, dtype=torch.long), make(TRADES)
+    pixels = to_pixels(clean.images, torch.device("cpu"))
+    eps, step = 0.031, 0.007
+    with frozen_for_attack(network):
+        torch.manual_seed(3)
+        theirs = pixels + 0.001 * torch.randn(pixels.shape)
+        for _ in range(10):
+            theirs.requires_grad_()
+            divergence_sum = F.kl_div(
+                F.log_softmax(network(theirs), dim=1), F.softmax(network(pixels), dim=1), reduction="sum"
+            )
+            (gradient,) = torch.autograd.grad(divergence_sum, theirs)
+            theirs = theirs.detach() + step * gradient.sign()
+            theirs = torch.min(torch.max(theirs, pixels - eps), pixels + eps).clamp(0, 1)
+        score = objective.score(network, pixels, labels)
+        assert score is not None
+        attack = discover().resolve_attack(f"{objective.white_box(Fraction('0.031'))},eps=0.031").build()
+        torch.manual_seed(3)
+        ours = attack.perturb(ScoreAsLogits(network, score), pixels, labels)
+    assert ((ours - theirs).abs() < 1e-5).float().mean() > 0.98  # the rest: signs of gradients near 0
+
+
+@pytest.mark.parametrize(
+    ("tuner", "attack"),
+    [
+        ("full+trades:adversary=white-box", "pgd:start=gaussian,alpha=56/7905,steps=10,eps=8/255"),
+        ("full+trades:adversary=white-box,steps=3", "pgd:start=gaussian,alpha=56/7905,steps=3,eps=8/255"),
+        ("full+trades", "pgd-resnet20:eps=8/255"),
+        ("full+tecoa:adversary=white-box", "pgd:eps=8/255"),
+        ("full+tecoa:adversary=pgd:alpha=1/255", "pgd:alpha=1/255,eps=8/255"),
+    ],
+)
+def test_white_box_stands_for_the_objectives_own_adversary(tuner: str, attack: str) -> None:
+    assert discover().resolve("tuner", tuner).build().adversary() == attack
 
 
 # What white-box training raises

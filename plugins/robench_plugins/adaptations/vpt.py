@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from robench import Adaptation, Field, Params, PluginError
+from robench import Adaptation, Field, Later, Params, PluginError
 from torch import Tensor, nn
 
 from robench_plugins.adaptations.parts import find_part, train_only
 
+_INIT = (
+    "how the tokens are drawn at the start: normal, with standard deviation 1, as the study and TeCoA's code do; or "
+    "uniform, 0.02 to 0.1 of that size, as the code of the VPT paper does"
+)
+
 
 class VPTParams(Params):
-    """Parameters of prompt tokens; the default is the study's."""
+    """Parameters of prompt tokens; the defaults are the study's."""
 
     tokens: int = Field(default=10, ge=1, description="number of prompt tokens")
+    init: Literal["normal", "uniform"] = Field(default="normal", description=_INIT)
+
+
+class DeepVPTParams(VPTParams):
+    """Parameters of prompt tokens before every block; the start is that of the paper's code."""
+
+    init: Literal["normal", "uniform"] = Later("uniform", description=_INIT)
 
 
 class PromptedEmbeddings(nn.Module):
@@ -54,7 +66,9 @@ class PromptedBlock(nn.Module):
 class VPT(Adaptation):
     """Trains prompt tokens that are inserted after the class token, before the first block.
 
-    Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-shallow).
+    Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-shallow). The tokens start from a standard
+    normal distribution, as in the study and in the code of Mao et al. (TeCoA, ICLR 2023: ``TokenPrompter``). The code
+    of Jia et al. draws them from ``U(-b, b)`` with ``b = sqrt(6 / (3 patch_size^2 + width))``: ``init=uniform``.
     """
 
     Params = VPTParams
@@ -73,16 +87,23 @@ class VPT(Adaptation):
     def prompt(self, tower: Any) -> nn.Parameter:
         """Draw tokens ``(1, tokens, width)`` for `tower`."""
         width, patch_size, weight = tower.config.hidden_size, tower.config.patch_size, next(tower.parameters())
-        # Uniform within the bound of the code of Jia et al. (after Glorot).
+        tokens = torch.empty(1, self.params.tokens, width, device=weight.device)
+        if self.params.init == "normal":
+            return nn.Parameter(tokens.normal_())
+        # The bound of the code of Jia et al. (after Glorot).
         bound = math.sqrt(6 / (3 * patch_size**2 + width))
-        return nn.Parameter(torch.empty(1, self.params.tokens, width, device=weight.device).uniform_(-bound, bound))
+        return nn.Parameter(tokens.uniform_(-bound, bound))
 
 
 class DeepVPT(VPT):
     """Trains prompt tokens before every block. They replace the previous block's outputs for its own tokens.
 
-    Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-deep).
+    Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-deep). The tokens start from ``U(-b, b)``
+    with ``b = sqrt(6 / (3 patch_size^2 + width))``, as in their code.
     """
+
+    Params = DeepVPTParams
+    params: DeepVPTParams
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Freeze the network and insert tokens before each block, drawn from torch's global random state.

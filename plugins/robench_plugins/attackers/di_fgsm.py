@@ -12,12 +12,18 @@ from robench_plugins.attackers.mi_fgsm import MomentumParams
 
 
 class DIFGSMParams(MomentumParams):
-    """Parameters of DI-FGSM; the defaults are the paper's, without momentum."""
+    """Parameters of DI-FGSM; the defaults are the paper's, with momentum (M-DI2-FGSM there)."""
 
-    decay: float = Field(default=0.0, ge=0, description="decay factor of the momentum; 1 makes it M-DI-FGSM")
+    decay: float = Field(
+        default=1.0, ge=0, description="decay factor of the momentum; 0 makes it the paper's DI2-FGSM, which is weak"
+    )
     probability: float = Field(default=0.5, ge=0, le=1, description="probability that a step sees a changed image")
     resize_rate: float = Field(
-        default=0.9, gt=0, lt=1, description="smallest side after resizing, relative to the image"
+        default=1.1,
+        gt=0,
+        le=2,
+        description="side after padding, relative to the image: above 1 images are enlarged at random up to it and "
+        "padded; below 1 they shrink at random down to it and are padded to their own size",
     )
 
     def settings(self) -> dict[str, Any]:
@@ -26,23 +32,32 @@ class DIFGSMParams(MomentumParams):
 
 
 class DIFGSM(IteratedAttack):
-    """Iterated FGSM with gradients of randomly resized and padded images.
+    """Iterated FGSM with momentum and gradients of randomly resized and padded images.
 
     Source: Xie et al., "Improving transferability of adversarial examples with input diversity", CVPR 2019
-    (arXiv:1803.06978), section 3.3. Deviation, as in torchattacks: images shrink to no less than `resize_rate` of their
-    side and are padded to their own size; the paper enlarges 299 px to 330 px and pads.
+    (arXiv:1803.06978), section 3.3: M-DI2-FGSM, in which images of 299 px are enlarged to 299 to 330 px and padded to
+    330 px, with probability 0.5. Deviations: images are resized by bilinear interpolation instead of to the nearest
+    pixel, as in torchattacks; steps and radius are those of the other attacks here. The authors' code has no momentum
+    by default (``decay=0``).
     """
 
     Params = DIFGSMParams
+    params: DIFGSMParams
     upstream = "DIFGSM"
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the images of the last step.
 
         Raises:
-            SpecError: The images are not square.
+            SpecError: The images are not square, or too small for `resize_rate` to change their size.
         """
         height, width = images.shape[-2:]
+        rate = self.params.resize_rate
+        if int(height * rate) == height:
+            raise SpecError(
+                f"di-fgsm: resize_rate={rate:g} leaves images of {height} px as they are; expected at least "
+                f"{(height + 1) / height:.2f}, or less than 1"
+            )
         if height != width:
             raise SpecError(f"di-fgsm needs square images (got {height} x {width} px); use mi-fgsm instead")
         return super().perturb(network, images, labels)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 from robench import Attacker, Field, Later, NormParams, Radius
 from torch import Tensor, nn
 
-from robench_plugins.attackers.early_exit import pgd_until_fooled
+from robench_plugins.attackers.iterates import pgd, pgd_until_fooled
 from robench_plugins.attackers.torchattacks.call import run
 
 
@@ -20,6 +20,11 @@ class PGDParams(NormParams):
     )
     steps: int = Field(default=7, ge=1, description="gradient steps")
     random_start: bool = Field(default=True, description="start at a random point of the ball")
+    start: Literal["uniform", "gaussian"] = Later(
+        "uniform",
+        description="how the random start is drawn: uniform in the ball; or gaussian, 0.001 times a standard normal, "
+        "as the adversary of TRADES",
+    )
     early_exit: bool = Later(
         False,
         description="stop each image once it fools the network it is made on: faster, but not PGD as defined, which "
@@ -29,6 +34,8 @@ class PGDParams(NormParams):
     @model_validator(mode="after")
     def _fill_alpha(self) -> Self:
         assert self.eps is not None
+        if self.start != "uniform" and not self.random_start:
+            raise ValueError(f"start={self.start} does nothing with random_start=false; leave one of them out")
         if self.alpha is None:
             object.__setattr__(self, "alpha", self.eps / 4)
             self.model_fields_set.discard("alpha")
@@ -63,15 +70,15 @@ class PGD(Attacker):
         """Return ``x_T`` of ``x_(t+1) = project(x_t + alpha * direction(grad_x CE))``, or an earlier one that fools."""
         params = self.params
         assert params.eps is not None and params.alpha is not None
-        if params.early_exit:
-            return pgd_until_fooled(
+        if params.early_exit or params.start == "gaussian":
+            return (pgd_until_fooled if params.early_exit else pgd)(
                 network,
                 images,
                 labels,
                 threat=self.threat(surrogate=False),
                 alpha=float(params.alpha),
                 steps=params.steps,
-                random_start=params.random_start,
+                start=params.start if params.random_start else "clean",
             )
         settings = {
             "eps": float(params.eps),

@@ -18,7 +18,9 @@ class SquareParams(NormParams):
         default=0.8, gt=0, le=1, description="share of the pixels that the first square covers, p in the paper"
     )
     rescale: bool = Field(
-        default=True, description="shrink the squares over the given queries, instead of over the paper's 10,000"
+        default=False,
+        description="shrink the squares over the given queries, as the authors' code does, instead of over 10,000, as "
+        "AutoAttack does",
     )
 
 

@@ -59,9 +59,13 @@ class CLIPNetwork(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Return unit embeddings ``(N, D)``."""
+        return F.normalize(self.image_features(images), dim=-1)
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """Return the embeddings ``(N, D)`` as the projection gives them, of any length."""
         pixels = (resize_and_crop(images, self.image_size) - self.mean) / self.std
-        features = self.clip.get_image_features(pixel_values=pixels).pooler_output
-        return F.normalize(features, dim=-1)
+        features: Tensor = self.clip.get_image_features(pixel_values=pixels).pooler_output
+        return features
 
     def class_embeddings(self) -> Tensor:
         """Return the class embeddings ``(n_classes, D)``; unit vectors unless a tuner trained them."""

@@ -6,10 +6,19 @@ import copy
 from collections.abc import Callable
 
 import torch
-from robench import ImageTextNetwork, Objective
+from robench import FeatureNetwork, Field, ImageTextNetwork, Objective, Params, PluginError
 from torch import Tensor, nn
 
 from robench_plugins.objectives.contrastive import image_text
+
+
+class FAREParams(Params):
+    """Parameters of FARE."""
+
+    normalise: bool = Field(
+        default=False,
+        description="compare embeddings brought to unit length, so that the loss is 2 - 2 cos; the paper does not",
+    )
 
 
 class FARE(Objective):
@@ -20,20 +29,22 @@ class FARE(Objective):
     white-box adversary needs a random start, which PGD has.
 
     Source: Schlarmann et al., "Robust CLIP: unsupervised adversarial fine-tuning of vision embeddings for robust large
-    vision-language models", ICML 2024, section 3.2. Deviation: the paper compares embeddings before they are brought to
-    unit length. Here they are unit vectors, so that the loss is ``2 - 2 cos``, because a classifier of scaled cosines
-    only sees their direction.
+    vision-language models", ICML 2024, section 3.2 (eq. 3). As there, embeddings are compared before they are brought
+    to unit length, with ``|.|^2`` the sum over their entries. With ``normalise=true`` they are unit vectors first, so
+    that the loss is ``2 - 2 cos`` and only their direction counts, as it does in a classifier of scaled cosines.
     """
 
+    Params = FAREParams
+    params: FAREParams
     _original: ImageTextNetwork
 
     def prepare(self, network: nn.Module) -> None:
         """Keep a frozen copy of the network, in evaluation mode.
 
         Raises:
-            PluginError: The network does not compare images with text.
+            PluginError: The network does not compare images with text, or has no embeddings but unit vectors.
         """
-        image_text(network)
+        self._embed(image_text(network))
         self._original = image_text(copy.deepcopy(network).eval().requires_grad_(False))
 
     def loss(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
@@ -43,10 +54,21 @@ class FARE(Objective):
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the squared distance of each image's embedding, which the paper's adversary maximises."""
         with torch.no_grad():
-            anchors = self._original.embed_images(clean).float()
-        tuned = image_text(network)
+            anchors = self._embed(self._original)(clean).float()
+        tuned = self._embed(image_text(network))
 
         def squared_distance(images: Tensor) -> Tensor:
-            return (tuned.embed_images(images).float() - anchors).square().sum(dim=1)
+            return (tuned(images).float() - anchors).square().sum(dim=1)
 
         return squared_distance
+
+    def _embed(self, network: ImageTextNetwork) -> Callable[[Tensor], Tensor]:
+        """Return the function from images to the embeddings that are compared."""
+        if self.params.normalise:
+            return network.embed_images
+        if not isinstance(network, FeatureNetwork):
+            raise PluginError(
+                f"{type(network).__name__} has no image_features, the embeddings before they are brought to unit "
+                "length, which fare compares; use fare with normalise=true"
+            )
+        return network.image_features

@@ -1,6 +1,8 @@
-"""PGD that stops each image as soon as it fools the network."""
+"""PGD in steps of our own: with other starts than torchattacks has, and with an early exit."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from robench import ThreatModel
@@ -9,6 +11,11 @@ from torch.nn import functional as F
 
 from robench_plugins.attackers.eight_bit import nearest_in_ball, predicted
 from robench_plugins.attackers.torchattacks.call import finite_or_clean
+
+Start = Literal["clean", "uniform", "gaussian"]
+
+GAUSSIAN = 1e-3
+"""Standard deviation of a Gaussian start, in ``[0, 1]`` pixel units."""
 
 
 def pgd_until_fooled(
@@ -19,7 +26,7 @@ def pgd_until_fooled(
     threat: ThreatModel,
     alpha: float,
     steps: int,
-    random_start: bool,
+    start: Start,
 ) -> Tensor:
     """Return for each image the first iterate that fools `network`, as an 8-bit image, or without one the last iterate.
 
@@ -36,12 +43,12 @@ def pgd_until_fooled(
         threat: The ball.
         alpha: Step size, in ``[0, 1]`` pixel units.
         steps: Gradient steps of an image that never fools the network.
-        random_start: Whether to start at a random point of the ball.
+        start: Where the steps start, as in :func:`started`.
 
     Source: PGD-K-tau with tau = 0 in Zhang et al., "Attacks which do not kill training make adversarial learning
     stronger", ICML 2020 (arXiv:2002.11242), algorithm 1. Deviation: the 8-bit image decides, not the iterate itself.
     """
-    found = _random_points(images, threat) if random_start else images.clone()
+    found = started(images, threat, start)
     left = torch.arange(len(images), device=images.device)
     for _ in range(steps):
         points = found[left].requires_grad_()
@@ -65,7 +72,39 @@ def pgd_until_fooled(
     return finite_or_clean(found, images)
 
 
-def _random_points(images: Tensor, threat: ThreatModel) -> Tensor:
+def pgd(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    threat: ThreatModel,
+    alpha: float,
+    steps: int,
+    start: Start,
+) -> Tensor:
+    """Return the last iterate of each image; arguments as those of :func:`pgd_until_fooled`."""
+    found = started(images, threat, start)
+    for _ in range(steps):
+        points = found.detach().requires_grad_()
+        loss = F.cross_entropy(network(points), labels)
+        (gradient,) = torch.autograd.grad(loss, points)
+        found = _step(images, points.detach(), gradient, threat, alpha)
+    return finite_or_clean(found, images)
+
+
+def started(images: Tensor, threat: ThreatModel, start: Start) -> Tensor:
+    """Return where the steps start, ``(N, 3, H, W)`` in ``[0, 1]``.
+
+    Args:
+        start: ``clean``: at the images; ``uniform``: at a random point of the ball, in L2 of uniform length; or
+            ``gaussian``: at the images plus ``GAUSSIAN`` times a standard normal, which the first step's projection
+            brings into the ball (Zhang et al., "Theoretically principled trade-off between robustness and accuracy",
+            ICML 2019, the authors' code).
+    """
+    if start == "clean":
+        return images.clone()
+    if start == "gaussian":
+        return (images + GAUSSIAN * torch.randn_like(images)).clamp(0, 1)
     eps = float(threat.eps)
     if threat.norm == "Linf":
         change = torch.empty_like(images).uniform_(-eps, eps)
