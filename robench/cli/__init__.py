@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 import click
 
 from robench.cli import bench, components, environment, evidence, exchange, leaderboard, present, run, sharing, sweep
+from robench.cli.output import echo, say
 from robench.compute.launch import launched, speaks
 from robench.errors import RobenchError, nearest
 
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(cli(arguments, prog_name="robench", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        echo(error.format_message())
         sys.exit(EXIT_USAGE)
     except click.ClickException as error:
         _fail(error.format_message(), EXIT_USAGE)
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     if speaks():
-        click.echo(f"robench: {' '.join(message.split())}", err=True)
+        say(" ".join(message.split()))
     else:  # a launcher ends all processes as soon as one fails, so the one that prints should fail first
         time.sleep(1.0 if code == EXIT_INTERRUPTED else PATIENCE)
     sys.exit(code)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.output import warn
+from robench.cli.output import echo, warn
 from robench.contracts.types import KINDS, Kind
 from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry, discover
@@ -53,16 +53,16 @@ def list_components(what: str | None, as_json: bool) -> None:
         for plural, kind in groups.items()
     }
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        echo(json.dumps(found, indent=1))
         return
     width = max((len(row["name"]) for rows in found.values() for row in rows), default=0)
     for plural, rows in found.items():
         click.secho(plural, bold=True)
         for row in rows:
             foreign = "" if row["plugin"].startswith("robench ") else f"  [{row['plugin']}]"
-            click.echo(f"  {row['name']:{width}}  {row['summary']}{foreign}")
+            echo(f"  {row['name']:{width}}  {row['summary']}{foreign}")
     if what in (None, "tuners"):
-        click.echo("\nAny ADAPTATION+OBJECTIVE is a tuner too, as in --tuner lora+trades:rank=4,beta=3.")
+        echo("\nAny ADAPTATION+OBJECTIVE is a tuner too, as in --tuner lora+trades:rank=4,beta=3.")
     for plugin in registry.plugins:
         if plugin.error:
             warn(f"plugin {plugin.name} failed to load; see `robench plugins`")
@@ -88,9 +88,9 @@ def describe(name: str, model: str | None, as_json: bool) -> None:
         model = DEFAULT_MODEL
     descriptions = [describe_component(registry, kind, name, model) for kind in _kinds_of(registry, name)]
     if as_json:
-        click.echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
+        echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
     else:
-        click.echo("\n\n".join(description.text() for description in descriptions))
+        echo("\n\n".join(description.text() for description in descriptions))
 
 
 def _kinds_of(registry: Registry, name: str) -> list[Kind]:
@@ -129,11 +129,11 @@ def check(name: str, dataset: str, model: str | None, device: str) -> None:
         kept = []
         for each in examine(registry, kind, name, dataset=dataset, model=model, device=where):
             state = click.style("pass", fg="green") if each.kept else click.style("FAIL", fg="red")
-            click.echo(f"{state}  {each.rule}: {each.seen}")
+            echo(f"{state}  {each.rule}: {each.seen}")
             kept.append(each.kept)
         all_kept = all_kept and all(kept)
         result = f"keeps all {len(kept)} rules" if all(kept) else f"breaks {kept.count(False)} of {len(kept)} rules"
-        click.echo(f"{kind} {name}: {result}")
+        echo(f"{kind} {name}: {result}")
     if not all_kept:
         raise click.exceptions.Exit(1)
 
@@ -155,15 +155,15 @@ def plugins(as_json: bool) -> None:
             }
             for plugin in registry.plugins
         ]
-        click.echo(json.dumps(rows, indent=1))
+        echo(json.dumps(rows, indent=1))
         return
     for plugin in registry.plugins:
         state = "FAILED" if plugin.error else f"{len(plugin.components)} components"
-        click.echo(f"{plugin.name} {plugin.version}: {state}")
+        echo(f"{plugin.name} {plugin.version}: {state}")
         if plugin.error:
-            click.echo("  " + plugin.error.rstrip().replace("\n", "\n  "))
+            echo("  " + plugin.error.rstrip().replace("\n", "\n  "))
         for item in plugin.components:
-            click.echo(f"  {item.kind:10} {item.name}")
+            echo(f"  {item.kind:10} {item.name}")
 
 
 @click.group()
@@ -191,5 +191,5 @@ def new(name: str, kind: Scaffold, output: Path | None) -> None:
             raise SpecError(f"{taken} {name!r} exists already; see `robench describe {name}`")
     folder = output or Path(name)
     for path in write_package(name, kind, folder):
-        click.echo(str(path))
-    click.echo(f"\nNow:\n  pip install -e {folder}\n  robench check {name}\n  {COMMANDS[kind].format(name=name)}")
+        echo(str(path))
+    echo(f"\nNow:\n  pip install -e {folder}\n  robench check {name}\n  {COMMANDS[kind].format(name=name)}")

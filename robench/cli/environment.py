@@ -7,6 +7,7 @@ import json
 import click
 
 from robench.cli import options
+from robench.cli.output import echo
 from robench.registry.registry import discover
 from robench.storage.location import Location
 
@@ -24,13 +25,13 @@ def doctor(cache_dir: Location | None, as_json: bool) -> None:
 
     report = examine(discover(), options.cache_folder(cache_dir))
     if as_json:
-        click.echo(json.dumps(report, indent=1))
+        echo(json.dumps(report, indent=1))
         return
     for section, entries in report.items():
         click.secho(section, bold=True)
         width = max((len(key) for key in entries), default=0)
         for key, value in entries.items():
-            click.echo(f"  {key:{width}}  {value}")
+            echo(f"  {key:{width}}  {value}")
 
 
 @click.command()
@@ -46,4 +47,4 @@ def completion(shell: str) -> None:
 
     script = get_completion_class(shell)
     assert script is not None
-    click.echo(script(cli, {}, "robench", "_ROBENCH_COMPLETE").source())
+    echo(script(cli, {}, "robench", "_ROBENCH_COMPLETE").source())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.output import console, say
+from robench.cli.output import console, echo, say
 from robench.errors import RobenchError, SpecError
 from robench.registry.registry import discover
 from robench.storage.location import Location, local_folder
@@ -42,12 +42,12 @@ def compare(first: str, second: str, results: Location, as_json: bool) -> None:
     settings, found = differences(*runs), contests(*runs)
     if as_json:
         content = {"differences": [vars(each) for each in settings], "contests": [dataclasses.asdict(c) for c in found]}
-        click.echo(json.dumps(content, indent=1))
+        echo(json.dumps(content, indent=1))
         return
     for name, run in zip("AB", runs, strict=True):
-        click.echo(f"{name} {run.run_id}  {run.provenance.command}")
+        echo(f"{name} {run.run_id}  {run.provenance.command}")
     for grid in (settings_grid(settings), contests_grid(found)):
-        click.echo()
+        echo()
         console().print(grid.to_rich() if grid.rows else grid.title)
 
 
@@ -92,14 +92,14 @@ def verify(aside: bool, since: Path | None, results: Location, cache_dir: Locati
         named = {fault.path for fault in found.faults}
         faults = [*found.faults, *(fault for fault in faults if fault.path not in named)]
         for record in found.added:
-            click.echo("; ".join([f"added {record.run_id}: checks {record.verdict}", *failures(record)]))
+            echo("; ".join([f"added {record.run_id}: checks {record.verdict}", *failures(record)]))
     n_sets, more = verify_cache(cache)
     for fault in (*faults, *more):
         say(f"{fault.path}: {fault.reason}")
     if aside:
         for there in quarantine((*faults, *more)).values():
             say(f"moved to {there}")
-    click.echo(f"{n_records} records in {results}, {len(faults)} faults; {n_sets} sets in {cache}, {len(more)} faults")
+    echo(f"{n_records} records in {results}, {len(faults)} faults; {n_sets} sets in {cache}, {len(more)} faults")
     if faults or more:
         raise click.exceptions.Exit(1)
 
@@ -210,6 +210,6 @@ def certify(
         except RobenchError as error:
             failed += 1
             said = f"not certified: {error}"
-        click.echo(f"[{number}/{len(records)}] {record.run_id}: {said}")
+        echo(f"[{number}/{len(records)}] {record.run_id}: {said}")
     if failed:
         raise click.exceptions.Exit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from robench.cli import options
-from robench.cli.output import console, say
+from robench.cli.output import console, echo, say
 from robench.errors import DataError
 from robench.registry.registry import discover
 from robench.storage.location import Location, local_folder
@@ -32,7 +32,7 @@ def export(run_ids: tuple[str, ...], style: str, output: Path, results: Location
     registry = discover()
     files = [file for record, _ in chosen_runs(results, run_ids) for file in files_of(record, style, registry)]
     for file in files:
-        click.echo(str(file.write(output)))
+        echo(str(file.write(output)))
     if style == "robustbench":
         say("please fill in link, name, authors, venue, additional_data and number_forward_passes")
         if any(file.content["autoattack_acc"] is None for file in files):
@@ -76,7 +76,7 @@ def import_(files: tuple[Path, ...], results: Location) -> None:
             say(f"refused: {error}")
             continue
         if isinstance(found, Reference):
-            click.echo(found.to_toml() + "\n")
+            echo(found.to_toml() + "\n")
             continue
         outcome = receiver.receive(found, None)
         attention |= outcome.needs_attention

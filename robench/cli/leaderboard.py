@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.output import console, say, warn
+from robench.cli.output import console, echo, say, warn
 from robench.errors import RobenchError, SpecError
 from robench.storage.location import Location, local_folder
 from robench.storage.shared_folder import SharedFolder
@@ -98,17 +98,17 @@ def leaderboard(
     tables = (make_table(ranking, rows) for ranking, rows in zip(rankings, kept, strict=True) if rows)
     if style == "json":
         for piece in to_json(tables):
-            click.echo(piece, nl=False)
-        click.echo()
+            echo(piece, nl=False)
+        echo()
     elif style == "csv":
         for piece in to_csv(tables, csv_fields(rankings)):
-            click.echo(piece, nl=False)
+            echo(piece, nl=False)
     elif style == "html":
-        click.echo(str(_write_page(results, list(tables), sort, output or Path("site"))))
+        echo(str(_write_page(results, list(tables), sort, output or Path("site"))))
     else:
         for number, table in enumerate(tables):
             if style == "markdown":
-                click.echo(("\n" if number else "") + to_markdown(table, classes=classes))
+                echo(("\n" if number else "") + to_markdown(table, classes=classes))
             else:
                 console().print(to_rich(table, classes=classes))
 
@@ -190,7 +190,7 @@ def serve(results: Location, port: int, host: str) -> None:
         store.fetch_all()
         threading.Thread(target=store.follow, args=(FOLLOW_EVERY, warn), daemon=True).start()
     with server(Live(store.folder, warn), host, port) as listening:
-        click.echo(f"http://{host}:{listening.server_port}/ shows {results}; Ctrl-C ends it")
+        echo(f"http://{host}:{listening.server_port}/ shows {results}; Ctrl-C ends it")
         try:
             listening.serve_forever()
         except KeyboardInterrupt:

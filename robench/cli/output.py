@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from robench.present.harmless import line, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,9 +19,14 @@ PIPED_WIDTH = 160
 """Columns of a table that is not printed to a terminal."""
 
 
+def echo(message: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text, which may come from other people; use it instead of ``click.echo``."""
+    click.echo(terminal(message), err=err, nl=nl)
+
+
 def say(message: str) -> None:
     """Print a line on standard error."""
-    click.echo(f"robench: {message}", err=True)
+    echo(line(f"robench: {message}"), err=True)
 
 
 def warn(message: str) -> None:
@@ -29,8 +37,17 @@ def warn(message: str) -> None:
 def console(*, stderr: bool = False) -> Console:
     """Return a console for standard output, or for standard error."""
     from rich.console import Console
+    from rich.segment import Segment
 
-    made = Console(no_color=True if click.get_current_context().color is False else None, stderr=stderr)
+    class Harmless(Console):
+        """A console that never reads text as markup, and lets no control character of a text through."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(terminal(segment.text), segment.style)
+
+    colour = True if click.get_current_context().color is False else None
+    made = Harmless(markup=False, emoji=False, highlight=False, no_color=colour, stderr=stderr)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPED_WIDTH  # rich would take 80 columns
     return made
@@ -39,8 +56,8 @@ def console(*, stderr: bool = False) -> Console:
 def print_grid(grid: Grid, json: str, style: str) -> None:
     """Print a table in the format `style`: table, markdown, or json, which is the text `json`."""
     if style == "json":
-        click.echo(json)
+        echo(json)
     elif style == "markdown":
-        click.echo(grid.to_markdown())
+        echo(grid.to_markdown())
     else:
         console().print(grid.to_rich())

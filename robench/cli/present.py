@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from robench.cli import options
-from robench.cli.output import say
+from robench.cli.output import echo, say
 from robench.storage.location import Location
 
 
@@ -31,20 +31,20 @@ def show(run_ids: tuple[str, ...], output: Path | None, style: str, results: Loc
     runs = chosen_runs(results, run_ids)
     if as_json:
         for record, _ in runs:
-            click.echo(record.model_dump_json(indent=1))
+            echo(record.model_dump_json(indent=1))
     else:
-        click.echo("\n\n".join(describe_run(record) for record, _ in runs))
+        echo("\n\n".join(describe_run(record) for record, _ in runs))
     if output is not None:
         written, skipped = write_figures(runs, output, style)
         for name, reason in skipped.items():
             say(f"no figure {name}: {reason}")
         for file in written:
-            click.echo(str(file), err=as_json)
+            echo(str(file), err=as_json)
     elif not as_json:
         names = [
             name for record, samples in runs for name, draw in catalogue(record, samples).items() if callable(draw)
         ]
-        click.echo(f"\nfigures: {', '.join(dict.fromkeys(names)) or 'none'} (--output DIR draws them)")
+        echo(f"\nfigures: {', '.join(dict.fromkeys(names)) or 'none'} (--output DIR draws them)")
 
 
 @click.command()
@@ -68,4 +68,4 @@ def report(run_ids: tuple[str, ...], output: Path, style: str, results: Location
     chapters = [comparison(runs)] if len(runs) > 1 else []
     chapters += [chapter(result, samples) for result, samples in runs]
     for file in write_report(chapters, output, style):
-        click.echo(str(file))
+        echo(str(file))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench.cli import options
-from robench.cli.output import console, say, warn
+from robench.cli.output import console, echo, say, warn
 from robench.compute.precision import LEVELS
 from robench.errors import SpecError
 from robench.registry.registry import discover
@@ -163,9 +163,9 @@ def run(
         _say_warnings(result)
     elif not (quiet or as_json):
         made = f"{result.provenance.started[:10]}, robench {result.provenance.versions.get('robench', 'unknown')}"
-        click.echo(f"already recorded as {result.run_id} ({made}); --force runs it again", err=True)
+        echo(f"already recorded as {result.run_id} ({made}); --force runs it again", err=True)
     if as_json:
-        click.echo(result.model_dump_json(indent=1))
+        echo(result.model_dump_json(indent=1))
     elif not quiet:
         _show_result(result, results)
 
@@ -200,10 +200,10 @@ def _show_plan(planned: Plan, done: RunResult | None, as_json: bool) -> None:
     spec = planned.spec
     if as_json:
         content = {"run_id": spec.run_id(), "recorded": done is not None, "spec": spec.model_dump(mode="json")}
-        click.echo(json.dumps(content, indent=1))
+        echo(json.dumps(content, indent=1))
         return
     for name, value in [*planned.rows(), ("run", f"{spec.run_id()}{', already recorded' if done else ''}")]:
-        click.echo(f"{name:9} {value}")
+        echo(f"{name:9} {value}")
 
 
 def _show_result(result: RunResult, results: Location) -> None:
@@ -212,4 +212,4 @@ def _show_result(result: RunResult, results: Location) -> None:
 
     for table in leaderboard([result]):
         console().print(to_rich(table))
-    click.echo(f"record: {results}/{result.run_id}.json")
+    echo(f"record: {results}/{result.run_id}.json")

@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from robench.cli.output import warn
 from robench.errors import DataError, SpecError
 from robench.present.show import find
 from robench.records.record import RunResult
-from robench.records.samples import Samples
+from robench.records.samples import Samples, read_samples
 from robench.records.shared_store import store_at
 from robench.records.store import Store
 from robench.storage.location import Location
@@ -31,15 +33,15 @@ def chosen_runs(results: Location, run_ids: Sequence[str]) -> list[tuple[RunResu
     if not all(any(record.run_id.startswith(each) for record in records) for each in beginnings):
         records = store.read(lambda message: None)  # all of them, to suggest the run that was meant
     found = {record.run_id: record for record in (find(records, run_id) for run_id in run_ids)}
-    return [(record, _samples(store, run_id)) for run_id, record in found.items()]
+    return [(record, _samples(store, record)) for record in found.values()]
 
 
-def _samples(store: Store, run_id: str) -> Samples | None:
-    path = store.samples(run_id)
+def _samples(store: Store, record: RunResult) -> Samples | None:
+    path = store.samples(record.run_id)
     if not path.exists():
         return None
     try:
-        return Samples.load(path)
+        return read_samples(path, record)
     except DataError as error:
         warn(str(error))
         return None
@@ -54,13 +56,22 @@ def plan_again(registry: Registry, record: RunResult) -> Plan:
     from robench.cli.run import run
     from robench.run.plan import Request, plan
 
-    _, _, *words = shlex.split(record.provenance.command)
+    try:
+        _, _, *words = shlex.split(record.provenance.command)
+    except ValueError as error:
+        raise SpecError(f"the command of run {record.run_id} cannot be read: {error}") from None
+    if words[-1:] == ["--plugin"]:
+        raise SpecError(f"the command of run {record.run_id} cannot be read: --plugin needs a file")
     files = []
     while "--plugin" in words:  # a record must not choose what code is run: the user names the file again
         where = words.index("--plugin")
         files.append(words[where + 1])
         del words[where : where + 2]
-    given = run.make_context("run", words).params
+    try:
+        given = run.make_context("run", words).params
+    except (click.ClickException, click.exceptions.Exit) as error:
+        reason = error.format_message() if isinstance(error, click.ClickException) else "it only shows a text"
+        raise SpecError(f"the command of run {record.run_id} cannot be read: {reason}") from None
     request = Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()})
     try:
         planned = plan(registry, request)

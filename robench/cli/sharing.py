@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.output import console, say, warn
+from robench.cli.output import console, echo, say, warn
 from robench.errors import DataError, SpecError
 from robench.storage.location import Location, local_folder
 from robench.storage.shared_folder import SharedFolder
@@ -54,7 +54,7 @@ def merge(folders: tuple[Location, ...], dry_run: bool, certificates: bool, resu
         tell(out, path, outcome, local_folder(results))
     names = {"taken": "taken", "certified": "certified", "there": "there already", "refused": "refused"}
     parts = [f"{counts[what]} {name}" for what, name in names.items() if counts[what]]
-    click.echo(f"{counts.total()} records for {results}: {', '.join(parts)}" + (" (dry run)" if dry_run else ""))
+    echo(f"{counts.total()} records for {results}: {', '.join(parts)}" + (" (dry run)" if dry_run else ""))
     if attention:
         raise click.exceptions.Exit(1)
 
@@ -102,7 +102,7 @@ def submit(run_ids: tuple[str, ...], output: Path, allow_fail: bool, results: Lo
         if outcome.what == "taken":
             added.append(f"{outcome.run_id}.json")
     if added:
-        click.echo(
+        echo(
             f"""
 Next, on a branch of the checkout:
   cd {shlex.quote(str(output))}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.output import console, print_grid, say, warn
+from robench.cli.output import console, echo, print_grid, say, warn
 from robench.errors import SpecError
 from robench.registry.registry import Registry, discover
 from robench.storage.location import Location
@@ -115,7 +115,7 @@ def sweep(
     )
     resources = (cpus or 1.0, gpus or 0.0)
     if engine == "slurm":
-        click.echo(_slurm(file, bench, jobs, *resources), nl=False)
+        echo(_slurm(file, bench, jobs, *resources), nl=False)
         return
     store = store_at(results)
     completed = latest_completed(store.read(warn) if results.is_dir() else [])

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from robench.contracts.types import parse_radius
 from robench.errors import DataError
-from robench.records.record import AttackScore, AttackSpec, DataRecord, RunResult, RunSpec, Score, WorstCase
+from robench.records.limits import radius
+from robench.records.record import AttackScore, AttackSpec, RunResult, contradictions
 from robench.records.store import read_record
 from robench.statistics.worst_case import worst_cases
 from robench.storage.adversarial_cache import hash_images
@@ -90,52 +88,31 @@ def record_faults(record: RunResult) -> list[str]:
 def _faults(record: RunResult) -> Iterator[str]:
     if record.status != "completed" or record.data is None or record.clean is None:
         return
-    asked = [(other.name, other.params) for other in record.spec.eval_datasets]
-    if [(found.dataset.name, found.dataset.params) for found in record.elsewhere] != asked:
-        yield f"its other datasets are not those asked for: {asked}"
-    yield from _scores(record.spec, record.data, record.clean, record.attacks, record.worst_case)
-    for found in record.elsewhere:
-        yield from _scores(record.spec, found.data, found.clean, found.attacks, found.worst_case)
-
-
-def _scores(
-    spec: RunSpec, data: DataRecord, clean: Score, attacks: tuple[AttackScore, ...], worst: tuple[WorstCase, ...]
-) -> Iterator[str]:
-    if clean.n != spec.test_size:
-        yield f"clean accuracy is on {clean.n} images; {spec.test_size} were asked for"
-    counts = data.test_counts
-    if counts is not None and (sum(counts) != clean.n or len(counts) != len(data.class_names)):
-        yield f"it counts {sum(counts)} images in {len(counts)} classes; {clean.n} are scored"
-    asked = [(attack.label, attack.n) for attack in spec.attacks]
-    if [(score.label, score.n) for score in attacks] != asked:
-        yield f"its attacks are not those asked for: {asked}"
+    if wrong := list(contradictions(record)):
+        yield from wrong
         return
-    try:
-        for attack, score in zip(spec.attacks, attacks, strict=True):
-            yield from _attack(attack, score, clean)
-        if worst != worst_cases(clean, list(attacks)):
-            yield "its worst case does not follow from its attacks"
-    except ValueError as error:
-        yield str(error)
+    for clean, attacks, worst in (
+        (record.clean, record.attacks, record.worst_case),
+        *((found.clean, found.attacks, found.worst_case) for found in record.elsewhere),
+    ):
+        try:
+            for attack, score in zip(record.spec.attacks, attacks, strict=True):
+                yield from _attack(attack, score)
+            if worst != worst_cases(clean, list(attacks)):
+                yield "its worst case does not follow from its attacks"
+        except ValueError as error:
+            yield str(error)
 
 
-def _attack(attack: AttackSpec, score: AttackScore, clean: Score) -> Iterator[str]:
-    radius = _radius(score.eps)
+def _attack(attack: AttackSpec, score: AttackScore) -> Iterator[str]:
+    allowed = radius(score.eps)
     norm, eps = (attack.params.get(key, getattr(score, key)) for key in ("norm", "eps"))
-    if (score.norm, radius) != (norm, _radius(eps)):
+    if (score.norm, allowed) != (norm, radius(str(eps))):
         yield f"{score.label} was scored at {score.norm} {score.eps}; {norm} {eps} was asked for"
     if (attack.surrogate is None) != (score.surrogate is None):
         yield f"{score.label} was made on a network that was not asked for"
-    if not 0 <= score.largest_norm <= float(radius) + 1e-9:
+    if not 0 <= score.largest_norm <= float(allowed) + 1e-9:
         yield f"{score.label} changed a pixel by {255 * score.largest_norm:.4g}/255, beyond {score.eps}"
-    if score.n > clean.n:
-        yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
-
-
-def _radius(value: object) -> Fraction:
-    if not re.fullmatch(r"[\d.]{1,30}(/\d{1,30})?(e-\d\d)?", str(value), re.ASCII):  # 1e999999999 would take forever
-        raise ValueError(f"{str(value)[:40]!r} is not a radius such as 8/255")
-    return parse_radius(value)
 
 
 def _is_finite(record: RunResult) -> bool:

@@ -10,6 +10,8 @@ from robench.errors import DataError
 from robench.evidence.verify import Fault, record_faults
 from robench.exchange.incoming import read_incoming, read_incoming_samples
 from robench.records.record import RunResult
+from robench.records.samples import MOST_BYTES
+from robench.storage.plain_file import read_plain
 
 RECORD = re.compile(r"[0-9a-f]{12}(-[0-9]+)?\.json")
 SAMPLES = re.compile(r"samples/([0-9a-f]{12}(-[0-9]+)?)\.safetensors")
@@ -86,8 +88,13 @@ def changes(results: Path, since: Path) -> Changes:
     return Changes(added=tuple(added), faults=tuple(faults))
 
 
-def _content(path: Path) -> bytes | Path:
-    return path.readlink() if path.is_symlink() else path.read_bytes()
+def _content(path: Path) -> bytes | Path | str:
+    if path.is_symlink():
+        return path.readlink()
+    try:
+        return read_plain(path, MOST_BYTES)
+    except OSError as error:  # a pipe or a device, which is a fault of its own
+        return str(error.strerror or error)
 
 
 def _files(folder: Path) -> dict[str, Path]:

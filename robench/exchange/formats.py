@@ -14,8 +14,11 @@ from robench.evidence.verify import record_faults
 from robench.exchange import clip_benchmark, robustbench
 from robench.exchange.document import Document
 from robench.exchange.published import Reference
+from robench.records.limits import MOST_BYTES
 from robench.records.record import RunResult
+from robench.records.store import first_fault
 from robench.registry.registry import Registry
+from robench.storage.plain_file import read_plain
 
 EXTENSION = "robench"
 """The extra key with the whole record; readers of the other harnesses ignore it."""
@@ -77,7 +80,7 @@ def read_foreign(path: Path) -> RunResult | Reference:
         DataError: The format is unknown, or the figures are not those of the record it carries.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(path, MOST_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from None
     found = [each for each in FORMATS.values() if isinstance(content, dict) and each.recognises(content)]
@@ -89,9 +92,7 @@ def read_foreign(path: Path) -> RunResult | Reference:
     try:
         record = RunResult.model_validate_json(json.dumps(content[EXTENSION]))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
-        raise DataError(f"{path}: carries no valid record: {where}: {first['msg']}") from None
+        raise DataError(f"{path}: carries no valid record: {first_fault(error)}") from None
     if faults := record_faults(record):
         raise DataError(f"{path}: carries a record that is not intact: {'; '.join(faults)}")
     # A failed run that somebody exported by hand has no figures to compare.

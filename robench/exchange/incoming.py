@@ -9,8 +9,8 @@ import numpy as np
 
 from robench.errors import DataError
 from robench.evidence.verify import record_faults
-from robench.records.record import RunResult, Score
-from robench.records.samples import Samples, samples_path
+from robench.records.record import RunResult
+from robench.records.samples import Samples, read_samples, samples_path
 from robench.records.store import read_record
 
 
@@ -39,9 +39,12 @@ def read_incoming_samples(folder: Path, record: RunResult) -> Samples | None:
     if path.parent.is_symlink():
         raise DataError(f"{path.parent}: is a link, and is not followed")
     _require_plain(path)
-    samples = Samples.load(path)
-    if not _belong(samples, record):
-        raise DataError(f"{path}: does not hold the predictions of its record")
+    samples = read_samples(path, record)
+    pairs = [(samples.predictions, record.clean)]
+    pairs += [(taken.predictions, score) for taken, score in zip(samples.attacks, record.attacks, strict=True)]
+    for found, score in pairs:
+        if score is None or not np.array_equal(found == samples.labels[: len(found)], score.mask()):
+            raise DataError(f"{path}: does not hold the predictions of its record")
     return samples
 
 
@@ -57,27 +60,3 @@ def _require_plain(path: Path) -> None:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(mode):
         raise DataError(f"{path}: is not a regular file")
-
-
-def _belong(samples: Samples, record: RunResult) -> bool:
-    """Tell whether `samples` have the shapes that figures need, and are right on the same images as the record."""
-    if record.clean is None or [each.label for each in samples.attacks] != [each.label for each in record.attacks]:
-        return False
-    if samples.indices.ndim != 1 or samples.labels.shape != (record.clean.n,):
-        return False
-    k, fewest = len(samples.indices), min((score.n for score in record.attacks), default=record.clean.n)
-    pictures = [samples.clean, *(attack.images for attack in samples.attacks)]
-    logits = [samples.logits, *(attack.logits for attack in samples.attacks)]
-    shapes = (
-        samples.indices.dtype == np.int64,
-        not k or 0 <= samples.indices.min() <= samples.indices.max() < fewest,
-        all(images.dtype == np.uint8 and images.shape[:2] == (k, 3) and images.ndim == 4 for images in pictures),
-        all(values.dtype == np.float32 and values.ndim == 2 and (not k or len(values) == k) for values in logits),
-        samples.temperature is None or isinstance(samples.temperature, float),
-    )
-    pairs: list[tuple[np.ndarray, Score]] = [(samples.predictions, record.clean)]
-    pairs += [(taken.predictions, score) for taken, score in zip(samples.attacks, record.attacks, strict=True)]
-    return all(shapes) and all(
-        predictions.shape == (score.n,) and np.array_equal(predictions == samples.labels[: score.n], score.mask())
-        for predictions, score in pairs
-    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from robench.leaderboard.ranking import Ranking
 from robench.leaderboard.tables import Row, Table
+from robench.present.harmless import cell
 from robench.statistics.intervals import Rate
 
 RATE = ("percent", "low", "high", "n")
@@ -41,14 +42,14 @@ def to_csv(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(fields)
+    writer.writerow([cell(field) for field in fields])
     places, nothing = {field: place for place, field in enumerate(fields)}, [""] * len(fields)
     for table in tables:
         for row in table.rows:
             # A row of one table has few of the fields of all tables; csv.DictWriter would look up every one.
-            line = nothing.copy()
+            line: list[object] = [*nothing]
             for field, value in _flat(table, row).items():
-                line[places[field]] = value
+                line[places[field]] = cell(value)
             writer.writerow(line)
         yield text.getvalue()
         text.seek(0)
@@ -93,8 +94,8 @@ def to_json(tables: Iterable[Table]) -> Iterator[str]:
     """Yield JSON table by table, with every figure in full and each row on a line."""
     before = "["
     for table in tables:
-        shared = json.dumps(vars(replace(table, rows=())), default=vars)
-        rows = ",\n".join(json.dumps(row, default=vars) for row in table.rows)
+        shared = json.dumps(vars(replace(table, rows=())), default=vars, allow_nan=False)
+        rows = ",\n".join(json.dumps(row, default=vars, allow_nan=False) for row in table.rows)
         yield before + shared.replace('"rows": []', f'"rows": [\n{rows}\n]')
         before = ",\n"
     yield "[]" if before == "[" else "]"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robench.leaderboard.tables import Row, Table
+from robench.present.harmless import markdown
 from robench.statistics.intervals import Rate
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
+    from rich.text import Text
 
 
 def to_rich(table: Table, *, classes: bool = False) -> RichTable:
@@ -18,12 +20,12 @@ def to_rich(table: Table, *, classes: bool = False) -> RichTable:
         classes: Also show the mean accuracy over the classes, and that of the worst class.
     """
     from rich import box
-    from rich.markup import escape
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     legend = [f"{column.label}: {column.threat}, n={column.n:,}" for column in table.columns]
     view = RichTable(
-        title="\n".join([table.caption, *legend]),
+        title=Text("\n".join([table.caption, *legend])),
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD,
@@ -37,25 +39,26 @@ def to_rich(table: Table, *, classes: bool = False) -> RichTable:
         headers.append(f"{column.label.partition(':')[0]}\n{norm_and_eps}\n{knowledge}\nn={column.n}")
     headers += [f"worst\ncase at\n{table.worst_eps}"] if table.worst_eps else []
     for header in headers:
-        view.add_column(header, justify="right", no_wrap=True)
+        view.add_column(Text(header), justify="right", no_wrap=True)
     several_seeds = len({row.seed for row in table.rows}) > 1
     for row in table.rows:
         seed = f", seed {row.seed}" if several_seeds else ""
         cost = f"{row.trainable_parameters:,} trained, {row.seconds:,.0f} s, checks: {row.checks}"
-        origin = f", with {escape(', '.join(row.plugins))}" if row.plugins else ""
-        name = (
-            f"{escape(row.model)}\n[bold]{escape(row.tuner)}[/bold]\n[dim]{cost}\nrun {row.run_id}{seed}{origin}[/dim]"
-        )
+        origin = f", with {', '.join(row.plugins)}" if row.plugins else ""
+        about = f"\n{cost}\nrun {row.run_id}{seed}{origin}"
+        name = Text.assemble(f"{row.model}\n", (row.tuner, "bold"), (about, "dim"))
         cells = [_cell(row.clean), *(_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True))]
         for number, found in enumerate(row.classes or ()) if classes else ():
-            cells[number] += f"\n[dim]macro {found.macro:.1f}\nworst {found.lowest.percent:.1f}[/dim]"
+            cells[number].append(f"\nmacro {found.macro:.1f}\nworst {found.lowest.percent:.1f}", "dim")
         view.add_row(str(row.rank), name, *cells, *([_cell(row.worst)] if row.worst else []))
     return view
 
 
-def _cell(rate: Rate, drop: float | None = None) -> str:
-    lines = f"[bold]{rate.percent:.1f}[/bold]\n[dim]{rate.low:.1f}-{rate.high:.1f}[/dim]"
-    return lines if drop is None else f"{lines}\n[dim]drop {drop:.1f}[/dim]"
+def _cell(rate: Rate, drop: float | None = None) -> Text:
+    from rich.text import Text
+
+    fall = "" if drop is None else f"\ndrop {drop:.1f}"
+    return Text.assemble((f"{rate.percent:.1f}", "bold"), (f"\n{rate.low:.1f}-{rate.high:.1f}{fall}", "dim"))
 
 
 def to_markdown(table: Table, *, classes: bool = False) -> str:
@@ -66,13 +69,13 @@ def to_markdown(table: Table, *, classes: bool = False) -> str:
     worst = [f"worst case ({table.worst_eps})"] if table.worst_eps else []
     accuracies = [f"clean (n={table.n_clean})", *attacks, *worst]
     text = tabulate(
-        [_markdown_row(row, classes) for row in table.rows],
-        headers=["#", "model", "tuner", *accuracies, "trained", "seconds", "seed", "checks", "run"],
+        [[markdown(each) for each in _markdown_row(row, classes)] for row in table.rows],
+        headers=["#", "model", "tuner", *map(markdown, accuracies), "trained", "seconds", "seed", "checks", "run"],
         tablefmt="github",
         disable_numparse=True,
         colalign=("right", "left", "left", *["right"] * len(accuracies), "right", "right", "right", "left", "left"),
     )
-    return f"**{table.caption}**\n\n{text}"
+    return f"**{markdown(table.caption)}**\n\n{text}"
 
 
 def _markdown_row(row: Row, classes: bool) -> list[str]:

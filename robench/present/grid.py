@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robench.present.harmless import markdown
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -55,7 +57,7 @@ class Grid:
         view = terminal_table([self.title, *self.notes, *legend], collapse_padding=True)
         first, *others = self.headings
         longest = max((len(row[0]) for row in self.rows), default=0)
-        view.add_column(first.label, min_width=min(longest, NAME_WIDTH), overflow="fold")
+        view.add_column(Text(first.label), min_width=min(longest, NAME_WIDTH), overflow="fold")
         for heading in others:
             if not heading.minor:
                 short = heading.label.partition(":")[0]
@@ -73,7 +75,9 @@ class Grid:
     def to_markdown(self) -> str:
         """Return a GitHub table under a line with its title and one with its notes."""
         table = github_table([str(heading) for heading in self.headings], self.rows)
-        return "\n\n".join(part for part in (f"**{self.title}**", "\n".join(self.notes), table) if part)
+        return "\n\n".join(
+            part for part in (f"**{markdown(self.title)}**", "\n".join(map(markdown, self.notes)), table) if part
+        )
 
 
 def terminal_table(lines: Sequence[str], *, collapse_padding: bool = False) -> RichTable:
@@ -99,4 +103,5 @@ def github_table(labels: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
     aligned = ["right"] * len(labels)
     for position in left:
         aligned[position] = "left"
+    rows, labels = [[markdown(cell) for cell in row] for row in rows], [markdown(label) for label in labels]
     return tabulate(rows, headers=labels, tablefmt="github", disable_numparse=True, colalign=aligned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from robench.errors import DataError, nearest
+from robench.present.harmless import line
 from robench.records.labels import tuner_label
 from robench.records.measurement import Measured, drop, measurements
 from robench.records.record import AttackSpec, ComponentSpec, Provenance, RunResult, Score
@@ -42,7 +43,8 @@ def describe_run(result: RunResult) -> str:
     if result.tuning is not None:
         tuning = result.tuning
         lines.append(f"{'trainable':10} {tuning.trainable_parameters:,} of {tuning.parameters:,} parameters")
-        lines += [f"{'epoch ' + str(int(row['epoch'])):10} {_history(row)}" for row in tuning.history]
+        for number, row in enumerate(tuning.history, 1):
+            lines.append(f"{'epoch ' + format(row.get('epoch', number), '.10g'):10} {_history(row)}")
     if result.status == "completed":
         for found in measurements(result):
             lines += ["", *_accuracies(found)]
@@ -57,7 +59,7 @@ def describe_run(result: RunResult) -> str:
     lines.append(f"{hardware_text(made)}, source {made.git or 'installed package'}")
     lines += [precision_text(made.precision)] if made.precision else []
     lines.append(", ".join(f"{name} {version}" for name, version in made.versions.items()))
-    return "\n".join(lines)
+    return "\n".join(map(line, lines))
 
 
 def asked(result: RunResult) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ n, never rates, and the correctness of every image is kept, so that paired tests
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,6 +15,19 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from robench.records.class_labels import unpack_labels
+from robench.records.limits import (
+    MOST_CLASSES,
+    MOST_IMAGES,
+    MOST_NUMBER,
+    Count,
+    Images,
+    Line,
+    Radius,
+    Seconds,
+    Started,
+    Text,
+    Weights,
+)
 from robench.records.spec import AdapterSpec as AdapterSpec
 from robench.records.spec import AttackSpec as AttackSpec
 from robench.records.spec import ComponentSpec as ComponentSpec
@@ -28,9 +42,11 @@ Verdict = Literal["pass", "warn", "fail", "skipped"]
 class Score(Record):
     """How many of n images are classified correctly, and which."""
 
-    n: int = Field(gt=0)
-    correct: int = Field(ge=0)
-    bits: str = Field(description="correctness of each image in order, eight images a byte, base64")
+    n: int = Field(gt=0, le=MOST_IMAGES)
+    correct: Images
+    bits: str = Field(
+        max_length=MOST_IMAGES, description="correctness of each image in order, eight images a byte, base64"
+    )
 
     @model_validator(mode="after")
     def _bits_match(self) -> Score:
@@ -49,6 +65,8 @@ class Score(Record):
         packed = np.frombuffer(base64.b64decode(self.bits, validate=True), dtype=np.uint8)
         if len(packed) != -(-self.n // 8):
             raise ValueError(f"{len(packed)} bytes of bits cannot hold n={self.n}")
+        if self.n % 8 and packed[-1] & 0xFF >> self.n % 8:
+            raise ValueError(f"bits are set beyond n={self.n}")
         return np.unpackbits(packed, count=self.n).astype(bool)
 
     @property
@@ -60,44 +78,46 @@ class Score(Record):
 class SurrogateRecord(Record):
     """The network that a transfer attack took its gradients from."""
 
-    name: str
-    fingerprint: str = Field(description="SHA-256 of its weights, first 16 hex digits")
-    clean_correct: int = Field(description="clean images of the attacked set that it classifies correctly")
-    adversarial_correct: int = Field(description="the same images after the attack on it")
+    name: Line
+    fingerprint: Line = Field(description="SHA-256 of its weights, first 16 hex digits")
+    clean_correct: Images = Field(description="clean images of the attacked set that it classifies correctly")
+    adversarial_correct: Images = Field(description="the same images after the attack on it")
 
 
 class AttackScore(Score):
     """Accuracy on the adversarial images of one attack."""
 
-    label: str = Field(description="short form of the attack")
-    norm: str = Field(description="norm of the threat model")
-    eps: str = Field(description='radius in [0, 1] pixel units, exact, such as "8/255"')
-    knowledge: str = Field(description="what the attack sees: white-box, transfer, query, or nothing for a control")
+    label: Line = Field(description="short form of the attack")
+    norm: Line = Field(description="norm of the threat model")
+    eps: Radius = Field(description='radius in [0, 1] pixel units, exact, such as "8/255"')
+    knowledge: Line = Field(description="what the attack sees: white-box, transfer, query, or nothing for a control")
     surrogate: SurrogateRecord | None
-    images: str = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
-    largest_norm: float = Field(description="largest norm of a perturbation, in [0, 1] pixel units, as evaluated")
+    images: Line = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
+    largest_norm: float = Field(
+        ge=0, le=1e9, description="largest norm of a perturbation, in [0, 1] pixel units, as evaluated"
+    )
     cached: bool = Field(description="whether the adversarial images came from the cache")
-    seconds: float = Field(description="attack and evaluation together")
+    seconds: Seconds = Field(description="attack and evaluation together")
 
 
 class WorstCase(Score):
     """Robust accuracy: an image counts only if it is right clean and under every attack of one norm."""
 
-    norm: str
-    eps: str = Field(description="the largest radius among the attacks; smaller balls lie inside it")
-    attacks: tuple[str, ...] = Field(description="labels of the attacks taken together")
+    norm: Line
+    eps: Radius = Field(description="the largest radius among the attacks; smaller balls lie inside it")
+    attacks: tuple[Line, ...] = Field(description="labels of the attacks taken together")
 
 
 class DataRecord(Record):
     """The images a run used."""
 
-    class_names: tuple[str, ...]
-    image_size: tuple[int, int] = Field(description="native height and width in pixels")
-    train_fingerprint: str | None = Field(description="SHA-256 of the training images and labels used")
-    test_fingerprint: str = Field(description="SHA-256 of the scored images and labels")
-    train_counts: tuple[int, ...] | None = Field(default=None, description="training images used of each class")
-    test_counts: tuple[int, ...] | None = Field(default=None, description="scored images of each class")
-    notes: tuple[str, ...] = Field(
+    class_names: tuple[Line, ...] = Field(max_length=MOST_CLASSES)
+    image_size: tuple[Count, Count] = Field(description="native height and width in pixels")
+    train_fingerprint: Line | None = Field(description="SHA-256 of the training images and labels used")
+    test_fingerprint: Line = Field(description="SHA-256 of the scored images and labels")
+    train_counts: tuple[Count, ...] | None = Field(default=None, description="training images used of each class")
+    test_counts: tuple[Images, ...] | None = Field(default=None, description="scored images of each class")
+    notes: tuple[Text, ...] = Field(
         default=(), description="what the dataset says about its files, such as skipped ones"
     )
     labels: str | None = Field(
@@ -106,6 +126,9 @@ class DataRecord(Record):
 
     @model_validator(mode="after")
     def _labels_match(self) -> DataRecord:
+        n = sum(self.test_counts or ())
+        if n > MOST_IMAGES:
+            raise ValueError(f"test_counts are of {n:,} images; expected at most {MOST_IMAGES:,}")
         labels = self.scored_labels()
         if labels is not None:
             counts = np.bincount(labels, minlength=len(self.class_names)).tolist()
@@ -133,14 +156,14 @@ class Evaluation(Record):
 class TuningRecord(Record):
     """The network, and how the tuner changed it."""
 
-    model_fingerprint: str = Field(description="SHA-256 of the weights before tuning")
-    tuned_fingerprint: str = Field(description="SHA-256 of the weights after tuning")
-    parameters: int = Field(ge=0, lt=2**63, description="all parameters, after the tuner has added its own")
-    trainable_parameters: int = Field(ge=0, lt=2**63, description="parameters that the tuner may change")
-    history: tuple[dict[str, float], ...] = Field(description="one row an epoch")
-    seconds: float
-    layers: dict[str, int] = Field(default_factory=dict, description="parameters of each layer, in order")
-    drawn_counts: tuple[int, ...] | None = Field(
+    model_fingerprint: Line = Field(description="SHA-256 of the weights before tuning")
+    tuned_fingerprint: Line = Field(description="SHA-256 of the weights after tuning")
+    parameters: int = Field(ge=0, le=MOST_NUMBER, description="all parameters, after the tuner has added its own")
+    trainable_parameters: int = Field(ge=0, le=MOST_NUMBER, description="parameters that the tuner may change")
+    history: tuple[dict[Line, float], ...] = Field(description="one row an epoch")
+    seconds: Seconds
+    layers: dict[Line, Weights] = Field(default_factory=dict, description="parameters of each layer, in order")
+    drawn_counts: tuple[Count, ...] | None = Field(
         default=None, description="images of each class that an epoch uses, if the tuner balances classes"
     )
 
@@ -148,43 +171,45 @@ class TuningRecord(Record):
 class Provenance(Record):
     """The software and hardware that a run used."""
 
-    started: str = Field(description="UTC, ISO 8601")
-    command: str = Field(description="the equivalent command line")
-    versions: dict[str, str] = Field(description="distributions that influence the numbers, and Python")
-    plugins: dict[str, str] = Field(description="the distribution and version that each component came from")
-    code: dict[str, str] = Field(
+    started: Started = Field(description="UTC, ISO 8601")
+    command: Text = Field(description="the equivalent command line")
+    versions: dict[Line, Line] = Field(description="distributions that influence the numbers, and Python")
+    plugins: dict[Line, Line] = Field(description="the distribution and version that each component came from")
+    code: dict[Line, Line] = Field(
         default={}, description="SHA-256 (16 digits) of the Python files of robench and of each component's package"
     )
-    device: str = Field(description="kind of the device, and its name or the processor's")
-    threads: int = Field(description="CPU threads of torch")
-    processes: int = Field(default=1, gt=0, description="processes that shared the run, all alike")
+    device: Line = Field(description="kind of the device, and its name or the processor's")
+    threads: Count = Field(description="CPU threads of torch")
+    processes: int = Field(default=1, gt=0, lt=2**31, description="processes that shared the run, all alike")
     compiled: bool = Field(default=False, description="whether torch compiled networks while they were attacked")
-    precision: dict[str, str] = Field(default={}, description="the precision of each stage, and whether TF32 was on")
-    platform: str
-    git: str | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
+    precision: dict[Line, Line] = Field(default={}, description="the precision of each stage, and whether TF32 was on")
+    platform: Line
+    git: Line | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
 
 
 class Check(Record):
     """The result of one check of the certificate."""
 
-    name: str = Field(description="what was checked")
-    attack: str = Field(description="label of the attack that was checked; empty for the network or the run")
+    name: Line = Field(description="what was checked")
+    attack: Line = Field(description="label of the attack that was checked; empty for the network or the run")
     verdict: Verdict = Field(description="pass, warn, fail, or skipped if it would have taken too long")
-    reason: str = Field(description="the figures behind the verdict")
+    reason: Text = Field(description="the figures behind the verdict")
 
 
 class RunError(Record):
     """Why a run did not complete."""
 
-    type: str
-    message: str
+    type: Line
+    message: Text
 
 
 class RunResult(Record):
     """One file under ``results/``."""
 
     schema_version: int = Field(default=SCHEMA, ge=1, le=SCHEMA)
-    run_id: str = Field(pattern=r"^[0-9a-f]{12}(-[0-9]+)?$", description="hash of the spec, -2 and so on for repeats")
+    run_id: str = Field(
+        pattern=r"^[0-9a-f]{12}(-[0-9]{1,9})?$", description="hash of the spec, -2 and so on for repeats"
+    )
     status: Status
     error: RunError | None = None
     spec: RunSpec
@@ -198,8 +223,8 @@ class RunResult(Record):
     checked: Provenance | None = Field(
         default=None, description="software and hardware of the checks, if they were made after the run"
     )
-    warnings: tuple[str, ...] = ()
-    seconds: dict[str, float] = Field(default_factory=dict, description="wall time of each stage, and total")
+    warnings: tuple[Text, ...] = ()
+    seconds: dict[Line, Seconds] = Field(default_factory=dict, description="wall time of each stage, and total")
     provenance: Provenance
 
     @property
@@ -215,4 +240,37 @@ class RunResult(Record):
             raise ValueError("a completed run needs data, tuning and clean")
         if not self.run_id.startswith(self.spec.run_id()):
             raise ValueError(f"run_id {self.run_id} is not the hash of the spec, {self.spec.run_id()}")
+        if self.status == "completed" and (wrong := next(contradictions(self), None)):
+            raise ValueError(wrong)
         return self
+
+
+def contradictions(record: RunResult) -> Iterator[str]:
+    """Yield where the figures of a completed record do not fit each other, so that no reader can show them."""
+    asked = [(attack.label, attack.n) for attack in record.spec.attacks]
+    if record.data is None or record.clean is None:
+        return
+    parts = [(record.data, record.clean, record.attacks, record.worst_case)]
+    parts += [(found.data, found.clean, found.attacks, found.worst_case) for found in record.elsewhere]
+    for data, clean, attacks, worst_cases in parts:
+        if clean.n != record.spec.test_size:
+            yield f"clean accuracy is on {clean.n} images; {record.spec.test_size} were asked for"
+        counts, classes = data.test_counts, len(data.class_names)
+        if counts is not None and (sum(counts) != clean.n or len(counts) != classes):
+            yield f"it counts {sum(counts)} images in {len(counts)} classes; {clean.n} are scored"
+        if data.train_counts is not None and len(data.train_counts) != classes:
+            yield f"it counts training images in {len(data.train_counts)} classes; it names {classes}"
+        for score in attacks:
+            if score.n > clean.n:
+                yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
+        if [(score.label, score.n) for score in attacks] != asked:
+            yield "its attacks are not those asked for"
+        for worst in worst_cases:
+            if worst.n > clean.n:
+                yield f"its worst case is on {worst.n} images, but only {clean.n} are scored clean"
+    drawn = record.tuning.drawn_counts if record.tuning and record.data else None
+    if drawn is not None and record.data is not None and len(drawn) != len(record.data.class_names):
+        yield f"it draws images of {len(drawn)} classes; it names {len(record.data.class_names)}"
+    asked_others = [(each.name, each.params) for each in record.spec.eval_datasets]
+    if [(found.dataset.name, found.dataset.params) for found in record.elsewhere] != asked_others:
+        yield "its other datasets are not those asked for"

@@ -6,7 +6,8 @@ They are in ``results/samples/RUN_ID.safetensors``, about 150 KB for 10,000 imag
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import DataError
+from robench.records.record import RunResult
+from robench.storage.plain_file import require_plain
 from robench.storage.whole_file import whole_file
 
+MOST_BYTES = 256_000_000
+"""Largest file of samples."""
+MOST_SAMPLES, MOST_SIDE = 1000, 4096
+"""Most sample images that are shown, and most pixels along a side of one."""
 LIMIT = 10
 """Most sample images of a run; at most one a class is kept."""
 CLASSES = ("labels", "predictions")
@@ -93,11 +100,12 @@ class Samples:
         """Read what :meth:`save` wrote.
 
         Raises:
-            DataError: The file is missing or damaged.
+            DataError: The file is missing or damaged, or its arrays are not of the types and shapes above.
         """
         from safetensors import SafetensorError, safe_open
 
         try:
+            require_plain(path, MOST_BYTES)
             with safe_open(path, framework="np") as file:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 about = json.loads((file.metadata() or {})["about"])
@@ -107,9 +115,85 @@ class Samples:
                 for number, label in enumerate(about["attacks"])
             )
             own = {name: array for name, array in arrays.items() if "." not in name}
-            return cls(attacks=attacks, temperature=about["temperature"], **own)
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise DataError(f"samples in {path} cannot be read: {error}") from None
+            made = cls(attacks=attacks, temperature=about["temperature"], **own)
+        except OSError as error:
+            raise DataError(f"samples in {path} cannot be read: {error.strerror or error}") from None
+        except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            reason = str(error)[:400] or type(error).__name__
+            raise DataError(f"samples in {path} cannot be read: {reason}") from None
+        if wrong := next(made.contradictions(), None):
+            raise DataError(f"samples in {path} cannot be read: {wrong}")
+        return made
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield what keeps figures from showing these samples."""
+        k, shape = len(self.indices) if self.indices.ndim == 1 else -1, self.clean.shape
+        if self.labels.ndim != 1 or self.indices.dtype != np.int64 or not 0 <= k <= MOST_SAMPLES:
+            yield "labels and indices are not lists of whole numbers"
+            return
+        if any(not isinstance(attack.label, str) or len(attack.label) > 10_000 for attack in self.attacks):
+            yield "an attack's label is not a short text"
+        if self.temperature is not None and not (
+            type(self.temperature) is float and math.isfinite(self.temperature) and self.temperature > 0
+        ):
+            yield "the temperature is not a positive number"
+        for images in (self.clean, *(attack.images for attack in self.attacks)):
+            if images.dtype != np.uint8 or images.shape != shape or not _is_pictures(shape, (k,)):
+                yield f"images are {images.dtype} {images.shape}; expected uint8 ({k}, 3, H, W), all alike"
+        for logits in (self.logits, *(attack.logits for attack in self.attacks)):
+            fits = logits.dtype == np.float32 and logits.ndim == 2 and (not k or logits.shape == self.logits.shape)
+            if not fits or (k and (len(logits) != k or not logits.shape[1])) or not np.isfinite(logits).all():
+                yield f"logits are {logits.dtype} {logits.shape}; expected finite float32 ({k}, n_classes)"
+        for predictions in (self.predictions, *(attack.predictions for attack in self.attacks)):
+            if predictions.ndim != 1 or len(predictions) > len(self.labels):
+                yield f"predictions are {predictions.shape}; expected one for each of {len(self.labels)} labels at most"
+            elif (predictions < 0).any():
+                yield "a prediction is below 0"
+        if (self.labels < 0).any() or (k and not 0 <= self.indices.min() <= self.indices.max() < len(self.labels)):
+            yield "a label or an index is out of range"
+        if (augmented := self.augmented) is not None and not (
+            augmented.dtype == np.uint8
+            and augmented.ndim == 5
+            and _is_pictures(augmented.shape[1:], augmented.shape[1])
+        ):
+            yield f"augmented images are {augmented.dtype} {augmented.shape}; expected uint8 (k, copies + 1, 3, H, W)"
+        if (patches := self.patches) is not None and not (
+            patches.dtype == np.float32 and patches.ndim == 2 and patches.size and np.isfinite(patches).all()
+        ):
+            yield f"patches are {patches.dtype} {patches.shape}; expected finite float32 (P, D)"
+
+
+def _is_pictures(shape: tuple[int, ...], first: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[:2] == (*first, 3) and all(0 < side <= MOST_SIDE for side in shape[2:])
+
+
+def read_samples(path: Path, record: RunResult) -> Samples:
+    """Read the samples of `record`.
+
+    Raises:
+        DataError: The file is missing or damaged, or has other images, classes or attacks than the record.
+    """
+    samples = Samples.load(path)
+    if not _fit(samples, record):
+        raise DataError(f"samples in {path} do not fit their record: they have other images, classes or attacks")
+    return samples
+
+
+def _fit(samples: Samples, record: RunResult) -> bool:
+    if record.clean is None or record.data is None:
+        return False
+    if [each.label for each in samples.attacks] != [each.label for each in record.attacks]:
+        return False
+    n_classes, k = len(record.data.class_names), len(samples.indices)
+    fewest = min((score.n for score in record.attacks), default=record.clean.n)
+    taken = zip(samples.attacks, record.attacks, strict=True)
+    pairs = [(samples.predictions, record.clean.n), *((found.predictions, score.n) for found, score in taken)]
+    return (
+        samples.labels.shape == (record.clean.n,)
+        and bool(samples.labels.max() < n_classes)
+        and (not k or (bool(samples.indices.max() < fewest) and samples.logits.shape[1] == n_classes))
+        and all(found.shape == (n,) and found.max() < n_classes for found, n in pairs)
+    )
 
 
 def _named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

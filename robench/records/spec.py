@@ -9,34 +9,35 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from robench.compute.precision import DEFAULT, Level
+from robench.records.limits import MOST_IMAGES, MOST_NUMBER, Line, Params
 
 
 class Record(BaseModel):
-    """Base of all parts of a record. They are frozen, and an unknown key is an error."""
+    """Base of all parts of a record. They are frozen; an unknown key, NaN or infinity is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ComponentSpec(Record):
     """One component with all its parameters."""
 
-    name: str = Field(description="registered name")
-    params: dict[str, Any] = Field(description="every parameter, also defaults, except of parameters that came later")
-    label: str = Field(description="short form: the name and the parameters that differ from its defaults")
+    name: Line = Field(description="registered name")
+    params: Params = Field(description="every parameter, also defaults, except of parameters that came later")
+    label: Line = Field(description="short form: the name and the parameters that differ from its defaults")
 
 
 class AttackSpec(ComponentSpec):
     """One attack with all its parameters."""
 
     surrogate: ComponentSpec | None = Field(description="the network gradients come from; null for the target")
-    n: int = Field(gt=0, description="number of images attacked, the first n of the split")
+    n: int = Field(gt=0, le=MOST_IMAGES, description="number of images attacked, the first n of the split")
 
 
 class AdapterSpec(Record):
     """A saved adapter that was loaded instead of training."""
 
-    sha256: str = Field(description="SHA-256 of the file, first 16 hex digits")
-    path: str = Field(description="where it was; not part of the run ID")
+    sha256: Line = Field(description="SHA-256 of the file, first 16 hex digits")
+    path: Line = Field(description="where it was; not part of the run ID")
 
 
 class RunSpec(Record):
@@ -47,10 +48,12 @@ class RunSpec(Record):
     tuner: ComponentSpec
     adversary: AttackSpec | None = Field(description="the attack that makes training images; null for none")
     attacks: tuple[AttackSpec, ...] = Field(description="the attacks evaluated, in order")
-    train_size: int | None = Field(description="training images that the tuner sees; null if it does not train")
+    train_size: int | None = Field(
+        ge=0, le=MOST_NUMBER, description="training images that the tuner sees; null if it does not train"
+    )
     split: Literal["test", "validation"] = Field(description="the split scored; settings are chosen on validation")
-    test_size: int = Field(gt=0, description="images for clean accuracy, the first of that split")
-    seed: int = Field(ge=0, description="seed of everything random in the run")
+    test_size: int = Field(gt=0, le=MOST_IMAGES, description="images for clean accuracy, the first of that split")
+    seed: int = Field(ge=0, le=MOST_NUMBER, description="seed of everything random in the run")
     eval_datasets: tuple[ComponentSpec, ...] = Field(
         default=(), description="other datasets that the tuned network is scored on, with their own classes"
     )

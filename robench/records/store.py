@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from robench.errors import DataError
+from robench.records.limits import MOST_BYTES
 from robench.records.record import RunResult
+from robench.storage.plain_file import read_plain
 from robench.storage.whole_file import whole_file, write_new, write_to_disk
 
 if TYPE_CHECKING:
@@ -168,13 +170,18 @@ def read_record(path: Path) -> RunResult:
         DataError: The file cannot be read, is not a record, or is not named after its run.
     """
     try:
-        result = RunResult.model_validate_json(path.read_text(encoding="utf-8"))
+        result = RunResult.model_validate_json(read_plain(path, MOST_BYTES))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DataError(f"{path}: not a valid record: {where}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: not a valid record: {first_fault(error)}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     if path.stem != result.run_id:
         raise DataError(f"{path}: holds run {result.run_id}; expected the name {result.run_id}.json")
     return result
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault that was found in a record, in one line."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part)[:80] for part in first["loc"][:12]) or "the file"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')[:400]}"

@@ -11,6 +11,7 @@ from robench.contracts.dataset import Dataset
 from robench.contracts.types import Component
 from robench.errors import SpecError, nearest
 from robench.records.labels import attack_label, command_of
+from robench.records.limits import MOST_NUMBER
 from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
@@ -151,6 +152,8 @@ def plan(registry: Registry, request: Request) -> Plan:
         raise SpecError(f"cannot compute in precision {request.precision!r}{nearest(request.precision, LEVELS)}")
     if request.seed < 0:
         raise SpecError(f"--seed must not be negative (got {request.seed})")
+    if request.seed > MOST_NUMBER:
+        raise SpecError(f"--seed must be below 2**63 (got {str(request.seed)[:40]})")
     protocol = (
         "" if request.protocol is None else f"{',' if ':' in request.dataset else ':'}protocol={request.protocol}"
     )

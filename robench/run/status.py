@@ -23,7 +23,10 @@ from robench.records.labels import tuner_label
 from robench.records.record import RunSpec
 from robench.records.shared_store import RUNNING
 from robench.storage.location import Location, local_folder, shared_folder
+from robench.storage.plain_file import read_plain
 
+MOST_BYTES = 100_000
+"""Largest status file."""
 EVERY = 1.0
 """Least seconds between two writes to a folder."""
 EVERY_SHARED = 20.0
@@ -175,7 +178,7 @@ def running(results: Path) -> list[Running]:
     found = []
     for path in sorted((results / RUNNING).glob("*.json")):
         with suppress(OSError):  # removed since the folder was listed
-            if (state := _parse(path.read_bytes())) is None:
+            if (state := _parse(read_plain(path, MOST_BYTES))) is None:
                 continue
             if _under_way(state):
                 found.append(state)

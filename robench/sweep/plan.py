@@ -14,8 +14,12 @@ from robench.errors import RobenchError, SpecError, nearest
 from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.run.plan import Plan, Request, plan
+from robench.storage.plain_file import read_plain
 
 Percent = Annotated[float, Field(ge=0, le=100)]
+
+MOST_BYTES = 1_000_000
+"""Largest sweep file."""
 
 
 class _Part(BaseModel):
@@ -94,12 +98,16 @@ def read_sweep(path: Path) -> Sweep:
             file and the row.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_plain(path, MOST_BYTES).decode())
     except (OSError, UnicodeDecodeError) as error:
         reason = "it does not exist" if not path.exists() else str(error)
         raise SpecError(f"sweep {path} cannot be read: {reason}; expected a file such as benchmarks/*.toml") from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{path} cannot be read: its values are nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise SpecError(f"{path} cannot be read: {error}") from None
     file = _read(_File, content, str(path))
     common = _read(_Settings, file.common, f"{path}: common").model_dump(exclude_unset=True)
     rows = []

@@ -282,7 +282,7 @@ def _linked(path: Path) -> None:
 
 FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut off": (lambda path: path.write_text(path.read_text()[:-20]), "not a valid record"),
-    "no text": (lambda path: path.write_bytes(b"\xff\xfe"), "cannot be read"),
+    "no text": (lambda path: path.write_bytes(b"\xff\xfe"), "not a valid record"),
     "another name": (lambda path: path.rename(path.with_name("0" * 12 + ".json")), "expected the name"),
     "a name that climbs": (changed(lambda record: record.update(run_id="../" + record["run_id"])), "should match"),
     "a link": (_linked, "not a regular file"),
@@ -293,7 +293,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a radius": (changed(lambda record: record["attacks"][1].update(eps="16/255")), "8/255 was asked for"),
     "no radius": (changed(lambda record: record["attacks"][1].update(eps="wide")), "not a radius"),
     "a radius without end": (changed(lambda record: record["attacks"][1].update(eps="1e999999999")), "not a radius"),
-    "a norm": (changed(lambda record: record["attacks"][1].update(largest_norm=float("nan"))), "not finite"),
+    "a norm": (changed(lambda record: record["attacks"][1].update(largest_norm=float("nan"))), "finite number"),
     "a surrogate": (changed(lambda record: record["attacks"][0].update(surrogate=None)), "was not asked for"),
     "parameters": (changed(lambda record: record["tuning"].update(parameters=-1)), "greater than or equal to 0"),
     "classes": (changed(lambda record: record["data"].update(test_counts=[1] * 4, labels=None)), "100 are scored"),
@@ -352,18 +352,21 @@ def test_a_record_with_any_part_replaced_is_taken_or_refused(where: tuple[str | 
 BAD_SAMPLES: dict[str, tuple[Callable[[Path, RunResult], None], str]] = {
     "no samples": (lambda path, record: path.write_bytes(b"\x08" * 64), "cannot be read"),
     "another run's": (lambda path, record: of(measured(77)).save(path), "predictions of its record"),
-    "of other attacks": (lambda path, record: of(result(attacks=[("pgd", 0, 100)])).save(path), "predictions"),
+    "of other attacks": (
+        lambda path, record: of(result(attacks=[("pgd", 0, 100)])).save(path),
+        "do not fit their record",
+    ),
     "images that are none": (
         lambda path, record: dataclasses.replace(of(record), clean=np.zeros((4, 3, 8, 8))).save(path),
-        "predictions of its record",
+        "images are float64",
     ),
     "no array": (
         lambda path, record: dataclasses.replace(of(record), indices=np.array(3)).save(path),
-        "predictions of its record",
+        "cannot be read",
     ),
     "indices beyond": (
         lambda path, record: dataclasses.replace(of(record), indices=np.array([0, 1, 2, 999])).save(path),
-        "predictions of its record",
+        "index is out of range",
     ),
     "a link": (lambda path, record: path.symlink_to("/etc/hostname"), "not a regular file"),
 }

@@ -326,7 +326,7 @@ def test_a_record_that_contradicts_itself_is_named_and_the_others_are_shown(fold
     for _ in range(2):
         assert [row.run_id for row in folder.board()[0].rows] == [sound.run_id]
         (warning,) = folder.heard
-        assert warning.endswith(f"{wrong.run_id}: its attacks are not those asked for")
+        assert f"{wrong.run_id}.json: " in warning and warning.endswith("its attacks are not those asked for")
     with pytest.raises(DataError, match="not those asked for"):
         leaderboard([wrong.model_copy(update={"attacks": ()})])
 

@@ -16,8 +16,9 @@ from robench.errors import DataError
 from robench.leaderboard.site.detail import detail
 from robench.leaderboard.site.overview import overview
 from robench.leaderboard.tables import Table
+from robench.present.harmless import script
 from robench.records.record import RunResult
-from robench.records.samples import Samples, samples_path
+from robench.records.samples import read_samples, samples_path
 
 GENERATOR = "robench leaderboard"
 """The generator that the page names; it marks a folder as one that robench wrote."""
@@ -121,12 +122,12 @@ def _run(results: Path, record: RunResult) -> bytes:
     from robench.leaderboard.site.gallery import gallery
 
     try:
-        return _script("opened", detail(record, gallery(record, Samples.load(path))))
+        return _script("opened", detail(record, gallery(record, read_samples(path, record))))
     except DataError as error:
         return _script("opened", detail(record, str(error)))
 
 
 def _script(function: str, content: Any) -> bytes:
     """Return a script that calls a function of the page; a page opened from disk may load scripts, but not JSON."""
-    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return f"robench.{function}({text});\n".encode()
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return f"robench.{function}({script(text)});\n".encode()

@@ -74,6 +74,8 @@ class Live:
             self._before, self._pages = self._pages, self._make()
         except (RobenchError, OSError) as error:
             self._warn(str(error))  # the folder is gone; the last page stays
+        except Exception as error:  # the page is renewed again when the folder changes again
+            self._warn(f"the page was not renewed: {type(error).__name__}: {error}")
 
     def _make(self) -> Pages:
         records = Store(self._results).read(self._warn)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from robench.records.record import RunResult
 
+MOST_INCHES = 60.0
+"""Most inches along a side of a figure; thousands of classes would fill the memory."""
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.", ":")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
@@ -22,7 +24,7 @@ GREYS = ("0.85", "0.65", "0.45", "0.95", "0.55", "0.75")
 
 def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, NDArray[Any]]:
     """Return a figure of `width` by `height` inches and its axes ``(rows, columns)``."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(min(width, MOST_INCHES), min(height, MOST_INCHES)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **more)
     return figure, np.asarray(axes)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -13,18 +16,19 @@ def curves(result: RunResult) -> Figure:
     """Draw the losses of each epoch and, where validation images were scored, their accuracies."""
     assert result.tuning is not None
     history = result.tuning.history
-    accuracies = [key for key in history[0] if key in ("validation_clean", "validation_adversarial")]
+    keys = dict.fromkeys(key for row in history for key in row)
+    accuracies = [key for key in keys if key in ("validation_clean", "validation_adversarial")]
     figure, axes = sheet(5 * (1 + bool(accuracies)), 3.6, 1, 1 + bool(accuracies))
     figure.suptitle(title(result), fontsize=9)
-    epochs = [row["epoch"] for row in history]
-    axes[0, 0].plot(epochs, [row["loss"] for row in history], color="black", marker="o", label="training")
+    epochs = [row.get("epoch", number) for number, row in enumerate(history, 1)]
+    axes[0, 0].plot(epochs, _values(history, "loss"), color="black", marker="o", label="training")
     axes[0, 0].set_ylabel("loss")
-    if "validation_loss" in history[0]:
-        losses = [row["validation_loss"] for row in history]
+    if "validation_loss" in keys:
+        losses = _values(history, "validation_loss")
         axes[0, 0].plot(epochs, losses, LINES[1], color="black", marker=MARKERS[1], label="validation, cross-entropy")
         axes[0, 0].legend()
     for number, key in enumerate(accuracies):
-        values = [100 * row[key] for row in history]
+        values = [100 * value for value in _values(history, key)]
         name = key.removeprefix("validation_")
         axes[0, 1].plot(epochs, values, LINES[number], color="black", marker=MARKERS[number], label=name)
     if accuracies:
@@ -35,3 +39,8 @@ def curves(result: RunResult) -> Figure:
         cell.xaxis.set_major_locator(MaxNLocator(integer=True))
         cell.grid(color="0.9")
     return figure
+
+
+def _values(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    """Return a figure of each epoch; NaN where an epoch lacks it, as those of other tuners may."""
+    return [row.get(key, math.nan) for row in history]

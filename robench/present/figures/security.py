@@ -73,7 +73,7 @@ def _curves(
     groups: dict[tuple[Any, ...], list[AttackScore]] = {}
     # An interrupted run has the scores of its first attacks only.
     for spec, score in zip(result.spec.attacks, result.attacks, strict=False):
-        if parameter in spec.params:
+        if parameter in spec.params and (parameter == "eps" or type(spec.params[parameter]) in (int, float)):
             groups.setdefault(_shared(spec, score, parameter), []).append(score)
     found = []
     for members in groups.values():

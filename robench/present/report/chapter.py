@@ -158,14 +158,14 @@ def _training(result: RunResult) -> tuple[str, ...]:
     if not history:
         return ("Nothing was trained.",)
     params = result.spec.tuner.params
-    text = (
-        f"{len(history)} of at most {params.get('epochs', len(history))} epochs, loss {history[-1]['loss']:.4f} at last"
-    )
+    text = f"{len(history)} of at most {params.get('epochs', len(history))} epochs"
+    text += f", loss {history[-1]['loss']:.4f} at last" if "loss" in history[-1] else ""
     validated = [row for row in history if np.isfinite(row.get("validation_loss", np.nan))]
     if validated:
         best = min(validated, key=lambda row: row["validation_loss"])
-        text += f"; lowest validation loss {best['validation_loss']:.4f} in epoch {best['epoch']:.0f}"
-    if "lr" in history[0]:
+        text += f"; lowest validation loss {best['validation_loss']:.4f}"
+        text += f" in epoch {best['epoch']:.0f}" if "epoch" in best else ""
+    if "lr" in history[0] and "lr" in history[-1]:
         text += f"; learning rate {history[0]['lr']:g} at first, {history[-1]['lr']:g} at last"
     if params.get("keep") == "best":
         text += "; the weights of the best epoch were kept"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from robench.errors import DataError
 from robench.present.figures.catalogue import save
+from robench.present.harmless import terminal
 from robench.present.report.parts import Chapter, Picture, Table
 
 DPI = 110
@@ -43,7 +44,7 @@ def to_html(chapters: Sequence[Chapter], drawn: dict[str, bytes]) -> str:
     """Return a page that needs no network, no script and no other file."""
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(loader=PackageLoader("robench.present.report", "."), autoescape=True)
+    environment = Environment(loader=PackageLoader("robench.present.report", "."), autoescape=True, finalize=_harmless)
     inside = {name: f"data:image/png;base64,{base64.b64encode(content).decode()}" for name, content in drawn.items()}
     page = environment.get_template("page.html.j2")
     return page.render(title=chapters[0].title, chapters=chapters, pictures=inside, version=version("robench"))
@@ -80,6 +81,11 @@ def _table(table: Table) -> str:
     return tabulate(rows, headers=headings, tablefmt="github", disable_numparse=True, colalign=sides)
 
 
+def _harmless(value: object) -> object:
+    """Return what the page shows of a value; escaped text, which jinja made, stays as it is."""
+    return terminal(value) if type(value) is str else value
+
+
 def _plain(text: str) -> str:
     """Return `text` with the special characters of Markdown and HTML escaped."""
-    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", text).replace("\n", " ")
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", terminal(text)).replace("\n", " ")

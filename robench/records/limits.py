@@ -1,0 +1,97 @@
+"""What the values of a record may be: the bounds within which every reader can show them.
+
+A record may come from a stranger. Values outside these bounds are refused where the record is read, so that no reader
+needs to expect them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from fractions import Fraction
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+MOST_BYTES = 16_000_000
+"""Largest file of a record. One of 10,000 images under two attacks takes 20 KB."""
+MOST_IMAGES = 2**20
+"""Most images that a record scores."""
+MOST_CLASSES = 2**16
+"""Most classes; labels are kept in 16 bits."""
+MOST_NUMBER = 2**63 - 1
+MOST_DEPTH = 8
+"""Lists and dicts inside each other in the parameters of a component."""
+
+_RADIUS = re.compile(r"[\d.]{1,30}(/\d{1,30})?(e-\d\d)?", re.ASCII)  # 1e999999999 would take forever
+_STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(\+00:00|Z)", re.ASCII)
+
+
+@lru_cache(maxsize=1000)
+def radius(text: str) -> Fraction:
+    """Return the exact radius of ``"8/255"`` or ``"0.5"``.
+
+    Raises:
+        ValueError: It is not a number from 0 to a million in one of these forms.
+    """
+    try:
+        if not _RADIUS.fullmatch(text):
+            raise ValueError
+        found = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{text[:40]!r} is not a radius such as 8/255") from None
+    if found > 10**6:
+        raise ValueError(f"{text[:40]!r} is not a radius such as 8/255: it is above a million")
+    return found
+
+
+def _radius_text(text: str) -> str:
+    radius(text)
+    return text
+
+
+def _started(text: str) -> str:
+    try:
+        if not _STARTED.fullmatch(text):
+            raise ValueError
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not a time in UTC such as 2026-01-31T12:00:00+00:00") from None
+    return text
+
+
+def _plain_values(params: dict[str, Any]) -> dict[str, Any]:
+    for value in params.values():
+        _require_plain_value(value, 1)
+    return params
+
+
+def _require_plain_value(value: Any, depth: int) -> None:
+    """Refuse what JSON cannot hold, and what is too deep or too large to be shown."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        if kind is str and len(value) > 100_000:
+            raise ValueError("a parameter has more than 100,000 characters")
+    elif kind is int or kind is float:
+        if not math.isfinite(value) or (abs(value) > MOST_NUMBER and kind is int):
+            raise ValueError(f"parameter {str(value)[:40]} is not a finite number of at most 63 bits")
+    elif isinstance(value, dict | list | tuple):
+        if depth >= MOST_DEPTH:
+            raise ValueError(f"parameters are more than {MOST_DEPTH} levels deep")
+        for each in value.values() if isinstance(value, dict) else value:
+            _require_plain_value(each, depth + 1)
+
+
+Line = Annotated[str, Field(max_length=10_000)]
+"""A name, a label or another short text."""
+Text = Annotated[str, Field(max_length=100_000)]
+"""A message or a command."""
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Images = Annotated[int, Field(ge=0, le=MOST_IMAGES)]
+Weights = Annotated[int, Field(ge=0, le=MOST_NUMBER)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Radius = Annotated[str, Field(max_length=70), AfterValidator(_radius_text)]
+Started = Annotated[str, AfterValidator(_started)]
+Params = Annotated[dict[Line, Any], AfterValidator(_plain_values)]
