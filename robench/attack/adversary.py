@@ -18,8 +18,10 @@ from robench.images.image_set import ImageSet, to_pixels
 from robench.images.memory_mapped import let_go
 from robench.networks.evaluate import fingerprint, predict
 from robench.records.record import SurrogateRecord
-from robench.registry.resolved import ResolvedAttack
+from robench.registry.resolved import Resolved, ResolvedAttack
+from robench.registry.source_files import foreign_code
 from robench.storage.adversarial_cache import AdversarialCache, AdversarialSet, hash_images
+from robench.storage.content import content_hash
 
 if TYPE_CHECKING:
     from robench.contracts.tuning import Adversary, Score
@@ -81,6 +83,7 @@ class Adversaries:
             "data": data.fingerprint(),
             "seed": seed,
         }
+        identity |= self._contents(attack, attack.surrogate)
         precision = self.context.precision.attacks
         if precision != "float32":
             identity["precision"] = precision
@@ -119,6 +122,17 @@ class Adversaries:
             return pixels
 
         return look_up
+
+    def _contents(self, *parts: Resolved) -> dict[str, Any]:
+        """Return hashes of the files that components read, and of plugins that are not robench's own."""
+        modules = [component.target.partition(":")[0] for part in parts for _, component in part.origins.values()]
+        files = {
+            f"{part.name} {name}": content_hash(path, self.context.cache_dir)
+            for part in parts
+            for name, path in part.files().items()
+        }
+        found = {"code": foreign_code(modules), "files": files}
+        return {name: hashes for name, hashes in found.items() if hashes}
 
     def _make(
         self, attack: ResolvedAttack, network: nn.Module, data: ImageSet, seed: int, stage: str

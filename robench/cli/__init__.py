@@ -87,6 +87,19 @@ def _fail(message: str, code: int) -> NoReturn:
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
 
 
+def _refuse_repeats(command: click.Command, words: list[str]) -> None:
+    """Refuse an option that is given twice and not repeatable; click alone would let the last one win silently.
+
+    Raises:
+        click.UsageError: There is one.
+    """
+    _, _, given = command.make_parser(click.Context(command)).parse_args(list(words))
+    for option in given:
+        single = isinstance(option, click.Option) and not (option.multiple or option.is_flag or option.count)
+        if single and given.count(option) > 1:
+            raise click.UsageError(f"{option.opts[0]} is given twice; give it once")
+
+
 class Commands(click.Group):
     """All commands, listed by section; an unknown one gets the nearest as a suggestion."""
 
@@ -94,7 +107,10 @@ class Commands(click.Group):
         """Find a command by name."""
         if self.get_command(context, arguments[0]) is None:
             raise click.UsageError(f"unknown command {arguments[0]!r}{nearest(arguments[0], self.commands)}")
-        return super().resolve_command(context, arguments)
+        name, command, rest = super().resolve_command(context, arguments)
+        if command is not None and not context.resilient_parsing:
+            _refuse_repeats(command, rest)
+        return name, command, rest
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by section."""

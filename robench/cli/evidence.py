@@ -123,6 +123,7 @@ def reproduce(run_id: str, device: str, results: Location) -> None:
     from robench.compute.device import resolve_device
     from robench.evidence.compare import differences, settings_grid
     from robench.evidence.reproduce import agreement, repeats, repeats_grid
+    from robench.run.identity import changes, contents_of
     from robench.run.runner import run as carry_out
 
     ((record, _),) = chosen_runs(results, [run_id])
@@ -132,6 +133,8 @@ def reproduce(run_id: str, device: str, results: Location) -> None:
     planned = plan_again(registry, record)
     where = resolve_device(device)
     with tempfile.TemporaryDirectory() as folder:
+        for change in changes(record, contents_of(planned, Path(folder))):
+            say(f"{change} since run {record.run_id}")
         again = carry_out(
             registry,
             planned,

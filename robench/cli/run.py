@@ -20,6 +20,7 @@ from robench.storage.shared_folder import SharedFolder
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
     from robench.records.record import RunResult
+    from robench.run.identity import Found
     from robench.run.plan import Plan
 
 
@@ -115,6 +116,7 @@ def run(
     from robench.compute.device import resolve_device
     from robench.compute.launch import joined, speaks
     from robench.records.shared_store import store_at
+    from robench.run.identity import contents_of, recorded
     from robench.run.plan import Request, plan
 
     registry = discover()
@@ -122,10 +124,12 @@ def run(
     if save_adapter is not None:
         _check_new_file(save_adapter, planned)
     store = store_at(results)
-    done = store.completed(planned.spec.run_id())
+    cache = options.cache_folder(cache_dir)
+    found = recorded(store, planned, contents_of(planned, cache))
+    done = found.record
     if dry_run:
         if speaks():
-            _show_plan(planned, done, as_json)
+            _show_plan(planned, found, as_json)
         return
     with joined(device) as (world, own):
         result = done = world.from_main(done)
@@ -135,9 +139,11 @@ def run(
             from robench.run.runner import run as carry_out
             from robench.run.status import status_kept
 
-            where, cache, log = resolve_device(own), options.cache_folder(cache_dir), console(stderr=True)
+            where, log = resolve_device(own), console(stderr=True)
             with contextlib.ExitStack() as around:
                 if world.is_main:
+                    for note in found.notes if done is None else ():
+                        say(f"measured again: {note}")
                     store.prepare()
                     if isinstance(cache, SharedFolder):
                         cache.prepare()
@@ -161,7 +167,10 @@ def run(
         return
     if result is not done:
         _say_warnings(result)
-    elif not (quiet or as_json):
+    else:
+        for note in found.notes:
+            say(note)
+    if result is done and not (quiet or as_json):
         made = f"{result.provenance.started[:10]}, robench {result.provenance.versions.get('robench', 'unknown')}"
         echo(f"already recorded as {result.run_id} ({made}); --force runs it again", err=True)
     if as_json:
@@ -196,13 +205,22 @@ def _say_warnings(result: RunResult) -> None:
         warn(warning)
 
 
-def _show_plan(planned: Plan, done: RunResult | None, as_json: bool) -> None:
-    spec = planned.spec
+def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
+    spec, done = planned.spec, found.record
     if as_json:
-        content = {"run_id": spec.run_id(), "recorded": done is not None, "spec": spec.model_dump(mode="json")}
+        content = {
+            "run_id": spec.run_id(),
+            "recorded": done is not None,
+            "notes": list(found.notes),
+            "spec": spec.model_dump(mode="json"),
+        }
         echo(json.dumps(content, indent=1))
         return
-    for name, value in [*planned.rows(), ("run", f"{spec.run_id()}{', already recorded' if done else ''}")]:
+    run = spec.run_id()
+    if done is not None:
+        run += ", already recorded" + (f" as {done.run_id}" if done.run_id != run else "")
+    notes = [("note", note if done else f"to be measured again: {note}") for note in found.notes]
+    for name, value in [*planned.rows(), ("run", run), *notes]:
         echo(f"{name:9} {value}")
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import click
 
 from robench.cli.output import warn
 from robench.errors import DataError, SpecError
 from robench.present.show import find
+from robench.records.labels import command_of, repeats_run
 from robench.records.record import RunResult
 from robench.records.samples import Samples, read_samples
 from robench.records.shared_store import store_at
@@ -48,39 +46,21 @@ def _samples(store: Store, record: RunResult) -> Samples | None:
 
 
 def plan_again(registry: Registry, record: RunResult) -> Plan:
-    """Return the plan of a recorded run, made from the command in its record.
+    """Return the plan of a recorded run, made from its typed spec.
 
     Raises:
-        SpecError: The command cannot be planned, or means another run here.
+        SpecError: It cannot be planned, means another run here, or is not what the command in the record says.
     """
-    from robench.cli.run import run
-    from robench.run.plan import Request, plan
+    from robench.run.plan import replan
 
+    if not repeats_run(record.provenance.command, record.spec):
+        raise SpecError(
+            f"the command of run {record.run_id} is not that of what was run; expected {command_of(record.spec)!r}"
+        )
     try:
-        _, _, *words = shlex.split(record.provenance.command)
-    except ValueError as error:
-        raise SpecError(f"the command of run {record.run_id} cannot be read: {error}") from None
-    if words[-1:] == ["--plugin"]:
-        raise SpecError(f"the command of run {record.run_id} cannot be read: --plugin needs a file")
-    files = []
-    while "--plugin" in words:  # a record must not choose what code is run: the user names the file again
-        where = words.index("--plugin")
-        files.append(words[where + 1])
-        del words[where : where + 2]
-    try:
-        given = run.make_context("run", words).params
-    except (click.ClickException, click.exceptions.Exit) as error:
-        reason = error.format_message() if isinstance(error, click.ClickException) else "it only shows a text"
-        raise SpecError(f"the command of run {record.run_id} cannot be read: {reason}") from None
-    request = Request(**{key: given[key] for key in given.keys() & Request.__dataclass_fields__.keys()})
-    try:
-        planned = plan(registry, request)
+        return replan(registry, record.spec)
     except SpecError as error:
+        files = sorted({made.partition(" ")[0] for made in record.provenance.plugins.values()})
+        files = [file for file in files if file.endswith(".py")]  # the user names them: a record chooses no code
         needs = f"; run {record.run_id} was made with --plugin {' --plugin '.join(files)}" if files else ""
         raise SpecError(f"{error}{needs}") from None
-    if planned.spec.run_id() != record.spec.run_id():
-        raise SpecError(
-            f"the command of run {record.run_id} means run {planned.spec.run_id()} here: a component has other "
-            "parameters or defaults now, or an adapter file is another"
-        )
-    return planned

@@ -19,6 +19,8 @@ from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
+    from robench.records.record import RunResult
+    from robench.run.identity import Found
     from robench.sweep.local import Bench, Outcome
     from robench.sweep.plan import Job
 
@@ -87,9 +89,11 @@ def sweep(
     seeds. benchmarks/*.toml are examples. Exits with 1 if a run failed.
     """
     from robench.records.shared_store import store_at
+    from robench.run.dataset_cache import DatasetCache
+    from robench.run.identity import contents_of, recorded_among
     from robench.sweep.cost import cost_grid, cost_json, sweep_cost
     from robench.sweep.local import Bench, describe
-    from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
+    from robench.sweep.plan import plan_sweep, read_sweep
     from robench.sweep.summary import summarise, summary_json
     from robench.sweep.summary_table import summary_grid
 
@@ -118,12 +122,25 @@ def sweep(
         echo(_slurm(file, bench, jobs, *resources), nl=False)
         return
     store = store_at(results)
-    completed = latest_completed(store.read(warn) if results.is_dir() else [])
+    known: dict[Path, str] = {}
+    contents = {job.run_id: contents_of(job.plan, bench.cache_dir, known) for job in planned}
+
+    images = DatasetCache()
+
+    def recorded(records: list[RunResult]) -> dict[str, Found]:
+        return {job.run_id: recorded_among(records, job.plan, contents[job.run_id], images) for job in planned}
+
+    found = recorded(store.read(warn) if results.is_dir() else [])
+    completed = {run_id: each.record for run_id, each in found.items() if each.record is not None}
     missing = [job for job in planned if job.run_id not in completed]
+    changed = dict.fromkeys(note for each in found.values() if each.record is None for note in each.notes)
+    for note in () if dry_run or quiet else changed:
+        say(f"measured again: {note}")
     failed: list[Outcome] = []
     if missing and not dry_run:
         failed = _run(registry, missing, bench, jobs, resources if engine == "ray" else None, quiet)
-        completed = latest_completed(store.read(lambda message: None))
+        found = recorded(store.read(lambda message: None))
+        completed = {run_id: each.record for run_id, each in found.items() if each.record is not None}
     if dry_run:
         costs = sweep_cost(planned, completed)
         print_grid(cost_grid(definition, costs), cost_json(definition, costs), style)

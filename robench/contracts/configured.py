@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 from robench.contracts import params as parameters
 
@@ -15,3 +17,15 @@ class Configured:
 
     def __init__(self, params: parameters.Params | None = None) -> None:
         self.params = params if params is not None else type(self).Params()
+
+    @classmethod
+    def files(cls, params: Any) -> Mapping[str, Path]:
+        """Return the files and folders whose content decides what the component does, each with a name for it.
+
+        A recorded run is measured again when one of them changes. By default they are those that parameters name, each
+        under the name of its parameter. Override this for files that no parameter names.
+
+        Args:
+            params: Its parameters, of the class ``Params``.
+        """
+        return parameters.paths_of(params)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from fractions import Fraction
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from robench.contracts.types import Norm, format_pixels, parse_pixels, parse_radius
 from robench.errors import SpecError, nearest
@@ -28,6 +32,11 @@ Radius = Annotated[
 def Later(default: Any, **more: Any) -> Any:  # noqa: N802  # beside pydantic's Field
     """Declare a parameter that older records lack. At its default it is not part of a run's identity."""
     return Field(default, json_schema_extra={"later": True}, **more)
+
+
+def is_later(field: FieldInfo) -> bool:
+    """Tell whether a parameter was declared by :func:`Later`; a record without it has the default of its class."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("later"))
 
 
 class Params(BaseModel):
@@ -59,12 +68,41 @@ class Params(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, distances as exact text, without :func:`Later` parameters at their defaults."""
-        values = self.model_dump(mode="json")
+        values = written(self)
         for name, field in type(self).model_fields.items():
-            later = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("later")
-            if later and getattr(self, name) == field.default:
+            if is_later(field) and getattr(self, name) == field.default:
                 del values[name]
         return values
+
+
+def paths_of(params: Params) -> dict[str, Path]:
+    """Return the existing files and folders that parameters name, by the names of these parameters."""
+    found = {}
+    for name, field in type(params).model_fields.items():
+        value, kinds = getattr(params, name), {field.annotation, *get_args(field.annotation)}
+        if not (isinstance(value, str | Path) and str(value) and kinds & {str, Path}):
+            continue
+        # A text may be too long for a path, hold a null character, or name an unknown user.
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            if (path := Path(value).expanduser()).exists():
+                found[name] = path
+    return found
+
+
+def written(params: Params) -> dict[str, Any]:
+    """Return plain JSON values; a path is written the same however it was typed."""
+    return {**params.model_dump(mode="json"), **{name: plain_path(path) for name, path in paths_of(params).items()}}
+
+
+def plain_path(path: Path) -> str:
+    """Return how robench writes the path of an existing file or folder: relative if it is in the current folder.
+
+    Links are not followed.
+    """
+    plain = Path(os.path.normpath(path))
+    if plain.is_absolute() and plain.is_relative_to(Path.cwd()):
+        plain = plain.relative_to(Path.cwd())
+    return plain.as_posix() if plain.exists() and plain.samefile(path) else path.as_posix()
 
 
 class AttackParams(Params):

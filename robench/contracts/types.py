@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from robench.errors import SpecError
+from robench.errors import SpecError, nearest
 
 Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "attacker", "logger"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "adaptation", "objective", "attacker", "logger")
@@ -63,6 +63,9 @@ class ThreatModel:
     knowledge: Knowledge
 
     def __post_init__(self) -> None:
+        for value, known in ((self.norm, get_args(Norm)), (self.knowledge, get_args(Knowledge))):
+            if value not in known:
+                raise SpecError(f"an attack's norm or knowledge is {value!r}{nearest(str(value), known)}")
         if self.norm == "Linf" and not 0 <= self.eps <= 1:
             raise SpecError(f"epsilon must be within [0, 1] pixel units, such as 8/255 (got {self.eps})")
         if self.eps < 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from robench.present.grid import NOTHING, Grid, headings
 from robench.records.record import RunResult, Score
+from robench.records.spec import file_name
 from robench.statistics.paired import Paired, holm, paired
 
 
@@ -101,6 +102,8 @@ def _settings(run: RunResult) -> Iterator[tuple[str, Any]]:
     yield from _flat(run.spec.model_dump(mode="json", exclude={"adapter": {"path"}}), "")
     made = run.provenance
     yield from _flat({"version": made.versions, "plugin": made.plugins, "code": made.code}, "")
+    for role, sha256 in (made.contents or {}).items():
+        yield f"content of {role}", f"{file_name(run.spec, role)} {sha256}".strip()
     yield from (("device", made.device), ("threads", made.threads), ("compiled", made.compiled))
     yield from (("platform", made.platform), ("source", made.git))
     if run.data is not None:

@@ -33,6 +33,17 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     return shlex.join(words)
 
 
+def repeats_run(command: str, spec: RunSpec) -> bool:
+    """Tell whether `command` is that of `spec`, apart from the single-file plugins that it names."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return False
+    while words[2:3] == ["--plugin"]:
+        del words[2:4]
+    return words == shlex.split(command_of(spec))
+
+
 def attack_label(label: str, n: int, test_size: int) -> str:
     """Return an attack as typed, with ``n`` unless it is the whole test set."""
     if n == test_size:

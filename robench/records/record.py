@@ -178,6 +178,11 @@ class Provenance(Record):
     code: dict[Line, Line] = Field(
         default={}, description="SHA-256 (16 digits) of the Python files of robench and of each component's package"
     )
+    contents: dict[Line, Line] | None = Field(
+        default=None,
+        description="SHA-256 (16 digits) of each file and folder that decided the figures, by the component that reads "
+        "it and the parameter that names it; null in older records, which lack it",
+    )
     device: Line = Field(description="kind of the device, and its name or the processor's")
     threads: Count = Field(description="CPU threads of torch")
     processes: int = Field(default=1, gt=0, lt=2**31, description="processes that shared the run, all alike")
@@ -242,6 +247,17 @@ class RunResult(Record):
             raise ValueError(f"run_id {self.run_id} is not the hash of the spec, {self.spec.run_id()}")
         if self.status == "completed" and (wrong := next(contradictions(self), None)):
             raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> RunResult:
+        for scores in (self.attacks, *(found.attacks for found in self.elsewhere)):
+            for attack, score in zip(self.spec.attacks, scores, strict=False):
+                if score.label != attack.label:
+                    raise ValueError(f"the figures of {attack.label} are called {score.label[:80]!r}")
+                if score.surrogate and attack.surrogate and score.surrogate.name != attack.surrogate.label:
+                    what = f"{attack.surrogate.label} is called {score.surrogate.name[:80]!r}"
+                    raise ValueError(f"the surrogate {what}")
         return self
 
 

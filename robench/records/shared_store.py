@@ -57,10 +57,10 @@ class SharedStore(Store):
         self.refresh()
         return super().read(warn, wanted)
 
-    def completed(self, run_id: str) -> RunResult | None:
-        """Return the latest completed record of the spec whose hash is `run_id`, if there is one."""
+    def repeats(self, run_id: str) -> list[RunResult]:
+        """Return all completed records of the spec whose hash is `run_id`, the latest first."""
         self.fetch(run_id)
-        return super().completed(run_id)
+        return super().repeats(run_id)
 
     def keep(self, run_id: str, samples: Samples) -> None:
         """Save the samples of a run beside its record."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from robench.compute.precision import DEFAULT, Level
 from robench.records.limits import MOST_IMAGES, MOST_NUMBER, Line, Params
@@ -25,12 +26,29 @@ class ComponentSpec(Record):
     params: Params = Field(description="every parameter, also defaults, except of parameters that came later")
     label: Line = Field(description="short form: the name and the parameters that differ from its defaults")
 
+    @model_validator(mode="after")
+    def _label_fits(self) -> Self:
+        _require_label(self.label, self.name, self.params)
+        return self
+
 
 class AttackSpec(ComponentSpec):
     """One attack with all its parameters."""
 
     surrogate: ComponentSpec | None = Field(description="the network gradients come from; null for the target")
     n: int = Field(gt=0, le=MOST_IMAGES, description="number of images attacked, the first n of the split")
+
+    @model_validator(mode="after")
+    def _label_fits(self) -> Self:
+        if self.surrogate is None:
+            _require_label(self.label, self.name, self.params)
+            return self
+        theirs = self.surrogate.params
+        if "+" in self.surrogate.name:  # of an ensemble, whose label has the parameters of its first member
+            theirs = next((each for each in theirs.values() if isinstance(each, dict)), {})
+        named = {f"surrogate.{key}": value for key, value in theirs.items()}
+        _require_label(self.label, f"{self.name}-{self.surrogate.name}", {**self.params, **named})
+        return self
 
 
 class AdapterSpec(Record):
@@ -65,19 +83,72 @@ class RunSpec(Record):
 
         Labels and paths are left out, and so are fields at the default that older records lack.
         """
-        content = self.model_dump(mode="json")
-        for part in _components(content):
-            del part["label"]
-        if content["adapter"]:
-            del content["adapter"]["path"]
-        absent: dict[str, Any] = {"eval_datasets": [], "adapter": None, "precision": DEFAULT}
-        content = {key: value for key, value in content.items() if key not in absent or value != absent[key]}
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return _hash_of(self.model_dump(mode="json"))
 
 
-def _components(content: dict[str, Any]) -> list[dict[str, Any]]:
-    attacks = [attack for attack in (content["adversary"], *content["attacks"]) if attack]
-    surrogates = [attack["surrogate"] for attack in attacks if attack["surrogate"]]
-    datasets = [content["dataset"], *content["eval_datasets"]]
-    return [*datasets, content["model"], content["tuner"], *attacks, *surrogates]
+def _require_label(label: str, name: str, params: Mapping[str, Any]) -> None:
+    """Refuse a label that says another name or other values than those that a component ran with."""
+    head, _, tail = label.partition(":")
+    if head != name:
+        raise ValueError(f"label {label[:80]!r} is not that of {name[:80]!r}")
+    for item in tail.split(",") if tail else ():
+        key, _, value = item.partition("=")
+        if key in params and str(params[key]) != value:  # a parameter that came later is absent at its default
+            raise ValueError(f"label {label[:80]!r} is not what was run, with {key}={str(params[key])[:80]}")
+
+
+def content_id(spec: RunSpec, contents: Mapping[str, str]) -> str:
+    """Return the run ID as it is if the hash of a file's content stands in place of each path.
+
+    Args:
+        contents: Hashes of files and folders, each by the component that reads it and a parameter, such as
+            ``model weights``. Other names are ignored.
+    """
+    content = spec.model_dump(mode="json")
+    for key, sha256 in contents.items():
+        values, name = _parameter(content, key)
+        if name in values:
+            values[name] = sha256
+    return _hash_of(content)
+
+
+def file_name(spec: RunSpec, key: str) -> str:
+    """Return the path that the parameter `key`, such as ``model weights``, names; empty if none does."""
+    values, name = _parameter(spec.model_dump(mode="json"), key)
+    return str(values.get(name, ""))
+
+
+def _parameter(content: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Return the parameters among which that of `key` is, and its name; a member of an ensemble has its own."""
+    for role, part in components_of(content):
+        if key.startswith(f"{role} "):
+            member, _, name = key.removeprefix(f"{role} ").rpartition(".")
+            params: dict[str, Any] = part["params"]
+            values = params.get(member, {}) if member else params
+            return (values if isinstance(values, dict) else {}), name
+    return {}, ""
+
+
+def _hash_of(content: dict[str, Any]) -> str:
+    for _, part in components_of(content):
+        del part["label"]
+    if content["adapter"]:
+        del content["adapter"]["path"]
+    absent: dict[str, Any] = {"eval_datasets": [], "adapter": None, "precision": DEFAULT}
+    content = {key: value for key, value in content.items() if key not in absent or value != absent[key]}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def components_of(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the components of a spec as plain values, each with the part that it plays, such as ``attack 1``."""
+    yield "dataset", content["dataset"]
+    yield from ((f"other dataset {number}", part) for number, part in enumerate(content["eval_datasets"], 1))
+    yield "model", content["model"]
+    yield "tuner", content["tuner"]
+    attacks = {f"attack {number}": part for number, part in enumerate(content["attacks"], 1)}
+    for role, attack in {"adversary": content["adversary"], **attacks}.items():
+        if attack:
+            yield role, attack
+            if attack["surrogate"]:
+                yield f"surrogate of {role}", attack["surrogate"]

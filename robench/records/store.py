@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,16 +64,34 @@ class Store:
 
     def completed(self, run_id: str) -> RunResult | None:
         """Return the latest completed record of the run `run_id`, or None."""
-        found = map(_completed_in, self.folder.glob(f"{run_id}*.json"))
-        completed = [record for record in found if record is not None]
-        return max(completed, key=lambda record: record.provenance.started, default=None)
+        return next(iter(self.repeats(run_id)), None)
 
-    def write(self, result: RunResult, *, once: bool = False) -> tuple[RunResult, Path]:
+    def repeats(self, run_id: str) -> list[RunResult]:
+        """Return all completed records of the run `run_id`, the latest first."""
+        found = map(_completed_in, self.folder.glob(f"{run_id}*.json"))
+        completed = [record for record in found if record is not None and record.spec.run_id() == run_id]
+        return sorted(completed, key=lambda record: record.provenance.started, reverse=True)
+
+    def mentioning(self, texts: Iterable[str]) -> list[RunResult]:
+        """Return all completed records in whose files one of `texts` stands, the latest first."""
+        wanted = [text.encode() for text in texts]
+        paths = [path for path in self.folder.glob("*.json") if wanted and _mentions(path, wanted)]
+        completed = [record for record in map(_completed_in, paths) if record is not None]
+        return sorted(completed, key=lambda record: record.provenance.started, reverse=True)
+
+    def write(
+        self,
+        result: RunResult,
+        *,
+        once: bool = False,
+        same: Callable[[RunResult], bool] = lambda record: True,
+    ) -> tuple[RunResult, Path]:
         """Write `result` under the first free name, and return it with its final ``run_id`` and its path.
 
         Args:
             once: If there is a completed record of the run already, return that one and write nothing. Names are taken
                 in order and each by one process, so that no run is recorded twice, even if two processes carry it out.
+            same: With `once`, whether a record there stands for `result`; by default any does.
 
         Raises:
             DataError: The disk is full or read-only; the records already there are unchanged.
@@ -87,7 +105,7 @@ class Store:
             try:
                 self._create(path, named.model_dump_json(indent=1) + "\n")
             except FileExistsError:
-                if once and (there := _completed_in(path)) is not None:
+                if once and (there := _completed_in(path)) is not None and same(there):
                     return there, path
                 attempt += 1
                 continue
@@ -130,17 +148,24 @@ class Store:
             raise DataError(f"cannot save {path}: {error.strerror}; the record is unchanged") from None
         return path
 
-    def write_or_rescue(self, result: RunResult, rescue: Path, *, once: bool = False) -> RunResult:
+    def write_or_rescue(
+        self,
+        result: RunResult,
+        rescue: Path,
+        *,
+        once: bool = False,
+        same: Callable[[RunResult], bool] = lambda record: True,
+    ) -> RunResult:
         """Write `result` and return it with its final ``run_id``; if that fails, save it in the folder `rescue`.
 
         Args:
-            once: As in :meth:`write`.
+            once: As in :meth:`write`; so is `same`.
 
         Raises:
             DataError: It was saved in `rescue`; the message names the file.
         """
         try:
-            return self.write(result, once=once)[0]
+            return self.write(result, once=once, same=same)[0]
         except DataError as error:
             lifeboat = Store(rescue)
             lifeboat.prepare()
@@ -153,6 +178,14 @@ def _completed_in(path: Path) -> RunResult | None:
         record = read_record(path)
         return record if record.status == "completed" else None
     return None
+
+
+def _mentions(path: Path, texts: Iterable[bytes]) -> bool:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return any(text in content for text in texts)
 
 
 def measured(result: RunResult) -> dict[str, Any]:

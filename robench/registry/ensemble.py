@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.contracts.context import RunContext
@@ -54,6 +55,10 @@ class Ensemble(Resolved):
     def values(self) -> dict[str, Any]:
         """Return each member's parameters under its name."""
         return {member.name: member.values() for member in self.members}
+
+    def files(self) -> dict[str, Path]:
+        """Return the files of every member, their names after the member's."""
+        return {f"{part.name}.{name}": path for part in self.members for name, path in part.files().items()}
 
     def build(self) -> EnsembleModel:
         """Instantiate every member."""

@@ -31,6 +31,23 @@ class Registry:
     def __init__(self, plugins: Iterable[Plugin], manager: pluggy.PluginManager | None = None) -> None:
         self.plugins = tuple(plugins)
         self.manager = manager or plugin_manager()
+        self._refuse_taken_names()
+
+    def _refuse_taken_names(self) -> None:
+        """Refuse an attack called as another plugin's attack on a surrogate, whose place it would take silently.
+
+        Raises:
+            PluginError: A plugin has such a name.
+        """
+        attacks, models = (
+            {item.name: plugin for plugin, item in self.components(kind)} for kind in ("attacker", "model")
+        )
+        for name, plugin in attacks.items():
+            for other, owner in attacks.items():
+                surrogate = name.removeprefix(f"{other}-")
+                if surrogate in models and surrogate != name and plugin.distribution != owner.distribution:
+                    what = f"means attack {other!r} on surrogate {surrogate!r}; give the attack another name"
+                    raise PluginError(f"plugin {plugin.name} calls an attack {name!r}, which {what}")
 
     def components(self, kind: Kind) -> list[tuple[Plugin, Component]]:
         """Return the components of one kind with their plugins, in order of registration."""
@@ -118,6 +135,23 @@ class Registry:
             origins=self._origins(plugin, component),
             recommended=extra,
         )
+
+    def again(self, kind: Kind, name: str, params: Mapping[str, Any], label: str) -> Resolved:
+        """Return a recorded component with the parameters that it had, under its label there.
+
+        Raises:
+            SpecError: The name or a parameter is unknown here, or a value is wrong.
+        """
+        from robench.contracts.params import is_later
+
+        if kind == "model" and "+" in name:
+            from robench.registry.ensemble import ensemble
+
+            tail = label.removeprefix(name)
+            return ensemble([self.again(kind, each, params.get(each, {}), each + tail) for each in name.split("+")])
+        fields = self.implementation(self.find(kind, name)[1]).Params.model_fields
+        absent = {key: field.default for key, field in fields.items() if is_later(field) and key not in params}
+        return replace(self._resolve(kind, Name(text=name), {**absent, **params}), recorded_as=label)
 
     def implementation(self, component: Component) -> type[Configured]:
         """Return the class of `component`; for a tuner ``ADAPTATION+OBJECTIVE``, make it of these.

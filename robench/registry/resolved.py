@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.contracts.types import Component, ThreatModel
@@ -29,6 +30,7 @@ class Resolved:
         params: Its parameters.
         origins: The plugin and the declaration of the component, and of each of its parts, such as an adaptation.
         recommended: Values that other components of the run recommend, used unless the user sets them.
+        recorded_as: Its label in a record that it was made from; empty if it was typed.
     """
 
     name: str
@@ -38,19 +40,28 @@ class Resolved:
     params: Params
     origins: Mapping[str, tuple[Plugin, Component]]
     recommended: Mapping[str, Any] = field(default_factory=dict)
+    recorded_as: str = ""
 
     def values(self) -> dict[str, Any]:
         """Return every parameter as plain JSON values."""
         return self.params.as_dict()
 
+    def files(self) -> dict[str, Path]:
+        """Return the files and folders whose content decides what the component does, each with a name for it."""
+        return dict(self.implementation.files(self.params))
+
     @property
     def label(self) -> str:
         """The name, and the parameters that differ from the component's defaults or from the recommended values."""
-        kind, values = type(self.params), self.params.model_dump(mode="json")
+        if self.recorded_as:
+            return self.recorded_as
+        from robench.contracts.params import written
+
+        kind, values = type(self.params), written(self.params)
         defaults = dict(self.component.defaults)
         required = {k for k, field in kind.model_fields.items() if field.is_required() and k not in defaults}
         filled = {**defaults, **{key: values[key] for key in required}}
-        known = [kind.read({**filled, **more}, self.name).model_dump(mode="json") for more in ({}, self.recommended)]
+        known = [written(kind.read({**filled, **more}, self.name)) for more in ({}, self.recommended)]
         told = {key for key in self.params.model_fields_set if any(values[key] != each[key] for each in known)}
         changed = [f"{key}={value}" for key, value in values.items() if key in required | told]
         return self.name + (":" + ",".join(changed) if changed else "")
@@ -82,9 +93,9 @@ class ResolvedAttack(Resolved):
     @property
     def label(self) -> str:
         """``name[-surrogate][:key=value,...]`` with the parameters that differ from the defaults; without ``n``."""
-        own, _, own_params = super().label.partition(":")
-        if self.surrogate is None:
+        if self.recorded_as or self.surrogate is None:
             return super().label
+        own, _, own_params = super().label.partition(":")
         surrogate, _, surrogate_params = self.surrogate.label.partition(":")
         parts = [part for part in own_params.split(",") if part]
         parts += [SURROGATE_PREFIX + part for part in surrogate_params.split(",") if part]

@@ -8,10 +8,25 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 from robench.errors import PluginError
+
+
+@cache
+def own_packages() -> frozenset[str]:
+    """Return the names of the packages of robench's release: the core, and the plugins that come with it."""
+    found = (
+        point for point in entry_points(group="robench") if point.dist is not None and point.dist.name == "robench"
+    )
+    return frozenset({"robench", *(point.module.partition(".")[0] for point in found)})
+
+
+def foreign_code(modules: Iterable[str]) -> dict[str, str]:
+    """Return the hashes of :func:`code_hashes` without those of robench's own packages."""
+    return {name: found for name, found in code_hashes(modules).items() if name not in own_packages()}
 
 
 def code_hashes(modules: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from robench.contracts.dataset import Dataset, SplitName
@@ -17,9 +18,14 @@ class DatasetCache:
         self._dataset: Dataset | None = None
         self._splits: dict[tuple[SplitName, int], ImageSet] = {}
 
-    def dataset(self, wanted: Resolved) -> Dataset:
-        """Return the dataset `wanted`, and keep it in place of another one."""
-        which = (wanted.component, wanted.values())
+    def dataset(self, wanted: Resolved, contents: Mapping[str, str] | None = None) -> Dataset:
+        """Return the dataset `wanted`, and keep it in place of another one.
+
+        Args:
+            contents: Hashes of the files of the run; images of files that have changed are read again.
+        """
+        hashes = [(contents or {}).get(f"dataset {name}") for name in wanted.files()]
+        which = (wanted.component, wanted.values(), hashes)
         if self._dataset is None or self._held != which:
             self._held, self._dataset, self._splits = which, wanted.build(), {}
         return self._dataset

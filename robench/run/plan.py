@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from robench.compute.precision import DEFAULT, LEVELS, precision_on
 from robench.contracts.context import RunContext
 from robench.contracts.dataset import Dataset
-from robench.contracts.types import Component
+from robench.contracts.types import Component, Kind
 from robench.errors import SpecError, nearest
 from robench.records.labels import attack_label, command_of
 from robench.records.limits import MOST_NUMBER
@@ -16,7 +17,7 @@ from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
-from robench.run.requested_tuner import read_adapter, resolve_tuner
+from robench.run.requested_tuner import adapter_hash, read_adapter, resolve_tuner
 from robench.storage.location import Location, local_folder, shared_folder
 
 if TYPE_CHECKING:
@@ -198,6 +199,51 @@ def plan(registry: Registry, request: Request) -> Plan:
     )
 
 
+def replan(registry: Registry, spec: RunSpec) -> Plan:
+    """Return the plan of a recorded run, made from its typed spec alone: nothing is taken from a command line.
+
+    Raises:
+        SpecError: A component is unknown, or has other parameters or defaults here; or an adapter file is another.
+    """
+    if spec.adapter is not None and (found := adapter_hash(Path(spec.adapter.path))) != spec.adapter.sha256:
+        raise SpecError(f"adapter {spec.adapter.path} is {found}; the run was made with {spec.adapter.sha256}")
+
+    def part(kind: Kind, asked: ComponentSpec) -> Resolved:
+        return registry.again(kind, asked.name, asked.params, asked.label)
+
+    def attack(asked: AttackSpec) -> ResolvedAttack:
+        theirs = asked.surrogate
+        surrogate = None if theirs is None else registry.again("model", theirs.name, theirs.params, theirs.label)
+        return ResolvedAttack(**vars(part("attacker", asked)), surrogate=surrogate, n=asked.n)
+
+    planned = Plan(
+        spec=spec,
+        dataset=part("dataset", spec.dataset),
+        model=part("model", spec.model),
+        tuner=part("tuner", spec.tuner),
+        adversary=attack(spec.adversary) if spec.adversary else None,
+        attacks=tuple(attack(each) for each in spec.attacks),
+        eval_datasets=tuple(part("dataset", other) for other in spec.eval_datasets),
+    )
+    here = spec.model_copy(
+        update={
+            "dataset": _spec(planned.dataset),
+            "model": _spec(planned.model),
+            "tuner": _spec(planned.tuner),
+            "adversary": _attack_spec(planned.adversary, spec.train_size or 0) if planned.adversary else None,
+            "attacks": tuple(_attack_spec(each, spec.test_size) for each in planned.attacks),
+            "eval_datasets": tuple(_spec(other) for other in planned.eval_datasets),
+        }
+    )
+    if here.run_id() != spec.run_id():
+        raise SpecError(
+            f"run {spec.run_id()} is run {here.run_id()} here: a component has other parameters or defaults now"
+        )
+    if (spec.train_size is not None) != (planned.tuner.build().trains and spec.adapter is None):
+        raise SpecError(f"run {spec.run_id()} has train_size {spec.train_size}, which does not suit its tuner")
+    return planned
+
+
 def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
     """Return the number of images; only ``all`` looks at the data.
 
@@ -227,7 +273,9 @@ def _attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
     if n > available:
         raise SpecError(f"attack {attack.label!r} asks for n={n} images, but the run has only {available}; lower n")
     return AttackSpec(
-        **_spec(attack).model_dump(),
+        name=attack.name,
+        params=attack.values(),
+        label=attack.label,
         surrogate=_spec(attack.surrogate) if attack.surrogate else None,
         n=n,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import torch
@@ -16,13 +17,20 @@ from robench.run.plan import Plan
 
 
 def capture(
-    plan: Plan, device: torch.device, started: datetime, *, processes: int = 1, compiled: bool = False
+    plan: Plan,
+    device: torch.device,
+    started: datetime,
+    *,
+    processes: int = 1,
+    compiled: bool = False,
+    contents: Mapping[str, str] | None = None,
 ) -> Provenance:
     """Describe the software and hardware of this process.
 
     Args:
         processes: How many processes share the run.
         compiled: Whether networks are compiled while they are attacked.
+        contents: Hashes of the files that the run reads.
     """
     used = precision_on(plan.spec.precision, device)
     tuning = {} if plan.spec.train_size is None else {"tuning": used.tuning}
@@ -32,6 +40,7 @@ def capture(
         versions=versions(),
         plugins=plan.plugins(),
         code=code_hashes({"robench", *plan.modules()}),
+        contents=None if contents is None else dict(contents),
         device=device_name(device),
         threads=torch.get_num_threads(),
         processes=processes,

@@ -52,8 +52,19 @@ def _identify(path: Path) -> tuple[str, dict[str, str]]:
         raise SpecError(f"adapter {path} cannot be read: {reason}; expected a file made by --save-adapter") from None
     if not {"tuner", "model", "model_fingerprint"} <= made_with.keys():
         raise SpecError(f"{path} does not name its tuner and model; expected a file made by --save-adapter")
+    return adapter_hash(path), made_with
+
+
+def adapter_hash(path: Path) -> str:
+    """Return the first 16 hex digits of the SHA-256 of an adapter file.
+
+    Raises:
+        SpecError: There is no such file.
+    """
+    if not path.is_file():
+        raise SpecError(f"adapter {path} cannot be read: it does not exist; expected a file made by --save-adapter")
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16], made_with
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tuple[Resolved, ResolvedAttack | None]:

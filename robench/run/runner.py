@@ -23,6 +23,7 @@ from robench.registry.registry import Registry
 from robench.run.dataset_cache import DatasetCache
 from robench.run.findings import Findings
 from robench.run.hooks import call_hook
+from robench.run.identity import as_read, contents_of
 from robench.run.plan import Plan
 from robench.run.provenance import capture
 from robench.run.stages import measure
@@ -67,9 +68,15 @@ def run(
     started = datetime.now(UTC)
     hooks = (registry.manager if world.is_main else plugin_manager()).hook
     run_id = plan.spec.run_id()
+    contents = contents_of(plan, cache_dir)
     checkpoint = Checkpoint(
         local_folder(cache_dir) / "checkpoints" / f"{run_id}.pt",
-        {"run": run_id, **software(device, world.size)},
+        {
+            "run": run_id,
+            **software(device, world.size),
+            **{f"content of {role}": sha256 for role, sha256 in contents.hashes.items()},
+            **{f"code of {name}": sha256 for name, sha256 in contents.code.items()},
+        },
         findings.warn,
         shared=shared_folder(cache_dir),
     )
@@ -79,11 +86,12 @@ def run(
 
     call_hook(hooks.robench_run_started, findings.warn, spec=plan.spec, run_id=run_id)
     status: Status = "failed"
+    hashes = dict(contents.hashes)
     error: RunError | None = None
     try:
         with findings.timed("total"), world.together():
             context = plan.context(
-                cached_images.dataset(plan.dataset),
+                cached_images.dataset(plan.dataset, contents.hashes),
                 device,
                 cache_dir,
                 report=report,
@@ -100,6 +108,7 @@ def run(
                 save_adapter=save_adapter,
                 checks=checks,
             )
+        hashes = as_read(contents, contents_of(plan, cache_dir), findings.warn)
         status = "completed"
     except KeyboardInterrupt:
         status, error = "interrupted", RunError(type="KeyboardInterrupt", message="interrupted by the user")
@@ -113,7 +122,7 @@ def run(
             status=status,
             error=error,
             spec=plan.spec,
-            provenance=capture(plan, device, started, processes=world.size, compiled=compiled),
+            provenance=capture(plan, device, started, processes=world.size, compiled=compiled, contents=hashes),
             **findings.fields(),
         )
         result = save(made) if world.is_main else made

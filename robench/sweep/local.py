@@ -19,6 +19,7 @@ from robench.records.record import RunResult
 from robench.records.shared_store import store_at
 from robench.registry.registry import Registry, discover
 from robench.run.dataset_cache import DatasetCache
+from robench.run.identity import changes, contents_of, recorded
 from robench.run.loggers import listening
 from robench.run.plan import Request, plan
 from robench.run.runner import run
@@ -154,13 +155,17 @@ def carry_out(
     if bench.adapters is not None and planned.spec.train_size is not None:
         trained = bench.adapters / f"{planned.spec.run_id()}.safetensors"
     with status_kept(registry.manager, bench.results) as status, claimed(bench.results, planned.spec, status):
-        return store.completed(planned.spec.run_id()) or run(
+        contents = contents_of(planned, bench.cache_dir)
+        return recorded(store, planned, contents).record or run(
             registry,
             planned,
             device=resolve_device(bench.device),
             cache_dir=bench.cache_dir,
             save=lambda result: store.write_or_rescue(
-                result, local_folder(bench.cache_dir) / "rescued-results", once=True
+                result,
+                local_folder(bench.cache_dir) / "rescued-results",
+                once=True,
+                same=lambda there: not changes(there, contents),
             ),
             keep=store.keep,
             checks=bench.checks,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class Product(Tuner):
         super().__init__(params)
         self._adaptation = self.adaptation(self.params)
         self._objective = self.objective(self.params)
+
+    @classmethod
+    def files(cls, params: Any) -> Mapping[str, Path]:
+        """Return the files of both halves."""
+        return {**super().files(params), **cls.adaptation.files(params), **cls.objective.files(params)}
 
     def adversary(self) -> str | None:
         """Return the attack that makes the training images, or None."""

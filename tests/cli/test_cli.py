@@ -18,6 +18,8 @@ from tests.helpers import toy
 
 RUN = ["run", "--dataset", "dots", "--tuner", "bias", "--attack", "sign-linear", "--train-size", "20"]
 
+UNTUNED = [word if word != "bias" else "none" for word in RUN]
+
 
 class Terminal:
     """Runs commands in this process and keeps what they print."""
@@ -258,7 +260,7 @@ def test_an_adapter_is_never_overwritten_and_never_made_of_nothing(terminal: Ter
     file.write_bytes(b"mine")
     terminal.run("--save-adapter", str(file), code=2)
     assert "is not overwritten" in terminal.errors and file.read_bytes() == b"mine"
-    terminal.run("--tuner", "none", "--save-adapter", str(tmp_path / "other"), code=2)
+    terminal(*UNTUNED, "--save-adapter", str(tmp_path / "other"), "--results", str(terminal.results), code=2)
     assert "trains nothing" in terminal.errors
 
 
@@ -354,7 +356,7 @@ def test_a_sweep_plans_runs_what_is_missing_and_shows_the_table(terminal: Termin
     words = ("sweep", str(file), "--results", str(terminal.results))
     planned = terminal(*words, "--dry-run")
     assert "missing" in planned and not terminal.results.exists()
-    terminal.run("--tuner", "none", "--seed", "1")
+    terminal(*UNTUNED, "--seed", "1", "--test-size", "40", "--results", str(terminal.results))
     shown = terminal(*words)
     assert "as it comes" in shown and "tuned" in shown and "90" in shown
     # One of the four runs was recorded already.

@@ -35,11 +35,40 @@ def _score(at: str, **changes: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def _name(*path: str | int, **changes: str) -> Callable[[dict[str, Any]], None]:
+    def change(record: dict[str, Any]) -> None:
+        part = record["spec"]
+        for step in path:
+            part = part[step]
+        part.update(changes)
+
+    return change
+
+
 FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a count": (_score("clean", correct=95), "bits do not add up"),
     "an image": (_score("attacks", correct=0, bits=Score.of(bits(0, 100)).bits), "its worst case does not follow"),
     "a radius": (_score("attacks", largest_norm=0.1), "changed a pixel by 25.5/255, beyond 8/255"),
-    "the tuner": (lambda record: record["spec"]["tuner"].update(name="other"), "is not the hash of the spec"),
+    "the tuner": (
+        lambda record: record["spec"]["tuner"].update(name="other", label="other"),
+        "is not the hash of the spec",
+    ),
+    "the name of an attack": (
+        lambda record: record["spec"]["attacks"][1].update(label="autoattack"),
+        "not that of 'pgd'",
+    ),
+    "the name of a figure": (_score("attacks", label="autoattack"), "figures of pgd-resnet20 are called 'autoattack'"),
+    "the name of a model": (
+        lambda record: record["spec"]["model"].update(label="clip-vit-l14"),
+        "not that of 'clip-tiny",
+    ),
+    "a value in a name": (_name("attacks", 1, label="pgd:eps=16/255"), "with eps=8/255"),
+    "a surrogate": (_name("attacks", 0, "surrogate", label="resnet56"), "not that of 'resnet20'"),
+    "the surrogate of a figure": (
+        lambda record: record["attacks"][0]["surrogate"].update(name="resnet56"),
+        "resnet20 is called 'resnet56'",
+    ),
+    "a surrogate in a name": (_name("attacks", 0, label="pgd-resnet56"), "not that of 'pgd-resnet20'"),
     "an attack": (lambda record: record["attacks"].pop(), "its attacks are not those asked for"),
     "a number of images": (_score("attacks", n=99), "do not add up|not those asked for|cannot hold"),
     "a key": (lambda record: record.update(better=True), "Extra inputs"),

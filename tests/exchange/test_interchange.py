@@ -233,7 +233,9 @@ def test_what_has_no_place_in_a_format_is_refused(
 @pytest.mark.parametrize(("model", "message"), [("leaf-vit", "reads no text"), ("somebodys", "cannot tell whether")])
 def test_only_models_that_read_text_are_of_clip_benchmark(registry: Registry, model: str, message: str) -> None:
     record = result()
-    spec = record.spec.model_copy(update={"model": record.spec.model.model_copy(update={"name": model})})
+    spec = record.spec.model_copy(
+        update={"model": record.spec.model.model_copy(update={"name": model, "label": model})}
+    )
     with pytest.raises(DataError, match=message):
         export(record.model_copy(update={"spec": spec, "run_id": spec.run_id()}), "clip-benchmark", registry)
 

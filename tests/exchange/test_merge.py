@@ -288,7 +288,10 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a link": (_linked, "not a regular file"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "not a regular file"),
     "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file"),
-    "the tuner": (changed(lambda record: record["spec"]["tuner"].update(name="other")), "not the hash of the spec"),
+    "the tuner": (
+        changed(lambda record: record["spec"]["tuner"].update(name="other", label="other")),
+        "not the hash of the spec",
+    ),
     "a count": (changed(lambda record: record["clean"].update(correct=99)), "do not add up"),
     "a radius": (changed(lambda record: record["attacks"][1].update(eps="16/255")), "8/255 was asked for"),
     "no radius": (changed(lambda record: record["attacks"][1].update(eps="wide")), "not a radius"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from robench.records.class_labels import pack_labels
+from robench.records.labels import command_of
 from robench.records.record import (
     AttackScore,
     AttackSpec,
@@ -75,7 +76,8 @@ def bits(correct: int, n: int) -> np.ndarray:
 def attack_spec(label: str, n: int) -> AttackSpec:
     name, _, surrogate = label.partition(":")[0].partition("-")
     model = ComponentSpec(name=surrogate, params={}, label=surrogate) if surrogate else None
-    return AttackSpec(name=name, params={"eps": "8/255"}, label=label, surrogate=model, n=n)
+    typed = dict(item.split("=") for item in label.partition(":")[2].split(",") if item)
+    return AttackSpec(name=name, params={"eps": "8/255", **typed}, label=label, surrogate=model, n=n)
 
 
 def attack_score(label: str, correct: int, n: int, surrogate_weights: str) -> AttackScore:
@@ -114,7 +116,7 @@ def result(
     spec = RunSpec(
         dataset=ComponentSpec(name="leaf-synth", params={}, label="leaf-synth"),
         model=ComponentSpec(name="clip-tiny", params={}, label="clip-tiny"),
-        tuner=ComponentSpec(name=tuner, params={"tuner": tuner}, label=tuner),
+        tuner=ComponentSpec(name=tuner.partition(":")[0], params={"tuner": tuner}, label=tuner),
         adversary=None,
         attacks=tuple(attack_spec(label, size) for label, _, size in attacks),
         train_size=None,
@@ -150,7 +152,7 @@ def result(
         seconds={"total": 10.0},
         provenance=Provenance(
             started=started,
-            command="robench run",
+            command=command_of(spec),
             versions={},
             plugins={},
             device="cpu",

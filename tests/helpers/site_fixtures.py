@@ -45,12 +45,14 @@ def checked(record: RunResult, *verdicts: str) -> RunResult:
 
 
 def renamed(record: RunResult, name: str) -> RunResult:
-    """Return the record with a label, a warning, a command and a check's reason of `name`; labels are no identity."""
-    tuner = record.spec.tuner.model_copy(update={"label": name})
+    """Return the record with a tuner, a warning, a command and a check's reason of `name`."""
+    tuner = record.spec.tuner.model_copy(update={"label": name, "name": name})
+    spec = record.spec.model_copy(update={"tuner": tuner})
     plugins = {"tuner hostile": name}
     return record.model_copy(
         update={
-            "spec": record.spec.model_copy(update={"tuner": tuner}),
+            "spec": spec,
+            "run_id": spec.run_id(),
             "warnings": (name,),
             "checks": (Check(name=name, attack=name, verdict="fail", reason=name),),
             "provenance": record.provenance.model_copy(update={"command": name, "plugins": plugins}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +86,13 @@ class CLIP(Model):
 
     Params = CLIPParams
     params: CLIPParams
+
+    @classmethod
+    def files(cls, params: CLIPParams) -> Mapping[str, Path]:
+        """Return the folder of the weights, also of those that come with robench."""
+        if params.path.startswith("shipped:"):
+            return {params.path: shipped_path(params.path.removeprefix("shipped:"))}
+        return super().files(params)
 
     def build(self, context: RunContext) -> nn.Module:
         """Load the weights, and encode the class prompts once.

@@ -80,6 +80,13 @@ class CIFARResNet(Model):
     Params = ResNetParams
     params: ResNetParams
 
+    @classmethod
+    def files(cls, params: ResNetParams) -> Mapping[str, Path]:
+        """Return the file of the weights, or the folders of those that come with robench."""
+        if params.weights == "auto":
+            return {f"shipped:{folder.name}": folder for folder in shipped_path("").glob(f"resnet{params.depth}-*")}
+        return {} if params.weights == "published" else super().files(params)
+
     def build(self, context: RunContext) -> nn.Module:
         """Load or train the weights.
 

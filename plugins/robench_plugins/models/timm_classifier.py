@@ -65,6 +65,12 @@ class TimmClassifier(Model):
     Params = TimmParams
     params: TimmParams
 
+    @classmethod
+    def files(cls, params: TimmParams) -> Mapping[str, Path]:
+        """Return the file or folder of the weights; an architecture is no file, even if one has its name."""
+        files = super().files(params)
+        return {"weights": files["weights"]} if "weights" in files and params.weights != "pretrained" else {}
+
     def build(self, context: RunContext) -> nn.Module:
         """Make the network and load its weights.
 

@@ -1,0 +1,36 @@
+"""What a plugin declares of itself is checked when its component is loaded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from robench import Attacker, Component
+from robench.contracts.types import ThreatModel
+from robench.errors import PluginError, SpecError
+from robench.registry.discovery import Plugin, load_class
+from robench.registry.registry import Registry
+
+
+@pytest.mark.parametrize("attribute", ["norm", "knowledge"])
+@pytest.mark.parametrize("value", ["L1", "banana", "linf", "", None, 2])
+def test_unknown_norms_and_kinds_of_knowledge_are_refused(module: Any, attribute: str, value: object) -> None:
+    odd = type("Odd", (Attacker,), {attribute: value, "perturb": lambda self, network, images, labels: images})
+    target = f"{module('odd_plugin', Odd=odd)}:Odd"
+    with pytest.raises(PluginError, match=attribute):
+        load_class(Component(kind="attacker", name="odd", target=target, summary=""))
+    with pytest.raises(SpecError, match="norm or knowledge"):
+        settings: Any = {"norm": "Linf", "knowledge": "white-box", attribute: value}
+        ThreatModel(eps=Fraction(1, 255), **settings)
+
+
+def test_no_plugin_takes_the_place_of_an_attack_on_a_surrogate() -> None:
+    def plugin(name: str, *components: tuple[Any, str]) -> Plugin:
+        declared = tuple(Component(kind=kind, name=each, target="m:C", summary="") for kind, each in components)
+        return Plugin(name=name, distribution=name, version="1", components=declared)
+
+    own = plugin("own", ("attacker", "pgd"), ("model", "resnet20"), ("attacker", "sign"), ("attacker", "sign-twice"))
+    Registry([own, plugin("fine", ("attacker", "pgd-fast"))])
+    with pytest.raises(PluginError, match="'pgd-resnet20', which means attack 'pgd' on surrogate 'resnet20'"):
+        Registry([own, plugin("bad", ("attacker", "pgd-resnet20"))])
