@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 MOST_CHOICES = 15
@@ -29,11 +29,15 @@ class BudgetError(PluginError):
     """Adversarial images are outside the ball of their threat model, or no 8-bit image is inside."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` with the choice closest to `name`, or a list of choices if none is close."""
+def nearest(name: str, choices: Iterable[str], whole: Callable[[str], str] = str) -> str:
+    """Return ``"; did you mean 'x'?"`` with the choice closest to `name`, or a list of choices if none is close.
+
+    Args:
+        whole: Completes the choice to all that the user should type, such as ``pgd`` to ``pgd-resnet20``.
+    """
     known = sorted(set(choices))
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {whole(close[0])!r}?"
     more = f" and {len(known) - MOST_CHOICES} more" if len(known) > MOST_CHOICES else ""
     return f"; known: {', '.join(known[:MOST_CHOICES])}{more}" if known else ""

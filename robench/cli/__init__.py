@@ -20,7 +20,10 @@ Commands import what they need when they are called, so that ``robench --help`` 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
+import io
+import os
 import sys
 import time
 from typing import Any, NoReturn
@@ -32,7 +35,7 @@ from robench.cli.output import echo, say
 from robench.compute.launch import launched, speaks
 from robench.errors import RobenchError, nearest
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 PATIENCE = 10.0
 """Seconds within which the processes of one run fail with the same error."""
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
@@ -53,12 +56,24 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a bug of ours, 2 bad input or a failed run, 130 interrupted."""
+    """Run the command line and exit.
+
+    0 is done, 1 a bug of ours, 2 bad input or a failed run, 130 interrupted, and 141 that nobody reads any more.
+    """
     # Otherwise Python looks for garbage among everything that was imported, which takes a second at the end.
     atexit.register(gc.freeze)
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A name in a script that the terminal cannot print must not end a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        sys.exit(cli(arguments, prog_name="robench", standalone_mode=False))
+        code = cli(arguments, prog_name="robench", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:
+        _leave_closed_pipe()
     except click.exceptions.NoArgsIsHelpError as error:
         echo(error.format_message())
         sys.exit(EXIT_USAGE)
@@ -74,6 +89,14 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", EXIT_USAGE)
         _fail(f"unexpected {type(error).__name__}: {error}; add --debug for the traceback", EXIT_FAILED)
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """Exit as a program that SIGPIPE ends: a reader such as `head` has enough. Python would complain at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(EXIT_PIPE)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -133,14 +133,13 @@ LOG = click.option(
 
 
 def _print_without_colors(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if wanted:
+    if wanted or os.environ.get("NO_COLOR"):  # any value but an empty one: https://no-color.org
         context.color = False
 
 
 COLOR = click.option(
     "--no-color",
     is_flag=True,
-    envvar="NO_COLOR",
     expose_value=False,
     callback=_print_without_colors,
     help="Print without colours.  [env: NO_COLOR]",

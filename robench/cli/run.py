@@ -16,6 +16,7 @@ from robench.errors import SpecError
 from robench.registry.registry import discover
 from robench.storage.location import Location, local_folder
 from robench.storage.shared_folder import SharedFolder
+from robench.storage.whole_file import whole_file
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
@@ -117,7 +118,7 @@ def run(
     from robench.compute.launch import joined, speaks
     from robench.records.shared_store import store_at
     from robench.run.identity import contents_of, recorded
-    from robench.run.plan import Request, plan
+    from robench.run.plan import Request, check_files, plan
 
     registry = discover()
     planned = plan(registry, Request(**request))
@@ -127,7 +128,10 @@ def run(
     cache = options.cache_folder(cache_dir)
     found = recorded(store, planned, contents_of(planned, cache))
     done = found.record
+    if done is None or dry_run:
+        check_files(planned)
     if dry_run:
+        resolve_device(device)
         if speaks():
             _show_plan(planned, found, as_json)
         return
@@ -189,8 +193,14 @@ def _check_new_file(path: Path, planned: Plan) -> None:
         raise SpecError(f"--save-adapter {path}: tuner {planned.spec.tuner.name!r} trains nothing here; leave it out")
     if not path.absolute().parent.is_dir():
         raise SpecError(f"--save-adapter {path}: there is no folder {path.parent}; make it first")
-    if path.exists():
-        raise SpecError(f"--save-adapter {path}: the file exists and is not overwritten; name a new file")
+    try:
+        if path.exists():
+            raise SpecError(f"--save-adapter {path}: the file exists and is not overwritten; name a new file")
+        with whole_file(path) as temporary:  # its name is longer than that of the file
+            temporary.touch()
+        path.unlink()
+    except OSError as error:
+        raise SpecError(f"--save-adapter {path} cannot be written: {error.strerror}; name another file") from None
 
 
 def _say_warnings(result: RunResult) -> None:

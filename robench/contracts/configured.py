@@ -29,3 +29,12 @@ class Configured:
             params: Its parameters, of the class ``Params``.
         """
         return parameters.paths_of(params)
+
+    def check_files(self) -> None:
+        """Check the files that the parameters name, without loading them; a dry run calls this, too.
+
+        Override it if parameters name files. Nothing may be downloaded.
+
+        Raises:
+            DataError: A file is missing, or is not what it should be.
+        """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
@@ -45,15 +47,22 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True)
 
     @classmethod
-    def read(cls, values: dict[str, Any], owner: str) -> Self:
+    def read(cls, values: dict[str, Any], owner: str, whole: Callable[[str, str], str] | None = None) -> Self:
         """Return the parameters with `values`, which may be text, for the component called `owner`.
+
+        Args:
+            whole: Returns what the user should type, given a wrong name and the right one; by default the right one.
 
         Raises:
             SpecError: A name is unknown, or a value is missing or wrong; the message names it and what was expected.
         """
         for key in values:
             if key not in cls.model_fields:
-                hint = nearest(key, cls.model_fields) if cls.model_fields else "; it has none"
+                hint = (
+                    nearest(key, cls.model_fields, partial(whole, key) if whole else str)
+                    if cls.model_fields
+                    else "; it has none"
+                )
                 raise SpecError(f"{owner} has no parameter {key!r}{hint}")
         try:
             return cls.model_validate(values)

@@ -80,7 +80,7 @@ def read_foreign(path: Path) -> RunResult | Reference:
         DataError: The format is unknown, or the figures are not those of the record it carries.
     """
     try:
-        content = json.loads(read_plain(path, MOST_BYTES))
+        content = json.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from None
     found = [each for each in FORMATS.values() if isinstance(content, dict) and each.recognises(content)]

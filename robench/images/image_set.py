@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,22 @@ class ImageSet:
             digest.update(np.ascontiguousarray(part).data)
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return digest.hexdigest()[:16]
+
+
+def repeated(images: ImageSet, among: ImageSet) -> NDArray[np.int64]:
+    """Return the positions of `images` whose pixels are also an image of `among`, ``int64 (k, 2)``: here and there."""
+    there: dict[bytes, int] = {}
+    for position, digest in enumerate(_digests(among)):
+        there.setdefault(digest, position)
+    pairs = [(here, there[digest]) for here, digest in enumerate(_digests(images)) if digest in there]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _digests(data: ImageSet) -> Iterator[bytes]:
+    shape = str(data.images.shape[1:]).encode()
+    for (part,) in parts_of(data.images):
+        for image in part:
+            yield hashlib.sha256(shape + image.tobytes()).digest()
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:

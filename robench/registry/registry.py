@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,14 +64,17 @@ class Registry:
         """Return the names of the components of one kind, as users type them."""
         return [self.displayed_name(plugin, item) for plugin, item in self.components(kind)]
 
-    def find(self, kind: Kind, name: str) -> tuple[Plugin, Component]:
+    def find(self, kind: Kind, name: str, whole: Callable[[str], str] = str) -> tuple[Plugin, Component]:
         """Return the component called `name`, or ``DISTRIBUTION/NAME``, and its plugin.
+
+        Args:
+            whole: Completes a suggested name to all that the user should type.
 
         Raises:
             SpecError: The name is unknown, or two plugins use it. The message names the nearest, or both.
         """
         if kind == "tuner" and "+" in name:
-            return self._product(name)
+            return self._product(name, whole)
         distribution, _, bare = name.rpartition("/")
         found = [
             (plugin, item)
@@ -79,17 +84,17 @@ class Registry:
         if not found:
             if kind == "tuner" and name in {*self.names("adaptation"), *self.names("objective")}:
                 raise SpecError(f"{name!r} is half a tuner; expected ADAPTATION+OBJECTIVE, such as lora+tecoa")
-            raise SpecError(f"unknown {kind} {name!r}{nearest(name, self.names(kind))}{self._failures()}")
+            raise SpecError(f"unknown {kind} {name!r}{nearest(name, self.names(kind), whole)}{self._failures()}")
         if len(found) > 1:
             choices = " or ".join(f"{plugin.distribution}/{bare}" for plugin, _ in found)
             raise SpecError(f"{kind} {name!r} is contributed by {len(found)} plugins; write {choices}")
         plugin, component = found[0]
         if (halves := halves_of(component)) is not None:
-            whole = self._product("+".join(halves))[1]
+            product = self._product("+".join(halves))[1]
             component = replace(
                 component,
-                defaults={**whole.defaults, **component.defaults},
-                reference=component.reference or whole.reference,
+                defaults={**product.defaults, **component.defaults},
+                reference=component.reference or product.reference,
             )
         return plugin, component
 
@@ -119,13 +124,14 @@ class Registry:
         Raises:
             SpecError: A name or a parameter is unknown, or a value is wrong.
         """
-        return self._resolve(kind, parse_name(text), extra or {})
+        return self._resolve(kind, parse_name(text), extra or {}, text)
 
-    def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any]) -> Resolved:
-        plugin, component = self.find(kind, name.text)
+    def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any], typed: str) -> Resolved:
+        """Resolve `name`, a part of what the user `typed`."""
+        plugin, component = self.find(kind, name.text, partial(_corrected, typed, name.text))
         implementation = self.implementation(component)
         values = {**component.defaults, **extra, **dict(name.params)}
-        params = implementation.Params.read(values, f"{kind} {name.text!r}")
+        params = implementation.Params.read(values, f"{kind} {name.text!r}", partial(_corrected_key, typed))
         return Resolved(
             name=self.displayed_name(plugin, component),
             component=component,
@@ -174,11 +180,11 @@ class Registry:
             found[f"{kind} {half}"] = self.find(kind, half)
         return found
 
-    def _product(self, name: str) -> tuple[Plugin, Component]:
+    def _product(self, name: str, whole: Callable[[str], str] = str) -> tuple[Plugin, Component]:
         """Return the tuner ``ADAPTATION+OBJECTIVE``."""
         first, _, second = name.partition("+")
-        plugin, adaptation = self.find("adaptation", first)
-        _, objective = self.find("objective", second)
+        plugin, adaptation = self.find("adaptation", first, lambda better: whole(f"{better}+{second}"))
+        _, objective = self.find("objective", second, lambda better: whole(f"{first}+{better}"))
         tuner = Component(
             kind="tuner",
             name=name,
@@ -201,15 +207,15 @@ class Registry:
         attack_name, surrogate_name = self._split_surrogate(name.text)
         own = tuple((k, v) for k, v in name.params if k != "n" and not k.startswith(SURROGATE_PREFIX))
         theirs = tuple((k.removeprefix(SURROGATE_PREFIX), v) for k, v in name.params if k.startswith(SURROGATE_PREFIX))
-        attack = self._resolve("attacker", Name(text=attack_name, params=own), extra or {})
+        attack = self._resolve("attacker", Name(text=attack_name, params=own), extra or {}, text)
         if surrogate_name is None and theirs:
             key = SURROGATE_PREFIX + theirs[0][0]
             raise SpecError(f"{text!r} sets {key} but names no surrogate; expected {attack_name}-SURROGATE")
-        surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs)
+        surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs, text)
         return ResolvedAttack(**vars(attack), surrogate=surrogate, n=_positive(dict(name.params).get("n"), text))
 
-    def _surrogate(self, text: str, params: tuple[tuple[str, str], ...]) -> Resolved:
-        members = [self._resolve("model", Name(text=name, params=params), {}) for name in text.split("+")]
+    def _surrogate(self, text: str, params: tuple[tuple[str, str], ...], typed: str) -> Resolved:
+        members = [self._resolve("model", Name(text=name, params=params), {}, typed) for name in text.split("+")]
         if len(members) == 1:
             return members[0]
         from robench.registry.ensemble import ensemble
@@ -221,7 +227,12 @@ class Registry:
         prefixes = [name for name in known if text == name or text.startswith(name + "-")]
         if not prefixes:
             typed = text.partition("-")[0]
-            raise SpecError(f"unknown attack {typed!r}{nearest(typed, known)}{self._failures()}")
+            # An attack's own name may have hyphens, so that each may be where the surrogate begins.
+            ends = [at for at, letter in enumerate(text) if letter == "-"]
+            rests = {text[at:] for at in ends if all(self.knows("model", m) for m in text[at + 1 :].split("+"))} or {""}
+            wholes = {name + rest for name in known for rest in rests}
+            hint = nearest(text, wholes) if rests != {""} else nearest(typed, known, lambda a: a + text[len(typed) :])
+            raise SpecError(f"unknown attack {typed!r}{hint}{self._failures()}")
         attack = max(prefixes, key=len)
         return attack, text[len(attack) + 1 :] or None
 
@@ -236,6 +247,18 @@ def recommendations(model: Component, tuner: Component) -> dict[str, Any]:
     """Return the settings that `model` recommends for `tuner`: those for its adaptation, then those for itself."""
     adaptation = (halves_of(tuner) or ("",))[0]
     return {**model.recommends.get(adaptation, {}), **model.recommends.get(tuner.name, {})}
+
+
+def _corrected(typed: str, wrong: str, right: str) -> str:
+    """Return all that the user typed with the last `wrong` name before its parameters put `right`."""
+    name, colon, params = typed.partition(":")
+    before, found, after = name.rpartition(wrong)
+    return f"{before}{right}{after}{colon}{params}" if found else right
+
+
+def _corrected_key(typed: str, wrong: str, right: str) -> str:
+    """Return all that the user typed with the parameter `wrong` called `right`."""
+    return re.sub(rf"(?<=[:,.]){re.escape(wrong)}(?==)", lambda _: right, typed)
 
 
 def _positive(value: str | None, text: str) -> int | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.dataset import Dataset, SplitName
-from robench.images.image_set import ImageSet
+from robench.images.image_set import ImageSet, repeated
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord
 from robench.run.dataset_cache import DatasetCache
@@ -37,6 +37,15 @@ def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> 
         notes=context.dataset.notes(),
         labels=pack_labels(test.labels),
     )
+
+
+def leak(train: ImageSet, test: ImageSet, split: str) -> str | None:
+    """Return a warning if scored images are also among the training images, pixel by pixel; else None."""
+    pairs = repeated(test, train)
+    if not len(pairs):
+        return None
+    first = ", ".join(f"{split} image {here} is training image {there}" for here, there in pairs[:3].tolist())
+    return f"{len(pairs)} of {len(test)} {split} images are also trained on, so accuracies are too high: {first}"
 
 
 def class_counts(data: ImageSet, dataset: Dataset) -> tuple[int, ...]:

@@ -170,6 +170,8 @@ def plan(registry: Registry, request: Request) -> Plan:
         attacks.append(replace(transferred[0], surrogate=None))
     trains = tuner.build().trains and adapter is None
     adversary = adversary if trains else None
+    if request.train_size != "all" and request.train_size < 1:
+        raise SpecError(f"--train-size must be at least 1, or all (got {request.train_size})")
     train_size = _count(request.train_size, "--train-size", dataset, "train") if trains else None
     test_size = _count(request.test_size, "--test-size", dataset, request.split)
     spec = RunSpec(
@@ -242,6 +244,17 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
     if (spec.train_size is not None) != (planned.tuner.build().trains and spec.adapter is None):
         raise SpecError(f"run {spec.run_id()} has train_size {spec.train_size}, which does not suit its tuner")
     return planned
+
+
+def check_files(plan: Plan) -> None:
+    """Open the files that the components of a plan name, before anything is loaded or downloaded.
+
+    Raises:
+        RobenchError: One is missing, or is not what it should be.
+    """
+    networks = [plan.model, *(each.surrogate for each in (*plan.attacks, plan.adversary) if each and each.surrogate)]
+    for part in (plan.dataset, *plan.eval_datasets, *networks):
+        part.build().check_files()
 
 
 def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:

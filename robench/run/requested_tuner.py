@@ -82,7 +82,7 @@ def resolve_tuner(registry: Registry, request: Request, model: Resolved) -> tupl
     given = {key: str(value) for key, value in flags.items() if value is not None}
     for key in given.keys() & typed.keys():
         raise SpecError(f"{key} is given both in {request.tuner!r} and as --{key.replace('_', '-')}; give it once")
-    _, component = registry.find("tuner", name.text)
+    _, component = registry.find("tuner", name.text, lambda better: request.tuner.replace(name.text, better, 1))
     recommended = recommendations(model.component, component)
     params = ",".join(f"{key}={value}" for key, value in {**typed, **given}.items())
     tuner = registry.resolve("tuner", name.text + (f":{params}" if params else ""), recommended)

@@ -22,7 +22,7 @@ from robench.networks.evaluate import logits_of
 from robench.records.record import AttackScore, ComponentSpec, Evaluation, Score
 from robench.records.samples import AttackSamples, choose
 from robench.registry.resolved import ResolvedAttack
-from robench.run.data import data_record, load_split
+from robench.run.data import data_record, leak, load_split
 from robench.run.dataset_cache import DatasetCache
 from robench.run.findings import Findings
 from robench.run.plan import Plan
@@ -53,6 +53,8 @@ def measure(
         train = load_split(context, "train", spec.train_size, dataset_cache) if spec.train_size else None
         test = load_split(context, spec.split, spec.test_size, dataset_cache)
         findings.data = data_record(context, train, test)
+        if train is not None and (leaked := leak(train, test, spec.split)):
+            findings.warn(leaked)
         world.same(f"{findings.data.train_fingerprint} {findings.data.test_fingerprint}", "the images")
     with findings.timed("model"):
         model = plan.model.build()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -80,12 +81,14 @@ def tune(
         world.copy_main(tensor for _, tensor in changing(network))
     elif trained is not None:
         state, made_with = read_adapter(trained)
+        _check_classes(trained, made_with, context)
         if made_with["model_fingerprint"] != before:
             raise DataError(f"adapter {trained} was trained on other weights of {made_with['model']}; load those")
         load_adapter(network, state)
     if save_to is not None and world.is_main:
         spec = plan.spec
         made_with = {"tuner": tuner_label(spec), "model": spec.model.label, "model_fingerprint": before}
+        made_with["class_names"] = json.dumps(context.dataset.class_names)
         save_adapter(save_to, network, {**made_with, "run_id": spec.run_id()})
     tuner.settle(network)
     after = fingerprint(network)
@@ -100,6 +103,26 @@ def tune(
         drawn_counts=None if train is None else tuner.drawn(class_counts(train, context.dataset)),
         seconds=round(time.perf_counter() - start, 2),
     )
+
+
+def _check_classes(path: Path, made_with: Mapping[str, str], context: RunContext) -> None:
+    """Refuse an adapter that was trained on other classes, or on these in another order: labels are positions.
+
+    Raises:
+        DataError: It was; the message names both.
+    """
+    here = list(context.dataset.class_names)
+    try:
+        there = json.loads(made_with.get("class_names", "null"))
+    except ValueError:
+        raise DataError(f"adapter {path} is damaged: its class_names are no list") from None
+    if there is None:
+        context.warn(f"adapter {path} does not name the classes it was trained on; nobody knows if they are these")
+    elif there != here:
+        raise DataError(
+            f"adapter {path} was trained on other classes: {', '.join(map(str, there))[:80]}; the dataset has "
+            f"{', '.join(here)[:80]}"
+        )
 
 
 def _validation(

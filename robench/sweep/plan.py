@@ -98,7 +98,7 @@ def read_sweep(path: Path) -> Sweep:
             file and the row.
     """
     try:
-        content = tomllib.loads(read_plain(path, MOST_BYTES).decode())
+        content = tomllib.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = "it does not exist" if not path.exists() else str(error)
         raise SpecError(f"sweep {path} cannot be read: {reason}; expected a file such as benchmarks/*.toml") from None

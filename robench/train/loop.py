@@ -63,6 +63,7 @@ class Training:
             PluginError: A loss is NaN or infinite.
         """
         params = self.params
+        self._check_last_batch()
         self.adaptation.begin(self.network, self.n_steps)
         checkpoint = self.task.checkpoint if self.world.is_main else None
         state = self.world.from_main(checkpoint.load() if checkpoint else None)
@@ -79,6 +80,31 @@ class Training:
             self.done = self.total
             self.progress.at(self.done, self._rate())
         return self.history
+
+    def _check_last_batch(self) -> None:
+        """Refuse a batch of one image that the network's batch norms cannot normalise, before any training.
+
+        Raises:
+            PluginError: There is one, at the end of each epoch; the message names what to change.
+        """
+        size = self.params.batch_size
+        if (self.drawn % size != 1 and size > 1) or not has_batch_norm(self.network):
+            return
+        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        devices = [self.device] if self.device.type == "cuda" else []
+        training = self.network.training
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=devices):
+                self.network.train()(to_pixels(self.task.train.images[:1], self.device))
+        except ValueError as error:  # torch's batch norm: more than one value per channel is needed
+            raise PluginError(
+                f"the last batch of an epoch would have one image, which a batch norm of this network cannot "
+                f"normalise ({self.drawn} images, batch_size={size}); use another --batch-size or --train-size"
+            ) from error
+        finally:
+            self.network.train(training)
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(buffers[name])
 
     def _rate(self) -> float:
         """Return the learning rate of the next step."""

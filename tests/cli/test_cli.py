@@ -121,7 +121,7 @@ def test_a_dry_run_shows_the_plan_and_touches_nothing(terminal: Terminal, monkey
         (["run", "--dataset", "dotz"], "unknown dataset 'dotz'; did you mean 'dots'"),
         (["run", "--dataset", "dots", "--attack", "sign:eps=8"], "did you mean 8/255"),
         (["run", "--dataset", "dots", "--attack", "sign:eps=x"], "eps=x"),
-        (["run", "--dataset", "dots", "--attack", "sign:esp=1/255"], "did you mean 'eps'"),
+        (["run", "--dataset", "dots", "--attack", "sign:esp=1/255"], "did you mean 'sign:eps=1/255'"),
         (["run", "--dataset", "dots", "--attack", "sign", "--device", "tpu9"], "--device tpu9"),
         (["run", "--dataset", "dots", "--attack", "sign", "--test-size", "many"], "'many' is not a number of images"),
         (["run", "--dataset", "dots", "--attack", "sign", "--test-size", "41"], "dots has 40 test images"),

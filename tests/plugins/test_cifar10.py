@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import struct
 from collections.abc import Callable
@@ -430,3 +431,40 @@ def test_real_images_are_photographs_that_do_not_repeat_between_splits() -> None
     assert all(60 < data.images.std() < 70 for data in splits)
     contents = [{image.tobytes() for image in data.images} for data in splits]
     assert len(set.union(*contents)) == 900
+
+
+# Incomplete and renamed sets
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["test-00000-of-00002.parquet"], "1 of 2 test files are missing.*test-00001-of-00002"),
+        (["test-00000-of-00001.parquet", "test-00000-of-00002.parquet"], "two downloads"),
+        (["test-00000-of-00001.parquet", "test-00000-of-00001 (1).parquet"], "none of the numbered"),
+        (["test-00000-of-00001.parquet", "copy/test-00000-of-00001.parquet"], "pass the folder of one"),
+    ],
+)
+def test_parquet_files_that_are_missing_or_doubled_are_refused(
+    tmp_path: Path, originals: dict[str, Part], names: list[str], message: str
+) -> None:
+    write_parquet(tmp_path, originals)
+    whole = (tmp_path / "test-00000-of-00001.parquet").read_bytes()
+    (tmp_path / "test-00000-of-00001.parquet").unlink()
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(whole)
+    with pytest.raises(DataError, match=message):
+        open_source(str(tmp_path))
+
+
+def test_class_names_of_the_files_win_and_are_told(tmp_path: Path, originals: dict[str, Part]) -> None:
+    write_parquet(tmp_path, originals)
+    names = [f"digit {n}" for n in range(10)]
+    features = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+    for path in tmp_path.glob("*.parquet"):
+        table = pq.read_table(path)
+        pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), path)
+    dataset = CIFAR10(CIFAR10.Params.read({"path": str(tmp_path)}, "cifar10"))  # type: ignore[arg-type]
+    assert dataset.class_names == tuple(names)
+    assert "digit 3" in dataset.notes()[0] and "digit 3" in dataset.prompts()[3][0]

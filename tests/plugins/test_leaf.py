@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from robench import DataError, SpecError
 from robench.registry.registry import discover
 
 from robench_plugins.datasets.leaf import Leaf
+from robench_plugins.datasets.leaf.index import look_through
 from robench_plugins.datasets.leaf.names import class_name, in_order, prompts_for
 from robench_plugins.datasets.leaf.near_duplicates import near_duplicates, perceptual_hash
 from robench_plugins.datasets.leaf.splits import fair_order, locked
@@ -370,3 +372,115 @@ def test_real_photographs_have_ten_classes_and_few_near_duplicates(root: Path) -
     assert dataset.class_names == CLASS_NAMES
     sizes = [dataset.size(name) for name in ("train", "validation", "test")]
     assert sum(sizes) > 1000 and abs(sizes[1] / sum(sizes) - 0.1) < 0.02
+
+
+# Nothing is left out in silence
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.tif", "TIFF"),
+        ("a.jfif", "JPEG"),
+        ("a.gif", "GIF"),
+        ("a", "PNG"),
+        ("a.JPG", "JPEG"),
+        ("deep/er/a.png", "PNG"),
+    ],
+)
+def test_a_photograph_of_any_name_and_depth_is_used(folder: Path, name: str, form: str) -> None:
+    before = len(look_through(folder).files)
+    path = folder / "aphids" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture(999).save(path, form)
+    assert len(look_through(folder).files) == before + 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aphids/.DS_Store",
+        "aphids/._0000.png",
+        "__MACOSX/aphids/._0000.png",
+        ".thumbnails/0000.png",
+        "aphids/notes.txt",
+        "labels.csv",
+        "aphids/deep/Thumbs.db",
+    ],
+)
+def test_what_is_no_photograph_is_counted_and_named(folder: Path, name: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"no image")
+    dataset = leaf(folder)
+    assert len(dataset.class_names) == 3
+    assert [note for note in dataset.notes() if note.startswith("1 ") and name.split("/")[0] in note]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/nowhere/a.jpg")], ids=["pipe", "dangling"])
+def test_what_is_no_regular_file_is_skipped_and_named(folder: Path, make: Callable[[Path], object]) -> None:
+    make(folder / "aphids" / "odd.jpg")
+    assert any("aphids/odd.jpg" in note for note in leaf(folder).notes())
+
+
+def test_a_link_to_a_folder_above_is_refused(folder: Path) -> None:
+    (folder / "aphids" / "again").symlink_to(folder / "aphids")
+    with pytest.raises(DataError, match="again is a link to a folder that holds it"):
+        leaf(folder)
+
+
+@pytest.mark.parametrize("names", [("train", "Test"), ("Training", "TEST"), ("training_set", "test_set")])
+def test_parts_are_known_by_other_spellings(tmp_path: Path, names: tuple[str, str]) -> None:
+    train, test = names
+    write(tmp_path / train, {"ant": 20, "bee": 20})
+    write(tmp_path / test, {"ant": 5, "bee": 6}, first=100)
+    assert leaf(tmp_path).size("test") == 11
+
+
+def test_two_folders_for_one_part_and_parts_without_training_are_refused(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "val", "validation")):
+        write(tmp_path / "twice" / name, {"ant": 20, "bee": 20}, first=100 * number)
+    with pytest.raises(DataError, match="are both the validation images"):
+        leaf(tmp_path / "twice")
+    for number, name in enumerate(("Test", "valid")):
+        write(tmp_path / "none" / name, {"ant": 20, "bee": 20}, first=100 * number)
+    with pytest.raises(DataError, match="no train folder"):
+        leaf(tmp_path / "none")
+
+
+def test_a_folder_beside_the_parts_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "train", {"ant": 30, "bee": 30})
+    write(tmp_path / "unlabelled", {"x": 2}, first=500)
+    assert any("folder unlabelled left out" in note for note in leaf(tmp_path).notes())
+
+
+def test_a_class_under_another_name_is_named_and_accents_are_one_class(tmp_path: Path) -> None:
+    write(tmp_path / "train", {"Tomato_healthy": 20, "caf\u00e9": 20})
+    write(tmp_path / "test", {"Tomato_healthy": 5, "cafe\u0301": 5}, first=100)
+    dataset = leaf(tmp_path)
+    assert dataset.class_names == ("healthy", "caf\u00e9")
+    assert any("Tomato_healthy is healthy" in note for note in dataset.notes())
+
+
+def test_a_photograph_with_an_exif_block_that_cannot_be_written_is_upright(tmp_path: Path) -> None:
+    entries = [(0x112, 3, 1, struct.pack("<HH", 6, 0)), (0x128, 2, 3, b"in\0\0")]
+    body = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + struct.pack("<H", 2) + body + struct.pack("<I", 0)
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_photograph(tmp_path / "a.jpg").size == (10, 20)
+
+
+@pytest.mark.parametrize("pixels", [np.full((8, 8), 0.5, np.float32), np.full((8, 8), 70000, np.int32)])
+def test_pixels_of_an_unknown_range_are_refused(tmp_path: Path, pixels: Any) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="expected 8 or 16 bits"):
+        read_photograph(tmp_path / "a.tif")
+
+
+def test_alike_pictures_name_the_cure(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.new("RGB", (20, 20), (number, 0, 0)).save(tmp_path / name / f"{number}.png")
+    with pytest.raises(DataError, match="alike="):
+        leaf(tmp_path)

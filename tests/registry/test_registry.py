@@ -38,14 +38,14 @@ def test_the_built_ins_come_through_the_entry_point() -> None:
 def test_a_misspelt_name_gets_the_nearest(registry: Registry) -> None:
     with pytest.raises(SpecError, match="unknown tuner 'bais'; did you mean 'bias'"):
         registry.resolve("tuner", "bais")
-    with pytest.raises(SpecError, match="unknown attack 'sgin'; did you mean 'sign'"):
+    with pytest.raises(SpecError, match="unknown attack 'sgin'; did you mean 'sign-linear'"):
         registry.resolve_attack("sgin-linear")
-    with pytest.raises(SpecError, match="unknown model 'liner'; did you mean 'linear'"):
+    with pytest.raises(SpecError, match="unknown model 'liner'; did you mean 'sign-linear'"):
         registry.resolve_attack("sign-liner")
 
 
 def test_unknown_parameters_and_wrong_types_are_named(registry: Registry) -> None:
-    with pytest.raises(SpecError, match="attacker 'sign' has no parameter 'esp'; did you mean 'eps'"):
+    with pytest.raises(SpecError, match="attacker 'sign' has no parameter 'esp'; did you mean 'sign:eps=8/255'"):
         registry.resolve_attack("sign:esp=8/255")
     with pytest.raises(SpecError, match=r"model 'linear': gain=much: .*number"):
         registry.resolve("model", "linear:gain=much")
@@ -242,3 +242,26 @@ def test_what_somebody_froze_stays_frozen(tmp_path: Path, monkeypatch: pytest.Mo
         assert gc.get_freeze_count()
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("pdg-resnet20", "pgd-resnet20"),
+        ("pgd-resent20", "pgd-resnet20"),
+        ("pgd-resnet20+resent32", "pgd-resnet20+resnet32"),
+        ("pgd:esp=8/255", "pgd:eps=8/255"),
+        ("pgd-resnet20:eps=8/255,setps=3", "pgd-resnet20:eps=8/255,steps=3"),
+    ],
+)
+def test_a_suggestion_is_all_that_should_be_typed(typed: str, meant: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        discover().resolve_attack(typed)
+    assert f"did you mean {meant!r}?" in str(caught.value)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("lroa+tecoa", "lora+tecoa"), ("lora+tecao", "lora+tecoa")])
+def test_a_suggestion_for_half_a_tuner_is_the_whole(typed: str, meant: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        discover().resolve("tuner", typed)
+    assert f"did you mean {meant!r}?" in str(caught.value)

@@ -78,8 +78,8 @@ def test_what_a_model_recommends_for_an_adaptation_reaches_its_products(registry
     [
         ("shift", "'shift' is half a tuner; expected ADAPTATION\\+OBJECTIVE"),
         ("likely", "'likely' is half a tuner"),
-        ("shfit+likely", "unknown adaptation 'shfit'; did you mean 'shift'"),
-        ("shift+unlikly", "unknown objective 'unlikly'; did you mean 'likely'"),
+        ("shfit+likely", "unknown adaptation 'shfit'; did you mean 'shift.likely'"),
+        ("shift+unlikly", "unknown objective 'unlikly'; did you mean 'shift.likely'"),
         ("shift+likely:tau=1", "tuner 'shift\\+likely' has no parameter 'tau'"),
         ("shift+likely:keep=best", "keep=best needs validation images"),
         ("shift+likely:optimizer=lion", "optimizer=lion: .*'adamw', 'adam' or 'sgd'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,17 @@ SPLIT_SEED = 0
 
 
 class Source(Protocol):
-    """One on-disk form: labels of a part (``train`` or ``test``) and the images at given positions."""
+    """One on-disk form: labels of a part (``train`` or ``test``) and the images at given positions.
+
+    Attributes:
+        notes: What was left out.
+    """
+
+    notes: tuple[str, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The class names that the files themselves give, or None."""
 
     def labels(self, part: str) -> NDArray[np.int64]:
         """Return all labels of `part`, ``int64 (N,)``."""
@@ -52,8 +63,30 @@ class CIFAR10(Dataset):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The ten classes in their published order."""
-        return CLASSES
+        """The classes that the files name; by default the ten of CIFAR-10 in their published order."""
+        return (self._source.class_names if self._local else None) or CLASSES
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was left out, and whether the files name other classes than CIFAR-10 has."""
+        if self.class_names == CLASSES:
+            return self._source.notes
+        named = f"{len(self.class_names)} classes of the files' own names, not CIFAR-10's: {self.class_names}"
+        return (*self._source.notes, named)
+
+    def check_files(self) -> None:
+        """Check that a folder holds the set, in one of its forms; one of the Hub is not looked at."""
+        path = self.params.path
+        if self._local or not is_hub_id(path):
+            self._source.labels("test")
+
+    @cached_property
+    def _source(self) -> Source:
+        return open_source(self.params.path)
+
+    @property
+    def _local(self) -> bool:
+        """Whether there is a folder of files; classes of the Hub's set are known without a download."""
+        return Path(self.params.path).expanduser().is_dir()
 
     def split(self, name: str, limit: int | None = None) -> ImageSet:
         """Read a split, decoding only the images asked for.
@@ -61,7 +94,7 @@ class CIFAR10(Dataset):
         Raises:
             DataError: Files are missing or damaged, a label is unknown, or the split has too few images.
         """
-        source = open_source(self.params.path)
+        source = self._source
         part = "test" if name == "test" else "train"
         labels = source.labels(part)
         # RandomState's streams are frozen for good, so this split is too. Test images of a folder come class
@@ -78,7 +111,7 @@ class CIFAR10(Dataset):
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return CLIP's own plain prompts for CIFAR-10, an ensemble of three for each class."""
         templates = ("a photo of a {}.", "a blurry photo of a {}.", "a low contrast photo of a {}.")
-        return tuple(tuple(template.format(name) for template in templates) for name in CLASSES)
+        return tuple(tuple(template.format(name) for template in templates) for name in self.class_names)
 
 
 def open_source(path: str) -> Source:
@@ -89,7 +122,7 @@ def open_source(path: str) -> Source:
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        if path.count("/") == 1 and not path.startswith((".", "~", "/")):
+        if is_hub_id(path):
             folder = _from_hub(path)
         else:
             raise DataError(f"no folder {path}; pass --dataset cifar10:path=DIR")
@@ -106,6 +139,11 @@ def open_source(path: str) -> Source:
         f"{folder} holds no CIFAR-10: expected train-*.parquet and test-*.parquet, cifar-10-batches-py, "
         "or train/CLASS and test/CLASS"
     )
+
+
+def is_hub_id(path: str) -> bool:
+    """Return whether a path that is no folder looks like ORG/NAME."""
+    return path.count("/") == 1 and not path.startswith((".", "~", "/"))
 
 
 def _from_hub(repository: str) -> Path:

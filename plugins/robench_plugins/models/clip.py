@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from robench import DataError, Field, Model, Params, RunContext
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench_plugins.models.clip_files import load_clip, load_tokenizer, locate
+from robench_plugins.models.clip_files import load_clip, load_tokenizer, locate, readable
 from robench_plugins.models.resizing import resize_and_crop
 from robench_plugins.models.shipped import shipped_path
 
@@ -100,9 +100,17 @@ class CLIP(Model):
         Raises:
             DataError: The weights are missing, damaged or incomplete, or the Hub cannot be reached.
         """
-        clip, tokenizer, processor = load_clip(self._source(), self.params.revision)
-        text = embed_prompts(clip, tokenizer, self._prompts(context))
-        return CLIPNetwork(clip, processor.image_mean, processor.image_std, text)
+        source = self._source()
+        clip, tokenizer, processor = load_clip(source, self.params.revision)
+        text = self._embed(clip, tokenizer, context)
+        with readable(source):
+            network = CLIPNetwork(clip, processor.image_mean, processor.image_std, text)
+            check_works(network)
+        return network
+
+    def check_files(self) -> None:
+        """Check that a folder holds a whole CLIP; one of the Hub is not looked at."""
+        locate(self._source())
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the vision tower, the tower with its projection, its blocks, and the class embeddings."""
@@ -126,9 +134,15 @@ class CLIP(Model):
         """
         assert isinstance(network, CLIPNetwork)
         tokenizer = load_tokenizer(locate(self._source()), self.params.revision)
-        text = embed_prompts(network.clip, tokenizer, self._prompts(context))
+        text = self._embed(network.clip, tokenizer, context)
         mean, std = (values.flatten().tolist() for values in (network.mean, network.std))
         return CLIPNetwork(network.clip, mean, std, text).to(text.device)
+
+    def _embed(self, clip: Any, tokenizer: Any, context: RunContext) -> Tensor:
+        prompts = self._prompts(context)
+        with readable(self._source()):
+            check_prompts(clip, tokenizer, context.dataset.class_names, prompts, context.warn)
+            return embed_prompts(clip, tokenizer, prompts)
 
     def _source(self) -> str:
         path = self.params.path
@@ -150,11 +164,52 @@ def _no_autocast(kind: str) -> contextlib.AbstractContextManager[Any]:
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
 
 
+def longest_text(clip: Any, tokenizer: Any) -> int:
+    """Return how many tokens the text tower reads; not every tokenizer states it."""
+    return int(min(tokenizer.model_max_length, clip.config.text_config.max_position_embeddings))
+
+
+def check_prompts(
+    clip: Any,
+    tokenizer: Any,
+    class_names: Sequence[str],
+    prompts: Sequence[Sequence[str]],
+    warn: Callable[[str], None],
+) -> None:
+    """Check that the text tower can tell the prompts of two classes apart, and tell `warn` how many it cuts.
+
+    Raises:
+        DataError: Two classes have the same tokens, mostly because long names are cut; the message names both.
+    """
+    longest, cut = longest_text(clip, tokenizer), 0
+    seen: dict[tuple[tuple[int, ...], ...], str] = {}
+    for name, group in zip(class_names, prompts, strict=False):
+        tokens = tuple(tuple(tokenizer(p, truncation=True, max_length=longest)["input_ids"]) for p in group)
+        cut += sum(len(tokenizer(p)["input_ids"]) > longest for p in group)
+        if tokens in seen:
+            raise DataError(
+                f"classes {seen[tokens][:80]!r} and {name[:80]!r} have the same prompts for this text tower, which "
+                f"reads {longest} tokens of the characters it knows; shorten or rename one of them"
+            )
+        seen[tokens] = name
+    if cut:
+        warn(f"{cut} prompts are cut to the {longest} tokens that the text tower reads")
+
+
+@torch.no_grad()
+def check_works(network: CLIPNetwork) -> None:
+    """Run the network on one grey image; what a damaged configuration leads to shows here, before any data."""
+    logits = network(torch.full((1, 3, 8, 8), 0.5))
+    if logits.shape != (1, len(network.head.weight)) or not torch.isfinite(logits).all():
+        raise DataError("CLIP gives logits of a wrong shape, NaN or infinity; is its config.json that of its weights?")
+
+
 @torch.no_grad()
 def embed_prompts(clip: Any, tokenizer: Any, prompts: Sequence[Sequence[str]]) -> Tensor:
     """Return for each class the mean of its prompts' unit embeddings, at unit length, ``(n_classes, D)``."""
     flat = [prompt for group in prompts for prompt in group]
-    tokens = tokenizer(flat, padding=True, truncation=True, return_tensors="pt").to(clip.device)
+    longest = longest_text(clip, tokenizer)
+    tokens = tokenizer(flat, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(clip.device)
     features = F.normalize(clip.get_text_features(**tokens).pooler_output, dim=-1)
     means = [group.mean(dim=0) for group in features.split([len(group) for group in prompts])]
     return F.normalize(torch.stack(means), dim=-1)

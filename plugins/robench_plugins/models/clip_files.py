@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from robench import DataError
 
 from robench_plugins.models.class_token_layer import ClassTokenLayer
+
+ADAPTER = "adapter_config.json"
 
 
 def locate(source: str) -> str:
@@ -27,20 +30,30 @@ def locate(source: str) -> str:
     if local.is_dir() and not (local / "config.json").is_file():
         # transformers would silently assume the sizes of ViT-B/32.
         raise DataError(f"no config.json in {local}; expected a folder in the Hub's layout")
+    if local.is_dir() and (local / ADAPTER).exists():
+        raise DataError(
+            f"{local} holds {ADAPTER}, an adapter of peft, which is not applied and may name a base on the Hub; "
+            f"merge it into the weights (merge_and_unload, save_pretrained), or move {ADAPTER} elsewhere"
+        )
     return str(local) if local.is_dir() else source
 
 
 @contextlib.contextmanager
-def _readable(where: str) -> Iterator[None]:
+def readable(where: str) -> Iterator[None]:
     """Turn what transformers raises for missing or damaged files into one clear line."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a stranger's config.json leads transformers to any of them, ImportError included
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            reason = (
+                "its pickle holds more than tensors and is not executed; convert it to model.safetensors where you "
+                "trust it (CLIPModel.from_pretrained, save_pretrained)"
+            )
         if Path(where).is_dir():
-            raise DataError(f"CLIP weights in {where} cannot be read: {reason}") from error
+            raise DataError(f"CLIP weights in {where} cannot be read: {reason[:300]}") from error
         raise DataError(
             f"CLIP weights {where!r} cannot be loaded from the Hugging Face Hub ({reason}); download them where there "
             f"is a network (hf download {where} --local-dir DIR) and pass --model clip:path=DIR"
@@ -59,7 +72,8 @@ def load_clip(source: str, revision: str | None) -> tuple[Any, Any, Any]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     where = locate(source)
-    with _readable(where):
+    with readable(where):
+        _refuse_adapter(where, revision)
         clip, loading = CLIPModel.from_pretrained(
             where,
             revision=revision or "main",
@@ -79,6 +93,16 @@ def load_clip(source: str, revision: str | None) -> tuple[Any, Any, Any]:
     return clip, tokenizer, processor
 
 
+def _refuse_adapter(where: str, revision: str | None) -> None:
+    """Refuse an adapter on the Hub, whose base, wherever it is, transformers would load as well."""
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    if not Path(where).is_dir() and find_adapter_config_file(where, revision=revision or "main"):
+        raise DataError(
+            f"{where} on the Hub is an adapter of peft, no whole CLIP; merge it into its base and save that"
+        )
+
+
 def load_tokenizer(where: str, revision: str | None) -> Any:
     """Return the tokenizer of a CLIP.
 
@@ -87,7 +111,7 @@ def load_tokenizer(where: str, revision: str | None) -> Any:
     """
     from transformers import AutoTokenizer
 
-    with _readable(where):
+    with readable(where):
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision or "main")
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         # Without files transformers makes a tokenizer without words.

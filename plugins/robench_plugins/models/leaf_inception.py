@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench_plugins.models.resizing import resize_and_crop
-from robench_plugins.models.saved_weights import load_saved
+from robench_plugins.models.saved_weights import check_there, load_saved
 
 ARCHITECTURE = "inception_v3"
 UNITS = 512
@@ -82,8 +82,12 @@ class LeafInception(Model):
             backbone = _backbone(pretrained=weights == "pretrained")
             network = LeafInceptionNetwork(backbone, n_classes, self.params.image_size, self.params.dropout)
         if weights not in ("none", "pretrained"):
-            load_saved(network, Path(weights).expanduser(), n_classes)
+            load_saved(network, Path(weights).expanduser(), context.dataset.class_names)
         return network
+
+    def check_files(self) -> None:
+        """Check that there is a file of weights, if one is named."""
+        check_there(self.params.weights)
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the whole network and its last layer."""

@@ -12,7 +12,7 @@ from robench import Field, Model, Params, RunContext
 from torch import nn
 
 from robench_plugins.models.leaf_vit_network import LeafViTNetwork
-from robench_plugins.models.saved_weights import load_saved
+from robench_plugins.models.saved_weights import check_there, load_saved
 
 
 class LeafViTParams(Params):
@@ -69,8 +69,12 @@ class LeafViT(Model):
             units = (self.params.dense1, self.params.dense2)
             network = LeafViTNetwork(n_classes=n_classes, head_units=units, **settings)
         if self.params.weights != "none":
-            load_saved(network, Path(self.params.weights).expanduser(), n_classes)
+            load_saved(network, Path(self.params.weights).expanduser(), context.dataset.class_names)
         return network
+
+    def check_files(self) -> None:
+        """Check that there is a file of weights, if one is named."""
+        check_there(self.params.weights)
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the whole network, its blocks and its last layer."""

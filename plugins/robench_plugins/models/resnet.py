@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from robench_plugins.datasets.cifar10 import CLASSES as CIFAR10_CLASSES
 from robench_plugins.models.resnet_network import ResNet, detect_layout, from_state_dict
 from robench_plugins.models.resnet_training import MEAN, STD, train
-from robench_plugins.models.saved_weights import read_state
+from robench_plugins.models.saved_weights import check_there, read_state
 from robench_plugins.models.shipped import shipped_path
 
 IMAGENET = (MEAN, STD)
@@ -98,13 +98,18 @@ class CIFARResNet(Model):
             network, mean, std = self._shipped(context) or self._trained(context)
             return Normalised(network, mean, std)
         path = self._published(context) if weights == "published" else Path(weights).expanduser()
-        state = read_state(path)
+        named = None if weights == "published" else context.dataset.class_names
+        state = read_state(path, named)
         self._check(state, path, context)
         try:
             network = from_state_dict(state)
         except RobenchError as error:
             raise DataError(f"{path}: {' '.join(str(error).split())}") from error
         return Normalised(network, *self._normalisation(network))
+
+    def check_files(self) -> None:
+        """Check that there is a file of weights, if one is named."""
+        check_there(self.params.weights)
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the network without its normalisation, its residual blocks and its last layer."""

@@ -148,7 +148,9 @@ def from_state_dict(state: Mapping[str, Tensor]) -> ResNet:
     layout = detect_layout(state)
     network = ResNet(layout.depth, layout.num_classes, layout.shortcut)
     try:
-        network.load_state_dict(_without_prefix(state), strict=True)
+        # torch before 0.4.1 did not count the batches; the count decides nothing here.
+        counts = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
+        network.load_state_dict({**counts, **_without_prefix(state)}, strict=True)
     except RuntimeError as error:
         raise RobenchError(f"ResNet-{layout.depth} weights do not fit: {error}") from error
     return network.eval()

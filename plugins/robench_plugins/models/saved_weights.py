@@ -2,35 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from robench import DataError
 from torch import Tensor, nn
 
+NO_FILE = ("none", "auto", "pretrained", "published")
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a ``.safetensors`` file or a torch checkpoint, without executing code.
+
+def check_there(weights: str) -> None:
+    """Check that there is a file or folder `weights`, unless it is a word such as ``none``.
 
     Raises:
-        DataError: The file is missing, damaged, or holds anything but tensors.
+        DataError: There is nothing.
     """
-    from safetensors.torch import load_file
+    if weights not in NO_FILE and not (path := Path(weights).expanduser()).is_file() and not path.is_dir():
+        raise DataError(f"no weights at {weights}")
 
+
+WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "model_state")
+"""Under which training scripts save the weights, beside their optimiser and their settings; the first one counts."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every name."""
+
+
+def read_state(path: Path, class_names: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """Read tensors by name from a ``.safetensors`` file or a torch checkpoint, without executing code.
+
+    Args:
+        class_names: The classes of the dataset in their order; a file that names others is refused.
+
+    Raises:
+        DataError: The file is missing, damaged, holds anything but tensors, or names other classes.
+    """
     if not path.is_file():
         raise DataError(f"no weights at {path}")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        found, named = _safe(path) if path.suffix == ".safetensors" else _torch(path)
     except Exception as error:  # a damaged file makes the readers raise anything, such as struct.error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"weights in {path} cannot be read: {reason}") from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+    if not _is_state(found):
         raise DataError(f"{path} holds no state dict of tensors")
-    return dict(state)
+    check_classes(path, named, class_names)
+    state: dict[str, Tensor] = dict(found)
+    while state and (
+        prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), None)
+    ):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def check_classes(path: Path, named: Sequence[str] | None, class_names: Sequence[str] | None) -> None:
+    """Check that the classes that a file names, if any, are those of the dataset, in the same order.
+
+    Raises:
+        DataError: They are not; the message names the first that differs.
+    """
+    if named is None or class_names is None or tuple(named) == tuple(class_names):
+        return
+    if sorted(named) == sorted(class_names):
+        raise DataError(f"{path} has the classes of the dataset in another order: {', '.join(named)}"[:300])
+    pairs = zip(named, class_names, strict=False)
+    first = next(((a, b) for a, b in pairs if a != b), (f"{len(named)} classes", f"{len(class_names)}"))
+    raise DataError(f"{path} was trained on other classes: {first[0]!r} where the dataset has {first[1]!r}")
+
+
+def _safe(path: Path) -> tuple[Any, Sequence[str] | None]:
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    with safe_open(path, framework="pt") as file:
+        named = json.loads((file.metadata() or {}).get("class_names", "null"))
+    return load_file(path), named if _is_names(named) else None
+
+
+def _torch(path: Path) -> tuple[Any, Sequence[str] | None]:
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(loaded, dict):
+        return loaded, None
+    names = [loaded[key] for key in ("class_names", "classes") if _is_names(loaded.get(key))]
+    indices = loaded.get("class_to_idx")
+    if isinstance(indices, dict) and all(isinstance(index, int) for index in indices.values()):
+        names.append(sorted(indices, key=lambda name: indices[name]))
+    inside = [loaded[key] for key in WRAPPERS if _is_state(loaded.get(key))]
+    return inside[0] if inside else loaded, names[0] if names else None
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
 
 
 def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, missing: str, misfit: str) -> None:
@@ -44,6 +112,9 @@ def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, mis
         DataError: A tensor is missing, unexpected or of another shape; the message names the first.
     """
     own = network.state_dict()
+    # torch before 0.4.1 did not count the batches; the count decides nothing here.
+    counts = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
+    state = {**counts, **state}
     for name, tensor in own.items():
         if name not in state:
             raise DataError(f"{path} has no {name!r}; {missing}")
@@ -55,7 +126,7 @@ def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, mis
     network.load_state_dict(state)
 
 
-def load_saved(network: nn.Module, path: Path, n_classes: int) -> None:
+def load_saved(network: nn.Module, path: Path, class_names: Sequence[str]) -> None:
     """Load a file of ``robench run --save-adapter`` into `network`; it must hold all weights.
 
     Raises:
@@ -64,9 +135,9 @@ def load_saved(network: nn.Module, path: Path, n_classes: int) -> None:
     """
     load_all(
         network,
-        read_state(path),
+        read_state(path, class_names),
         path,
         missing="expected all weights of this architecture, as `robench run --tuner supervised --save-adapter FILE` "
         "saves them",
-        misfit=f"was it trained with other settings of this model, or on other classes than these {n_classes}?",
+        misfit=f"was it trained with other settings of this model, or on other classes than these {len(class_names)}?",
     )

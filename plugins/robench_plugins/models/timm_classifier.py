@@ -15,7 +15,7 @@ from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from robench_plugins.models.resizing import resize_and_crop
-from robench_plugins.models.saved_weights import load_all, read_state
+from robench_plugins.models.saved_weights import check_there, load_all, read_state
 
 
 class TimmParams(Params):
@@ -92,10 +92,14 @@ class TimmClassifier(Model):
         config: Any = network.pretrained_cfg
         size = self.params.image_size or config["input_size"][-1]
         if path is not None:
-            _load(network, path if folder is None else _weights_in(folder), n_classes, size)
+            _load(network, path if folder is None else _weights_in(folder), context.dataset.class_names, size)
         if self.params.image_size is not None:
             _try(network, name, size)
         return TimmNetwork(network, name, size, config["mean"], config["std"])
+
+    def check_files(self) -> None:
+        """Check that there is a file of weights, if one is named."""
+        check_there(self.params.weights)
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the whole network, its blocks or stages if it has some, and its last linear layer."""
@@ -133,7 +137,7 @@ class TimmClassifier(Model):
 
     def _check_folder(self, folder: Path) -> None:
         try:
-            found = json.loads((folder / "config.json").read_text())["architecture"]
+            found = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))["architecture"]
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 f"{folder} has no config.json that names an architecture; expected a folder in the Hub's layout"
@@ -148,13 +152,13 @@ def _weights_in(folder: Path) -> Path:
     return torch_own if torch_own.is_file() and not safe.is_file() else safe
 
 
-def _load(network: nn.Module, path: Path, n_classes: int, size: int) -> None:
+def _load(network: nn.Module, path: Path, class_names: Sequence[str], size: int) -> None:
     # timm's training script saves its settings, a Namespace of plain values, with the weights.
     with torch.serialization.safe_globals([Namespace]):
-        state: dict[str, Tensor] = clean_state_dict(read_state(path))
+        state: dict[str, Tensor] = clean_state_dict(read_state(path, class_names))
     # robench saves the whole TimmNetwork, in which timm's network has this prefix.
     state = {name.removeprefix("network."): tensor for name, tensor in state.items()}
-    misfit = f"the dataset has {n_classes} classes and the network sees {size} pixels (image_size)"
+    misfit = f"the dataset has {len(class_names)} classes and the network sees {size} pixels (image_size)"
     load_all(network, state, path, missing="it is not a checkpoint of this architecture", misfit=misfit)
 
 

@@ -143,7 +143,8 @@ def _divide(index: Index, params: LeafParams) -> _Divided:
             if not count:
                 raise DataError(
                     f"no photograph of {index.class_names[label]} is left for {name}: it has "
-                    f"{int((labels == label).sum())}, of which near-duplicates stay together"
+                    f"{int((labels == label).sum())}, of which near-duplicates stay together; add photographs, or "
+                    "pass a smaller alike= if they are different pictures"
                 )
     ordered = {name: fair_order(positions, labels, params.split_seed) for name, positions in splits.items()}
     return _Divided(photographs, copies, ordered, tuple(notes))

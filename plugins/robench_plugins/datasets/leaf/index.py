@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from robench import DataError
 
 from robench_plugins.datasets.leaf.names import class_name, in_order
 from robench_plugins.datasets.leaf.near_duplicates import perceptual_hash
-from robench_plugins.datasets.readers.class_folders import images_in
-from robench_plugins.datasets.readers.photographs import read_photograph
+from robench_plugins.datasets.readers.folders import contents, files_below, is_hidden, is_named_as_image, note
+from robench_plugins.datasets.readers.photographs import open_photograph
 
-PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
 """What folders of a dataset that comes split may be called."""
-NAMED = 3
-"""Damaged files that a note names."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,40 +58,98 @@ def look_through(root: Path) -> Index:
     """
     if not root.is_dir():
         raise DataError(f"no folder {root}; pass --dataset leaf:path=DIR")
-    listed = tuple(
-        (part, name, tuple((file, file.stat().st_mtime_ns) for file in files))
-        for part, folder in _parts(root)
-        for name, files in _classes(folder)
-    )
-    return _look_through(root, listed)
+    found = _Found(root)
+    return _look_through(root, tuple(found.listed), found.notes())
 
 
-def _parts(root: Path) -> list[tuple[str, Path]]:
-    if not (root / "train").is_dir():
-        return [("", root)]
-    return [(part, root / name) for part, names in PARTS.items() for name in names if (root / name).is_dir()]
+class _Found:
+    """The files of a folder, by part and class, and what is left out."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.listed: list[tuple[str, str, tuple[tuple[Path, int], ...]]] = []
+        self.renamed: dict[str, str] = {}
+        self.hidden: list[Path] = []
+        self.beside: list[Path] = []
+        self.folders: list[Path] = []
+        for part, folder in self._parts():
+            self._look_at(part, folder)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return notes on what is left out or renamed."""
+        renamed = sorted(f"{folder} is {name}" for folder, name in self.renamed.items())
+        return (
+            *note("files outside of class folders left out", self.beside, self.root),
+            *(f"folder {path.name} left out: it is no part that robench knows" for path in self.folders),
+            *note("hidden files left out", self.hidden, self.root),
+            *([f"{len(renamed)} class folders under another name: {', '.join(renamed)}"] if renamed else []),
+        )
+
+    def _parts(self) -> list[tuple[str, Path]]:
+        """Return the folders that hold class folders, each with its part: train, validation, test, or empty."""
+        folders, beside, hidden = contents(self.root)
+        parts: dict[str, Path] = {}
+        for path in folders:
+            part = part_named(path.name)
+            if part and any(inner.is_dir() and not is_hidden(inner) for inner in path.iterdir()):
+                if part in parts:
+                    raise DataError(f"{parts[part]} and {path} are both the {part} images; put them in one folder")
+                parts[part] = path
+        if "train" not in parts:
+            if parts and len(parts) == len(folders):
+                named = ", ".join(path.name for path in parts.values())
+                raise DataError(f"{self.root} holds {named} but no train folder; expected one, or class folders alone")
+            return [("", self.root)]
+        self.hidden += hidden
+        self.beside += beside
+        self.folders = [path for path in folders if path not in parts.values()]
+        return [(part, parts[part]) for part in PARTS if part in parts]
+
+    def _look_at(self, part: str, folder: Path) -> None:
+        folders, beside, hidden = contents(folder)
+        self.hidden += hidden
+        self.beside += beside
+        found: dict[str, Path] = {}
+        for path in folders:
+            name = class_name(path.name)
+            if name in found:
+                raise DataError(
+                    f"{path} and {found[name]} are both the class {name}; put their photographs in one folder"
+                )
+            found[name] = path
+            if name != path.name:
+                self.renamed[path.name] = name
+        if len(found) < 2:
+            what = f"only the class {next(iter(found))}" if found else "no class folders"
+            raise DataError(f"{folder} holds {what}; expected a folder of photographs for each of two or more classes")
+        for name, path in found.items():
+            files, unseen = files_below(path)
+            self.hidden += unseen
+            if not files:
+                raise DataError(f"{path} holds no images; expected files such as *.jpg, or no such folder")
+            self.listed.append((part, name, tuple((file, _changed(file)) for file in files)))
 
 
-def _classes(folder: Path) -> list[tuple[str, list[Path]]]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not path.is_dir() or path.name.startswith("."):
-            continue
-        name = class_name(path.name)
-        if name in found:
-            raise DataError(f"{path} and {found[name]} are both the class {name}; put their photographs in one folder")
-        found[name] = path
-    if len(found) < 2:
-        what = f"only the class {next(iter(found))}" if found else "no class folders"
-        raise DataError(f"{folder} holds {what}; expected a folder of photographs for each of two or more classes")
-    return [(name, images_in(path)) for name, path in found.items()]
+def part_named(folder: str) -> str | None:
+    """Return the part that a folder such as ``Test`` or ``training_set`` is called after, or None."""
+    name = re.sub(r"[^a-z]", "", folder.lower())
+    bare = re.sub(r"(data|dataset|images|imgs|photos|set|split)$", "", name)
+    return next((part for part, names in PARTS.items() if {name, bare} & set(names)), None)
+
+
+def _changed(file: Path) -> int:
+    """Return when a file was last changed, in nanoseconds; 0 for a link to nothing."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 Listed = tuple[tuple[str, str, tuple[tuple[Path, int], ...]], ...]
 
 
 @lru_cache(maxsize=4)
-def _look_through(root: Path, listed: Listed) -> Index:
+def _look_through(root: Path, listed: Listed, notes: tuple[str, ...]) -> Index:
     names = {part: {name for other, name, _ in listed if other == part} for part, _, _ in listed}
     first, *others = names
     for part in others:
@@ -102,30 +162,35 @@ def _look_through(root: Path, listed: Listed) -> Index:
     hashes: list[NDArray[np.uint8]] = []
     sides: list[int] = []
     damaged: list[Path] = []
+    strange: list[Path] = []
+    films: list[Path] = []
     modes: Counter[str] = Counter()
     for part, name, inside in listed:
         before = len(files)
         for file, _ in inside:
             try:
-                mode, side, hashed = _look_at(file)
+                image, mode, frames = open_photograph(file)
             except DataError:
-                damaged.append(file)
+                (damaged if is_named_as_image(file) else strange).append(file)
                 continue
+            if frames > 1:
+                films.append(file)
             modes[mode] += 1
             files.append(file)
             labels.append(class_names.index(name))
             parts.append(part)
-            hashes.append(hashed)
-            sides.append(side)
+            hashes.append(perceptual_hash(image))
+            sides.append(min(image.size))
         if len(files) == before:
             raise DataError(f"every photograph of {name} in {inside[0][0].parent} is damaged")
-    notes = []
-    if damaged:
-        named = ", ".join(str(file.relative_to(root)) for file in damaged[:NAMED])
-        more = f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
-        notes.append(f"{len(damaged)} damaged {'file' if len(damaged) == 1 else 'files'} skipped: {named}{more}")
+    told = [
+        *notes,
+        *note("files left out that are no images", strange, root),
+        *note("damaged files skipped", damaged, root),
+        *note("files with several images, of which the first is used", films, root),
+    ]
     if converted := [f"{count} {mode}" for mode, count in sorted(modes.items()) if mode != "RGB"]:
-        notes.append(f"brought to RGB: {', '.join(converted)}")
+        told.append(f"brought to RGB: {', '.join(converted)}")
     return Index(
         class_names=class_names,
         files=tuple(files),
@@ -133,13 +198,5 @@ def _look_through(root: Path, listed: Listed) -> Index:
         parts=np.array(parts),
         hashes=np.stack(hashes),
         shorter_sides=np.array(sides, dtype=np.int64),
-        notes=tuple(notes),
+        notes=tuple(told),
     )
-
-
-def _look_at(file: Path) -> tuple[str, int, NDArray[np.uint8]]:
-    """Return the colour mode, the shorter side and the hash of a photograph."""
-    image = read_photograph(file)
-    with Image.open(file) as opened:
-        mode = opened.mode
-    return mode, min(image.size), perceptual_hash(image)

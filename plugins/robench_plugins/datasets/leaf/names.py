@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES
 
@@ -29,9 +30,11 @@ _KNOWN = {_key(name): name for name in CLASS_NAMES}
 def class_name(folder: str) -> str:
     """Return the class that a folder stands for, under the name `leaf-synth` gives it if it is one of its ten.
 
-    ``Tomato___Bacterial_spot`` is ``Bacterial_spot``; other folders keep their names.
+    ``Tomato___Bacterial_spot`` is ``Bacterial_spot``; other folders keep their names. macOS writes an accent and its
+    letter as two characters, others as one, which the name has (Unicode's form NFC).
     """
-    return _KNOWN.get(_key(folder), folder)
+    composed = unicodedata.normalize("NFC", folder)
+    return _KNOWN.get(_key(composed), composed)
 
 
 def in_order(names: list[str]) -> tuple[str, ...]:

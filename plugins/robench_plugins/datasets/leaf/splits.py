@@ -32,7 +32,11 @@ def locked(labels: Positions, groups: Positions, parts: tuple[str, ...], seed: i
         try:
             folds = [held_out for _, held_out in splitter.split(labels, labels, groups)]
         except ValueError as error:
-            raise DataError(f"the photographs cannot be split in {FOLDS} parts: {error}") from error
+            raise DataError(
+                f"the photographs cannot be split in {FOLDS} parts: near-duplicates stay together, and there are only "
+                f"{len(np.unique(groups))} groups of them; pass a smaller alike=, such as alike=20, if they are "
+                "different pictures"
+            ) from error
     found = {part: folds[number].astype(np.int64) for number, part in enumerate(parts)}
     found["train"] = np.concatenate(folds[len(parts) :]).astype(np.int64)
     return found

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from robench import DataError
+
+from robench_plugins.datasets.readers.photographs import decoded
 
 
 def decode(encoded: Iterable[bytes], positions: Sequence[int] | NDArray[np.int64], what: str) -> NDArray[np.uint8]:
@@ -23,8 +24,7 @@ def decode(encoded: Iterable[bytes], positions: Sequence[int] | NDArray[np.int64
     result: NDArray[np.uint8] | None = None
     for index, (position, content) in enumerate(zip(positions, encoded, strict=True)):
         try:
-            with Image.open(io.BytesIO(content)) as image:
-                pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+            pixels = np.asarray(decoded(io.BytesIO(content))[0]).transpose(2, 0, 1)
         except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included
             raise DataError(f"{what} {position} is damaged: {error}") from error
         if result is None:

@@ -2,32 +2,90 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from robench import DataError
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO", "PCX", "SGI")
+"""What is read, whatever a file is called. Others, such as EPS, make PIL start further programs."""
+DEEPEST = 65535
+"""The largest value of a pixel: 16 bits."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How an image is turned upright, by its EXIF orientation."""
 
 
 def read_photograph(path: Path) -> Image.Image:
     """Return an upright RGB image; what is transparent becomes white.
 
     Raises:
-        DataError: The file is damaged, cut short, or no image.
+        DataError: The file is damaged, cut short, no image, or no regular file.
     """
+    return open_photograph(path)[0]
+
+
+def open_photograph(path: Path) -> tuple[Image.Image, str, int]:
+    """Return an upright RGB image, the colour mode of the file, and the number of its frames; the first is read.
+
+    Raises:
+        DataError: The file is damaged, cut short, no image, or no regular file.
+    """
+    # Of a pipe or a device nobody knows whether it ever ends.
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no regular file; expected an image such as a .jpg or .png file")
     try:
-        with Image.open(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file)
+        return decoded(path)
     except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included
         raise DataError(f"{path} is damaged: {error}") from error
+
+
+def decoded(source: Path | io.BytesIO) -> tuple[Image.Image, str, int]:
+    """Return what :func:`open_photograph` returns; a damaged file may raise anything."""
+    with Image.open(source, formats=FORMATS) as file:
+        file.load()
+        mode, frames = file.mode, getattr(file, "n_frames", 1)
+        # Some JPEGs carry small previews as further frames.
+        return to_rgb(_upright(file)), mode, 1 if file.format == "MPO" else frames
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return `image` in RGB: 16 bits are scaled to 8, and what is transparent becomes white.
+
+    Raises:
+        DataError: Its pixels are floating-point numbers or have more than 16 bits, of which nobody knows the range.
+    """
+    if image.mode == "F":
+        raise DataError("its pixels are floating-point numbers; expected 8 or 16 bits")
     if image.mode.startswith("I"):
         # PIL clips 16 bits to 8 instead of scaling them.
-        image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8))
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > DEEPEST:
+            raise DataError(f"its pixels reach from {values.min()} to {values.max()}; expected 8 or 16 bits")
+        image = Image.fromarray((values.astype(np.float64) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF block says. PIL's own function writes the block anew, which not every block allows."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged block leads PIL's readers to any of them
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ guard, and so reads no batches but the published ones.
 from __future__ import annotations
 
 import pickle
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class BatchesSource:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.notes: tuple[str, ...] = ()
         self._parts: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
 
     @classmethod
@@ -79,6 +81,23 @@ class BatchesSource:
             if (folder / "test_batch").is_file():
                 return cls(folder)
         return None
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The class names in ``batches.meta``; None without that file.
+
+        Raises:
+            DataError: It is damaged, or something else.
+        """
+        path = self._folder / "batches.meta"
+        if not path.exists():
+            return None
+        try:
+            with path.open("rb") as file:
+                names = _ArraysOnly(file, encoding="bytes").load()[b"label_names"]
+            return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+        except Exception as error:  # a damaged stream leads the reader to any of them
+            raise DataError(f"{path} does not name classes: {error}") from error
 
     def labels(self, part: str) -> NDArray[np.int64]:
         """Return all labels of `part`, ``int64 (N,)``."""
