@@ -91,7 +91,9 @@ def bench(
         )
     text = report.model_dump_json(indent=1, by_alias=True)
     if output is not None:
-        output.write_text(text + "\n")
+        from robench.storage.whole_file import write_whole
+
+        write_whole(output, f"{text}\n".encode())
     print_grid(report.grid(), text, "json" if as_json else style)
     if any(row.same is False for row in report.rows):
         raise click.exceptions.Exit(1)

@@ -21,6 +21,7 @@ from robench.storage.whole_file import whole_file
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
     from robench.records.record import RunResult
+    from robench.records.store import Store
     from robench.run.identity import Found
     from robench.run.plan import Plan
 
@@ -163,7 +164,7 @@ def run(
                     save_adapter=save_adapter,
                     checks=checks,
                     keep=store.keep,
-                    save=lambda made: store.write_or_rescue(made, local_folder(cache) / "rescued-results"),
+                    save=lambda made: _save(store, made, local_folder(cache) / "rescued-results"),
                     world=world,
                     compiled=compiled,
                 )
@@ -181,6 +182,18 @@ def run(
         echo(result.model_dump_json(indent=1))
     elif not quiet:
         _show_result(result, results)
+
+
+def _save(store: Store, made: RunResult, rescue: Path) -> RunResult:
+    """Save a record; one that cannot be saved anywhere is printed, so that it is not lost."""
+    from robench.records.store import UnsavedError
+
+    try:
+        return store.write_or_rescue(made, rescue)
+    except UnsavedError as error:
+        click.echo(error.result.model_dump_json(indent=1))
+        say(f"the record is printed in full on standard output; save it as {made.run_id}.json among the records")
+        raise
 
 
 def _check_new_file(path: Path, planned: Plan) -> None:

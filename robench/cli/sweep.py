@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import click
 from robench.cli import options
 from robench.cli.output import console, echo, print_grid, say, warn
 from robench.errors import SpecError
-from robench.registry.registry import Registry, discover
+from robench.registry.registry import FILES, Registry, discover
 from robench.storage.location import Location
 from robench.storage.shared_folder import SharedFolder
 
@@ -165,7 +166,9 @@ def _slurm(file: Path, bench: Bench, tasks: int, cpus: float, gpus: float) -> st
     command += ["--compile"] if bench.compiled else []
     command += ["--save-adapters", str(bench.adapters)] if bench.adapters else []
     command += [word for logger in bench.loggers for word in ("--log", logger)]
-    return slurm_script(command, tasks=tasks, cpus=math.ceil(cpus), gpus=math.ceil(gpus))
+    plugins = os.environ.get(FILES)  # of --plugin, and of the shell
+    environment = {FILES: plugins} if plugins else None
+    return slurm_script(command, tasks=tasks, cpus=math.ceil(cpus), gpus=math.ceil(gpus), environment=environment)
 
 
 def _run(

@@ -69,6 +69,8 @@ class Receiver:
         self.certificates = certificates
         self._runs: dict[str, list[RunResult]] = defaultdict(list)
         self._kept: set[Path] = set()
+        if not dry_run:
+            self.store.sweep()
         for record in sorted(self.store.read(warn) if results.is_dir() else (), key=_age):
             if faults := record_faults(record):
                 warn(f"skipped {record.run_id} in {results}: {'; '.join(faults)}")

@@ -6,12 +6,9 @@ damaged or was written by other code is made again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import mmap
 import os
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +19,7 @@ import pyarrow as pa
 from robench.leaderboard.schema import INDEXED, STATE, as_array, take_rows
 from robench.records.listing import Listing, listing
 from robench.registry.source_files import code_hashes
+from robench.storage.whole_file import remove_abandoned, whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +28,6 @@ INDEXED_FROM = 1000
 """With fewer records no index is kept; they are read fast enough."""
 DIGEST_BYTES = 64
 """Length of the hexadecimal SHA-256 at the start of the file."""
-ABANDONED = 3600
-"""Seconds after which a temporary file counts as left over by a killed process."""
 
 
 def read_measurements(
@@ -116,23 +112,15 @@ def _save(table: pa.Table, path: Path) -> None:
         OSError: The cache cannot be written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f"{path.stem}.*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > ABANDONED:
-                leftover.unlink()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            file.write(b"0" * DIGEST_BYTES)
-            with pa.ipc.new_file(pa.PythonFile(file, "w"), _schema()) as writer:
-                writer.write_table(table.cast(_schema()))
-            file.seek(DIGEST_BYTES)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            file.write(digest.encode())
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    remove_abandoned(path.parent)
+    with whole_file(path) as temporary, temporary.open("w+b") as file:
+        file.write(b"0" * DIGEST_BYTES)
+        with pa.ipc.new_file(pa.PythonFile(file, "w"), _schema()) as writer:
+            writer.write_table(table.cast(_schema()))
+        file.seek(DIGEST_BYTES)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        file.write(digest.encode())
 
 
 def _schema() -> pa.Schema:

@@ -16,6 +16,7 @@ from robench.records.record import RunResult
 from robench.records.store import Store
 from robench.storage.location import Location
 from robench.storage.shared_folder import Entry, SharedFolder
+from robench.storage.whole_file import whole_file
 
 if TYPE_CHECKING:
     from robench.records.samples import Samples
@@ -166,8 +167,7 @@ def _is_copy(path: Path, entry: Entry) -> bool:
 
 def _replace(path: Path, content: bytes, changed: float | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    if changed is not None:
-        os.utime(temporary, (changed, changed))
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+        if changed is not None:
+            os.utime(temporary, (changed, changed))

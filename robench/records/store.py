@@ -14,10 +14,21 @@ from robench.errors import DataError
 from robench.records.limits import MOST_BYTES
 from robench.records.record import RunResult
 from robench.storage.plain_file import read_plain
-from robench.storage.whole_file import whole_file, write_new, write_to_disk
+from robench.storage.whole_file import remove_abandoned, whole_file, write_new, write_to_disk
 
 if TYPE_CHECKING:
     from robench.records.samples import Samples
+
+
+class UnsavedError(DataError):
+    """A record could not be saved anywhere; `result` is all there is of it."""
+
+    def __init__(self, message: str, result: RunResult) -> None:
+        super().__init__(message, result)
+        self.result = result
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Store:
@@ -25,6 +36,15 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._swept = False
+
+    def sweep(self) -> None:
+        """Remove the unfinished files of processes that were killed."""
+        from robench.records.samples import samples_path
+
+        for folder in (self.folder, samples_path(self.folder, "").parent):
+            remove_abandoned(folder)
+        self._swept = True
 
     def prepare(self) -> None:
         """Make the folder and check that it can be written to, before a run spends time.
@@ -36,6 +56,8 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder) as probe:
                 probe.write(b"robench")
+            if not self._swept:
+                self.sweep()
         except OSError as error:
             raise DataError(f"cannot write results to {self.folder}: {error.strerror}; pass --results DIR") from None
 
@@ -163,14 +185,28 @@ class Store:
 
         Raises:
             DataError: It was saved in `rescue`; the message names the file.
+            UnsavedError: It could not be saved anywhere; the error has the record, and its message the figures.
         """
         try:
             return self.write(result, once=once, same=same)[0]
         except DataError as error:
             lifeboat = Store(rescue)
-            lifeboat.prepare()
-            _, path = lifeboat.write(result)
+            try:
+                lifeboat.prepare()
+                _, path = lifeboat.write(result)
+            except DataError as second:
+                raise UnsavedError(f"{error}; {second}; {_figures(result)}", result) from None
             raise DataError(f"{error}; this run's record is in {path}") from None
+
+
+def _figures(result: RunResult) -> str:
+    """Return the figures of a run in one line, in percent, to be read where nothing can be saved."""
+    if result.status != "completed" or result.clean is None:
+        why = f": {result.error.message}" if result.error else ""
+        return f"run {result.run_id} {result.status}{why}"
+    scores = [("clean", result.clean), *((score.label, score) for score in result.attacks)]
+    figures = ", ".join(f"{name} {100 * score.accuracy:.2f} (n={score.n})" for name, score in scores)
+    return f"figures of run {result.run_id}: {figures}"
 
 
 def _completed_in(path: Path) -> RunResult | None:

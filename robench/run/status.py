@@ -24,6 +24,7 @@ from robench.records.record import RunSpec
 from robench.records.shared_store import RUNNING
 from robench.storage.location import Location, local_folder, shared_folder
 from robench.storage.plain_file import read_plain
+from robench.storage.whole_file import remove_abandoned, write_whole
 
 MOST_BYTES = 100_000
 """Largest status file."""
@@ -101,6 +102,7 @@ class StatusFile:
         if self._state is not None and self._state.run_id != run_id:
             self.remove()
         self._state = _begin(spec, run_id)
+        remove_abandoned(self._folder)
         self._write()
 
     @hookimpl
@@ -152,11 +154,9 @@ class StatusFile:
             return
         self._written = time.monotonic()
         path = self._path(self._state)
-        temporary = path.with_name(f".{path.name}.tmp")
         with suppress(OSError, RobenchError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(self._state.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, f"{self._state.model_dump_json(indent=1)}\n".encode())
             if self._shared is not None:
                 self._shared.upload(path, f"{RUNNING}/{path.name}")
 
@@ -203,7 +203,7 @@ def _parse(content: bytes) -> Running | None:
 def _under_way(state: Running) -> bool:
     """Return whether the process that wrote `state` still runs; on another machine, whether it wrote lately."""
     if state.host != platform.node():
-        return time.time() - state.updated < SILENT
+        return abs(time.time() - state.updated) < SILENT
     return abs(_born(state.pid) - state.born) < 1
 
 

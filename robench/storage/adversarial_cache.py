@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from robench.compute.world import ALONE, World
 from robench.errors import DataError
 from robench.images.memory_mapped import parts_of, save_images
 from robench.storage.shared_folder import SharedFolder
+from robench.storage.whole_file import draft_beside, remove_abandoned
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,28 +71,29 @@ class AdversarialCache:
         key = hashlib.sha256(canonical.encode()).hexdigest()[:24]
         path = self.folder / key
         if not self.world.is_main:
-            return self._follow(path, make)
+            return self._follow(path, identity, make)
         with self._locked(key):
-            found = self._read(path) or self._fetch(path)
+            found = self._read(path, identity) or self._fetch(path, identity)
             self.world.from_main(found is not None)
             if found is not None:
                 return found
-            for leftover in self.folder.glob(f"{key}.*.tmp"):  # of a maker that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
+            remove_abandoned(self.folder)
             images, notes = make()
             sha256 = self._write(path, images, {"identity": identity, "notes": notes})
-            theirs = self._publish(path, sha256)
+            theirs = self._publish(path, sha256, identity)
             self.world.from_main(theirs is not None)
             return theirs or AdversarialSet(images=images, notes=notes, sha256=sha256, cached=False)
 
-    def _follow(self, path: Path, make: Callable[[], tuple[NDArray[np.uint8], dict[str, Any]]]) -> AdversarialSet:
+    def _follow(
+        self, path: Path, identity: dict[str, Any], make: Callable[[], tuple[NDArray[np.uint8], dict[str, Any]]]
+    ) -> AdversarialSet:
         """Do as the main process, which looks up and writes: read the set that it found, or help to make it."""
         if not self.world.from_main(False):
             images, notes = make()
             if not self.world.from_main(False):
                 return AdversarialSet(images=images, notes=notes, sha256=hash_images(images), cached=False)
         with self._locked(f"{path.name}.follow"):  # not the main process's lock, which it may hold again by now
-            found = self._read(path) or self._fetch(path)
+            found = self._read(path, identity) or self._fetch(path, identity)
         if found is None:
             raise DataError(f"not all processes of this run see {path}; pass a --cache-dir DIR that all machines share")
         return found
@@ -107,18 +109,19 @@ class AdversarialCache:
                 f"cannot write the cache {self.folder}: {error.strerror or error}; pass --cache-dir DIR"
             ) from None
 
-    def _fetch(self, path: Path) -> AdversarialSet | None:
+    def _fetch(self, path: Path, identity: dict[str, Any]) -> AdversarialSet | None:
         """Copy the set from the URL in place of any that is here; a damaged one is removed there."""
         if self.shared is None:
             return None
         there = f"adversarial/{path.name}"
-        temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=f"{path.name}.", suffix=".tmp"))
+        temporary = draft_beside(path)
+        temporary.mkdir()
         try:
             meta = self.shared.read(f"{there}/meta.json")
             (temporary / "meta.json").write_bytes(meta)
-            with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            with suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
                 self.shared.download(f"{there}/{json.loads(meta)['sha256']}.npy", temporary / "images.npy")
-            if (found := self._read(temporary)) is None:
+            if (found := self._read(temporary, identity)) is None:
                 self.shared.remove(f"{there}/meta.json")
                 return None
             shutil.rmtree(path, ignore_errors=True)
@@ -130,7 +133,7 @@ class AdversarialCache:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _publish(self, path: Path, sha256: str) -> AdversarialSet | None:
+    def _publish(self, path: Path, sha256: str, identity: dict[str, Any]) -> AdversarialSet | None:
         """Give the set at `path` to all machines, or return the one that another machine published first."""
         if self.shared is None:
             return None
@@ -140,28 +143,38 @@ class AdversarialCache:
             try:
                 self.shared.create(f"{there}/meta.json", (path / "meta.json").read_bytes())
             except FileExistsError:
-                if (theirs := self._fetch(path)) is not None:
+                if (theirs := self._fetch(path, identity)) is not None:
                     return theirs
             else:
                 return None
 
-    def _read(self, path: Path) -> AdversarialSet | None:
-        if not path.is_dir():
+    def _read(self, path: Path, identity: dict[str, Any]) -> AdversarialSet | None:
+        """Return the set at `path`; one that is not what this class writes is put aside."""
+        if not os.path.lexists(path):
             return None
         try:
-            meta = json.loads((path / "meta.json").read_text())
+            meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
             images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
             if hash_images(images) != meta["sha256"]:
                 raise ValueError("its bytes do not match its hash")
+            if images.dtype != np.uint8 or images.ndim != 4:
+                raise ValueError(f"it holds {images.dtype} {images.shape} instead of images")
+            if json.dumps(meta["identity"], sort_keys=True) != json.dumps(identity, sort_keys=True):
+                raise ValueError("it is of other images or of another attack")
+            if not isinstance(meta["notes"], dict):
+                raise ValueError("its notes are not a table")
             return AdversarialSet(images=images, notes=meta["notes"], sha256=meta["sha256"], cached=True)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            aside = Path(tempfile.mkdtemp(dir=self.folder, prefix="damaged-"))
+        except Exception as error:  # NumPy and JSON raise many kinds for a file that they did not write
+            aside = path.with_name(f"damaged-{uuid.uuid4().hex[:8]}")
+            aside.mkdir()
             path.replace(aside / path.name)
-            self.warn(f"damaged adversarial set put aside in {aside} and made again: {error}")
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self.warn(f"damaged adversarial set put aside in {aside} and made again: {reason}")
             return None
 
     def _write(self, path: Path, images: NDArray[np.uint8], meta: dict[str, Any]) -> str:
-        temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=f"{path.name}.", suffix=".tmp"))
+        temporary = draft_beside(path)
+        temporary.mkdir()
         try:
             sha256 = hash_images(images)
             with (temporary / "images.npy").open("wb") as file:

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from robench.errors import DataError, RobenchError
 from robench.storage.shared_folder import SharedFolder
+from robench.storage.whole_file import remove_abandoned, whole_file, write_whole
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ def cached_file(
             except FileExistsError:  # another machine was first
                 if (theirs := fetch(shared)) is not None:
                     return theirs
-                path.write_bytes(content)  # theirs was damaged
+                write_whole(path, content)  # theirs was damaged
             else:
                 return read(path)
 
@@ -79,9 +80,9 @@ def cached_file(
                 found = fetch(shared)
             if found is not None:
                 return found
-            temporary = path.with_name(f".{path.name}.tmp")
-            make(temporary)
-            temporary.replace(path)
+            remove_abandoned(path.parent)
+            with whole_file(path) as temporary:
+                make(temporary)
             return read(path) if shared is None else publish(shared)
     except OSError as error:
         reason = error.strerror or error

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from robench.errors import RobenchError
 from robench.storage.shared_folder import SharedFolder
-from robench.storage.whole_file import whole_file
+from robench.storage.whole_file import remove_abandoned, whole_file
 
 SECONDS = 60.0
 """Seconds between two checkpoints within an epoch."""
@@ -77,6 +77,7 @@ class Checkpoint:
         """Save `state` in place of the last one, completely or not at all."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(self.path.parent)
             with whole_file(self.path) as temporary:
                 torch.save({**state, "identity": self.identity}, temporary)
             if self.shared is not None:

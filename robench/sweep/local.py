@@ -15,6 +15,7 @@ import torch
 
 from robench.checks.certificate import Level
 from robench.compute.device import resolve_device
+from robench.compute.orphans import end_with_parent
 from robench.records.record import RunResult
 from robench.records.shared_store import store_at
 from robench.registry.registry import Registry, discover
@@ -88,7 +89,7 @@ def run_sweep(
 
     A run that fails is reported and the others go on. Runs that another process is carrying out come last, when it has
     recorded them or has died. On Ctrl-C no other run is started, and runs under way in other processes save their
-    record first.
+    record first. If this process is killed, they end at once, and the next sweep carries them out.
 
     Args:
         registry: The components of this process; other processes discover their own.
@@ -219,7 +220,7 @@ def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work)
 
     def alone(request: Request) -> RunResult:
         # Each run has a pool of one process, so that a process that dies takes no other run with it.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as process:
             try:
                 return process.submit(work, request, bench, threads).result()
             except BrokenProcessPool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
-def slurm_script(command: Sequence[str], *, tasks: int, cpus: int, gpus: int) -> str:
+def slurm_script(
+    command: Sequence[str], *, tasks: int, cpus: int, gpus: int, environment: Mapping[str, str] | None = None
+) -> str:
     """Return a script for ``sbatch``.
 
     Args:
@@ -14,6 +16,7 @@ def slurm_script(command: Sequence[str], *, tasks: int, cpus: int, gpus: int) ->
         tasks: Number of processes; each takes runs that no other has recorded or is carrying out.
         cpus: Processors of one process.
         gpus: Devices of one process.
+        environment: Variables that each process needs.
     """
     lines = [
         "#!/bin/bash",
@@ -26,6 +29,7 @@ def slurm_script(command: Sequence[str], *, tasks: int, cpus: int, gpus: int) ->
         "#SBATCH --time=24:00:00",
         "set -euo pipefail",
         f"export OMP_NUM_THREADS={cpus}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in (environment or {}).items()),
         f"srun {shlex.join(command)}",
     ]
     return "\n".join(lines) + "\n"

@@ -27,6 +27,7 @@ from robench.records.record import Check, ComponentSpec, Evaluation, RunResult, 
 from robench.records.store import Store, read_record
 from robench.statistics.ranks import ranks
 from robench.statistics.worst_case import worst_cases
+from robench.storage.whole_file import draft_beside
 
 from tests.helpers.plain_leaderboard import plain_leaderboard, plain_ranks
 from tests.helpers.results import attack_score, bits, result
@@ -343,7 +344,7 @@ def test_without_a_cache_that_can_be_written_to_all_is_read_each_time(folder: Fo
 def test_what_a_killed_writer_leaves_is_removed(folder: Folder) -> None:
     folder.add(result())
     folder.board()
-    old, young = (folder.index.with_suffix(f".{name}.tmp") for name in ("old", "young"))
+    old, young = draft_beside(folder.index), draft_beside(folder.index)
     for path in (old, young):
         path.write_text("half")
     os.utime(old, (0, 0))

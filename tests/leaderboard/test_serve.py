@@ -7,17 +7,20 @@ import json
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from robench.cli import main
 from robench.contracts.context import Progress
+from robench.leaderboard.site import serve as serving
 from robench.leaderboard.site.serve import Live, server
 from robench.run.status import StatusFile
 
@@ -223,3 +226,73 @@ def test_what_cannot_be_served_is_one_line(
             main(["serve", *given])
     error = capsys.readouterr().err
     assert exit_.value.code == 2 and message.format(taken=port) in error and error.count("\n") == 1
+
+
+def raw(address: tuple[str, int], data: bytes) -> bytes:
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(data)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "//[x/", "http://a]/live.json"])
+def test_a_malformed_address_is_answered(address: tuple[str, int], target: str) -> None:
+    assert raw(address, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).startswith(b"HTTP/1.0 4")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "EVIL.example.", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "[::1"],
+)
+def test_names_of_other_hosts_are_refused(address: tuple[str, int], host: str) -> None:
+    answer = raw(address, f"GET /live.json HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.0 4") and b"folder" not in answer
+    answer = raw(address, f"GET /live.json HTTP/1.1\r\nHost: localhost\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.0 4")
+    assert raw(address, f"GET http://{host}/live.json HTTP/1.1\r\n\r\n".encode()).startswith(b"HTTP/1.0 4")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:1", "192.0.2.7", "desktop", "a.localhost"])
+def test_addresses_and_own_names_are_answered(address: tuple[str, int], host: str) -> None:
+    assert raw(address, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).startswith(b"HTTP/1.0 200")
+
+
+def test_clients_that_go_away_leave_no_traceback(address: tuple[str, int], capfd: pytest.CaptureFixture[str]) -> None:
+    big = max(re.findall(r'src="([^"]+)"', ask(address, "/")[1]), key=lambda name: "tabulator" in name)
+    linger = struct.pack("ii", 1, 0)  # closes by a reset
+    for _ in range(10):
+        with socket.create_connection(address) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.sendall(f"GET /{big} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.recv(1)
+    assert ask(address, "/")[0] == 200
+    time.sleep(0.3)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_sends_its_request_too_slowly_is_cut_off(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "TIMEOUT", 0.3)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        start = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - start < 8:
+                connection.sendall(b"X")
+                time.sleep(0.05)
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_a_record_replaced_by_a_link_is_not_followed(results: Path, address: tuple[str, int]) -> None:
+    (record,) = results.glob("*.json")
+    before = record.read_text()
+    record.unlink()
+    record.symlink_to(results.parent / "secret.txt")
+    for _ in range(3):
+        assert "secret" not in ask(address, f"/records/{record.name}")[1]
+    record.unlink()
+    assert json.loads(before)

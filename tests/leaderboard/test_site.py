@@ -346,13 +346,20 @@ def test_a_page_is_written_over_an_earlier_one_and_what_else_is_there_stays(tmp_
     results, folder = tmp_path / "results", tmp_path / "site"
     old = add(results, result(tuner="old"))
     write(results, folder)
-    (folder / "CNAME").write_text("example.org")
+    others = [folder / "CNAME", folder / "assets" / "mine" / "logo.svg", folder / "records" / "0123456789ab.json"]
+    others.append(next((folder / "assets").glob("*/runs")) / "notes.txt")
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
     (results / f"{old.run_id}.json").unlink()
     new = add(results, result(tuner="new"))
     index = write(results, folder)
-    assert [path.name for path in (folder / "records").iterdir()] == [f"{new.run_id}.json"]
-    (assets,) = (folder / "assets").iterdir()
-    assert assets.name in index.read_text() and (folder / "CNAME").exists()
+    assert {path.name for path in (folder / "records").iterdir()} == {f"{new.run_id}.json", others[2].name}
+    (assets,) = (path.parent for path in (folder / "assets").glob("*/manifest.txt"))
+    assert assets.name in index.read_text() and all(path.read_text() == "mine" for path in others)
+    assert list(others[3].parents[1].rglob("*.*")) == [others[3]], (
+        "of the earlier page only the file of another is left"
+    )
     before = index.stat().st_ino, sorted(path.stat().st_ino for path in assets.rglob("*"))
     write(results, folder)
     assert sorted(path.stat().st_ino for path in assets.rglob("*")) == before[1], "the same page is the same files"

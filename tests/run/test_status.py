@@ -68,8 +68,8 @@ def test_the_file_is_written_at_most_once_a_second(
     tmp_path: Path, spec: RunSpec, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    write = Path.write_text
-    monkeypatch.setattr(Path, "write_text", lambda self, *a, **k: written.append(str(self)) or write(self, *a, **k))
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda self, *a, **k: written.append(str(self)) or write(self, *a, **k))
     file = StatusFile(tmp_path)
     file.robench_run_started(spec, spec.run_id())
     for done in range(30):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from robench.errors import DataError
-from robench.storage.adversarial_cache import AdversarialCache
+from robench.storage.adversarial_cache import AdversarialCache, hash_images
 
 IDENTITY = {"attack": "pgd", "seed": 1}
 
@@ -56,7 +57,23 @@ def test_anything_in_the_identity_makes_another_set(cache: AdversarialCache) -> 
     assert cache.get({"seed": 1, "attack": "pgd"}, never).cached
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "no meta", "bad meta"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flip",
+        "truncate",
+        "no meta",
+        "bad meta",
+        "a file",
+        "deep meta",
+        "a list",
+        "notes",
+        "another set",
+        "archive",
+        "floats",
+        "empty",
+    ],
+)
 def test_a_damaged_set_is_put_aside_and_made_again(cache: AdversarialCache, warnings: list[str], damage: str) -> None:
     cache.get(IDENTITY, make)
     folder = next(path for path in cache.folder.iterdir() if path.is_dir())
@@ -68,14 +85,47 @@ def test_a_damaged_set_is_put_aside_and_made_again(cache: AdversarialCache, warn
         (folder / "images.npy").write_bytes(content[: len(content) // 2])
     elif damage == "no meta":
         (folder / "meta.json").unlink()
-    else:
+    elif damage == "bad meta":
         (folder / "meta.json").write_text(json.dumps({"notes": {}}))
+    elif damage == "a file":
+        shutil.rmtree(folder)
+        folder.write_text("a file")
+    elif damage == "deep meta":
+        (folder / "meta.json").write_text("[" * 100_000)
+    elif damage == "a list":
+        (folder / "meta.json").write_text("[]")
+    elif damage in ("notes", "another set"):
+        meta = json.loads((folder / "meta.json").read_text())
+        meta |= {"notes": 3} if damage == "notes" else {"identity": {"attack": "none"}}
+        (folder / "meta.json").write_text(json.dumps(meta))
+    elif damage == "archive":
+        np.savez(folder / "images.npz", images())
+        (folder / "images.npz").replace(folder / "images.npy")
+    elif damage == "floats":
+        made = np.zeros((50, 3, 8, 8))
+        np.save(folder / "images.npy", made)
+        meta = json.loads((folder / "meta.json").read_text())
+        (folder / "meta.json").write_text(json.dumps({**meta, "sha256": hash_images(made)}))
+    else:
+        (folder / "images.npy").write_bytes(b"")
     again = cache.get(IDENTITY, make)
     assert not again.cached
     np.testing.assert_array_equal(again.images, images())
     assert len(warnings) == 1 and "put aside" in warnings[0]
     assert cache.get(IDENTITY, never).cached
     assert list(cache.folder.glob("damaged-*/*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_other_users_can_read_a_set_if_the_umask_lets_them(cache: AdversarialCache) -> None:
+    before = os.umask(0o002)
+    try:
+        cache.get(IDENTITY, make)
+    finally:
+        os.umask(before)
+    (folder,) = (path for path in cache.folder.iterdir() if path.is_dir())
+    assert folder.stat().st_mode & 0o777 == 0o775
+    assert all(path.stat().st_mode & 0o777 == 0o664 for path in folder.iterdir())
 
 
 def test_a_maker_that_fails_leaves_nothing_behind(cache: AdversarialCache) -> None:

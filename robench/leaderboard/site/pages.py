@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +82,7 @@ def pages(
         index=_index(folder, live),
         folder=folder,
         files=made,
-        records={f"records/{run_id}.json": (results / f"{run_id}.json").read_bytes for run_id in shown},
+        records={f"records/{run_id}.json": partial(_record, results, record) for run_id, record in shown.items()},
     )
 
 
@@ -113,6 +114,18 @@ def _digest(content: Any, static: dict[str, bytes], results: Path, shown: dict[s
         dated = f"{samples.stat().st_mtime_ns}" if samples.exists() else ""
         found.update(f"{record.model_dump_json()}{dated}".encode())
     return found.hexdigest()[:12]
+
+
+def _record(results: Path, record: RunResult) -> bytes:
+    """Return the file of a record, or the record as it was read if its name leads elsewhere by now."""
+    path = results / f"{record.run_id}.json"
+    try:
+        if path.resolve(strict=True).parent == results.resolve() and path.is_file():
+            with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+                return file.read()
+    except OSError:
+        pass
+    return f"{record.model_dump_json(indent=1)}\n".encode()
 
 
 def _run(results: Path, record: RunResult) -> bytes:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import platform
+import socket
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from robench.errors import DataError, RobenchError
@@ -18,6 +24,8 @@ from robench.records.store import Store
 from robench.run.status import running
 
 LIVE = "live.json"
+TIMEOUT = 20.0
+"""Seconds that a client has to send its request, and to take each part of the answer."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -38,7 +46,7 @@ class Live:
         Raises:
             DataError: The folder of records does not exist.
         """
-        self._results, self._warn = results, warn
+        self._results, self.warn = results, warn
         self._lock = threading.Lock()
         self._maker: threading.Thread | None = None
         self._seen = self._look()
@@ -73,12 +81,12 @@ class Live:
         try:
             self._before, self._pages = self._pages, self._make()
         except (RobenchError, OSError) as error:
-            self._warn(str(error))  # the folder is gone; the last page stays
-        except Exception as error:  # the page is renewed again when the folder changes again
-            self._warn(f"the page was not renewed: {type(error).__name__}: {error}")
+            self.warn(str(error))  # the folder is gone; the last page stays
+        except Exception as error:  # a record that no reader expects must not end the renewal of the page
+            self.warn(f"the page is not renewed: {type(error).__name__}: {error}")
 
     def _make(self) -> Pages:
-        records = Store(self._results).read(self._warn)
+        records = Store(self._results).read(self.warn)
         return pages(self._results, leaderboard(records), records, live=True)
 
     def _look(self) -> object:
@@ -97,24 +105,81 @@ def _stat(path: Path) -> os.stat_result | None:
 def server(live: Live, host: str, port: int) -> ThreadingHTTPServer:
     """Return a server of the page that is already listening; port 0 takes a free port.
 
+    It answers GET and HEAD. It refuses requests for a host name that may be another's: a page of a stranger, whose name
+    leads to this machine, could otherwise read the records (DNS rebinding). Addresses, names without a dot, `host` and
+    the name of this machine are answered.
+
     Raises:
         DataError: The port is taken or not allowed, or the host is unknown.
     """
 
+    class Server(ThreadingHTTPServer):
+        @property
+        def names(self) -> set[str]:
+            return {name.lower().rstrip(".") for name in (host, self.server_name, platform.node())}
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing of clients that went away; of a bug, name it in one line."""
+            error = sys.exception()
+            if not isinstance(error, OSError):
+                live.warn(f"cannot answer a request: {type(error).__name__}: {error}")
+
     class Handler(BaseHTTPRequestHandler):
+        timeout = TIMEOUT
+        server: Server
+
+        def handle(self) -> None:
+            # A timeout of the socket counts from byte to byte; this one is for the whole request.
+            self._limit = threading.Timer(TIMEOUT, self._hang_up)
+            self._limit.daemon = True
+            self._limit.start()
+            try:
+                super().handle()
+            finally:
+                self._limit.cancel()
+
+        def _hang_up(self) -> None:
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+        def parse_request(self) -> bool:
+            is_request = super().parse_request()
+            self._limit.cancel()
+            if not is_request:
+                return False
+            try:
+                asked = urlsplit(self.path)
+                hosts = [*self.headers.get_all("Host", []), *([asked.netloc] if asked.netloc else [])]
+                is_ours = all(_is_own(urlsplit(f"//{each}").hostname or "", self.server.names) for each in hosts)
+                self.file = unquote(asked.path).removeprefix("/")
+            except ValueError:
+                self.send_error(HTTPStatus.BAD_REQUEST, "the address is malformed")
+                return False
+            if not is_ours:
+                name = ascii(hosts[-1])[:100]
+                self.send_error(HTTPStatus.MISDIRECTED_REQUEST, f"{name} is not served here; start with --host NAME")
+            return is_ours
+
         def do_GET(self) -> None:
-            content = live.file(unquote(urlsplit(self.path).path).removeprefix("/"))
-            self._answer(HTTPStatus.OK if content is not None else HTTPStatus.NOT_FOUND, content)
+            content = live.file(self.file)
+            if content is None:
+                self.send_error(HTTPStatus.NOT_FOUND, "no such file")
+            else:
+                kind = Path(self.file or "index.html").suffix
+                self._answer(HTTPStatus.OK, content, TYPES.get(kind, TYPES[""]))
 
         def do_HEAD(self) -> None:
             self.do_GET()
 
-        def _answer(self, status: HTTPStatus, content: bytes | None) -> None:
-            name = urlsplit(self.path).path.rpartition("/")[2] or "index.html"
-            content = b"robench: no such file\n" if content is None else content
-            kind = Path(name).suffix if status == HTTPStatus.OK else ""
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """Answer with one line of plain text."""
+            status = HTTPStatus(code)
+            self.close_connection = True
+            self._answer(status, f"robench: {message or status.phrase.lower()}\n".encode(), TYPES[""])
+
+        def _answer(self, status: HTTPStatus, content: bytes, kind: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", TYPES.get(kind, TYPES[""]))
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Cache-Control", "no-cache")
             self.send_header("Content-Security-Policy", POLICY)
@@ -127,9 +192,19 @@ def server(live: Live, host: str, port: int) -> ThreadingHTTPServer:
             """Print nothing: the page asks every two seconds."""
 
     try:
-        return ThreadingHTTPServer((host, port), Handler)
+        return Server((host, port), Handler)
     except OverflowError:
         raise DataError(f"port {port} does not exist; expected 0 to 65535") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"cannot serve on {host}:{port}: {reason.lower()}; pass another --port or --host") from None
+
+
+def _is_own(name: str, names: set[str]) -> bool:
+    """Return whether no stranger can make the host `name` lead here; an empty one is of a client that names none."""
+    name = name.lower().rstrip(".")
+    if "." not in name and ":" not in name:  # the public DNS has no such names
+        return True
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return name in names or name.endswith(".localhost")

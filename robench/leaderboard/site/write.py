@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from robench.errors import DataError
 from robench.leaderboard.site.pages import GENERATOR, Pages
+from robench.storage.whole_file import draft_beside, remove_abandoned, write_whole
 
 INDEX = "index.html"
+ASSETS = re.compile(r"[0-9a-f]{12}")
+MANIFEST = "manifest.txt"
+"""In the folder of a page, the files that robench wrote for it, one a line."""
 RECORD = re.compile(r"[0-9a-f]{12}(-[0-9]+)?\.json")
 
 
@@ -27,8 +31,12 @@ def write_pages(pages: Pages, folder: Path) -> Path:
     staged: Path | None = None
     try:
         (folder / "assets").mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(dir=folder / "assets", prefix=".new-"))
-        staged.chmod(0o755)  # mkdtemp makes it private, and a web server must read it
+        remove_abandoned(folder / "assets")
+        remove_abandoned(folder / "records")
+        remove_abandoned(folder)
+        staged = draft_beside(folder / pages.folder)
+        staged.mkdir()
+        (staged / MANIFEST).write_text("".join(f"{name}\n" for name in (*pages.files, *pages.records)))
         for name, make in pages.files.items():
             path = staged / Path(name).relative_to(pages.folder)
             path.parent.mkdir(exist_ok=True)
@@ -37,8 +45,8 @@ def write_pages(pages: Pages, folder: Path) -> Path:
             staged.rename(folder / pages.folder)
         (folder / "records").mkdir(exist_ok=True)
         for name, make in pages.records.items():
-            _replace(folder / name, make())
-        _replace(folder / INDEX, pages.index)
+            write_whole(folder / name, make())
+        write_whole(folder / INDEX, pages.index)
         _sweep(pages, folder)
     except BaseException as error:
         if new:
@@ -73,20 +81,24 @@ def _is_new(folder: Path) -> bool:
     raise DataError(f"--output {folder} {what}; name a new folder, an empty one, or that of an earlier page")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _sweep(pages: Pages, folder: Path) -> None:
-    """Remove files that only earlier pages used."""
-    for path in (folder / "assets").iterdir():
-        if path != folder / pages.folder:
-            shutil.rmtree(path, ignore_errors=True)
-    for path in (folder / "records").iterdir():
-        if RECORD.fullmatch(path.name) and f"records/{path.name}" not in pages.records:
-            path.unlink()
+    """Remove files that only earlier pages used: those that their manifests name, and no other."""
+    needed = {*pages.files, *pages.records}
+    for manifest in (folder / "assets").glob(f"*/{MANIFEST}"):
+        own = manifest.parent
+        if own == folder / pages.folder or not ASSETS.fullmatch(own.name) or own.is_symlink():
+            continue
+        for name in set(manifest.read_text(encoding="utf-8", errors="replace").splitlines()) - needed:
+            path = Path(name)
+            is_asset = path.parts[:2] == ("assets", own.name) and ".." not in path.parts
+            if is_asset or (path.parent == Path("records") and RECORD.fullmatch(path.name)):
+                _remove(folder / path)
+        _remove(manifest)
+        for empty in (own / "runs", own):  # a file of somebody else keeps its folder
+            with suppress(OSError):
+                empty.rmdir()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from robench.records.record import RunResult
 from robench.records.samples import Samples
+from robench.storage.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,4 +106,8 @@ def save(draw: Callable[[], Figure], target: Path | BinaryIO, dpi: int) -> None:
 
     # A dollar sign in the name of a class or a file does not begin a formula.
     with rc_context({"text.parse_math": False}):
-        draw().savefig(target, dpi=dpi)
+        if not isinstance(target, Path):
+            draw().savefig(target, dpi=dpi)
+            return
+        with whole_file(target) as draft:  # the suffix of the draft is no format
+            draw().savefig(draft, dpi=dpi, format=target.suffix.removeprefix("."))

@@ -13,6 +13,7 @@ from robench.errors import DataError
 from robench.present.figures.catalogue import save
 from robench.present.harmless import terminal
 from robench.present.report.parts import Chapter, Picture, Table
+from robench.storage.whole_file import remove_abandoned, whole_files
 
 DPI = 110
 
@@ -21,7 +22,7 @@ def write_report(chapters: Sequence[Chapter], folder: Path, style: str) -> list[
     """Write ``report.html``, ``report.md`` or both into `folder` and return the files.
 
     Raises:
-        DataError: `folder` cannot be written to.
+        DataError: `folder` cannot be written to; an earlier report there is unchanged.
     """
     sections = [section for chapter in chapters for section in chapter.sections]
     drawn = {picture.name: _png(picture) for section in sections for picture in section.pictures}
@@ -33,8 +34,10 @@ def write_report(chapters: Sequence[Chapter], folder: Path, style: str) -> list[
         files |= {f"{name}.png": content for name, content in drawn.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        remove_abandoned(folder)
+        with whole_files() as draft:
+            for name, content in files.items():
+                draft(folder / name).write_bytes(content)
     except OSError as error:
         raise DataError(f"cannot write a report to {folder}: {error.strerror or error}") from None
     return [folder / name for name in files]
