@@ -16,6 +16,7 @@ from robench.contracts.context import RunContext
 from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
 from robench.images.memory_mapped import let_go
+from robench.networks.entrance import ENTERING, enter
 from robench.networks.evaluate import fingerprint, predict
 from robench.records.record import SurrogateRecord
 from robench.registry.resolved import Resolved, ResolvedAttack
@@ -71,7 +72,7 @@ class Adversaries:
         if attack.surrogate is None:
             images, _ = self._make(attack, target, data, seed, stage)
             return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)
-        network, weights = self._surrogate(attack)
+        network, weights = self._surrogate(attack, data)
         identity = {
             "format": 2,
             "attack": attack.component.name,
@@ -152,12 +153,14 @@ class Adversaries:
             compiled=self.context.compiled,
         )
 
-    def _surrogate(self, attack: ResolvedAttack) -> tuple[nn.Module, str]:
+    def _surrogate(self, attack: ResolvedAttack, data: ImageSet) -> tuple[nn.Module, str]:
         assert attack.surrogate is not None
         label = attack.surrogate.label
         if label not in self._surrogates:
             # Seed 0 whatever the run's seed, so that all seeds share one adversarial set.
             network = attack.surrogate.build().build(replace(self.context, seed=0)).to(self.context.device)
+            few = to_pixels(data.images[:ENTERING], self.context.device)
+            enter(network, few, len(self.context.dataset.class_names), self.context.warn)
             self._surrogates[label] = (network, fingerprint(network))
             self.context.world.same(self._surrogates[label][1], f"the weights of surrogate {label}")
         return self._surrogates[label]

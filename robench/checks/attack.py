@@ -10,11 +10,14 @@ from torch import Tensor
 
 from robench.attack.projection import project
 from robench.checks import probes
-from robench.checks.verdict import Subject, check, must_beat, significantly_more
+from robench.checks.verdict import Subject, check, must_beat, one_sided, significantly_more
 from robench.images.image_set import to_bytes, to_device
 from robench.records.record import AttackScore, Check
 from robench.registry.resolved import ResolvedAttack
 from robench.statistics.intervals import Mask
+
+QUERIES = 100
+"""Queries of the random search beside a white-box attack; 6,400 passes at most, and fewer as images break."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +59,35 @@ class Trial:
 
 
 def ball(trial: Trial) -> Check:
-    """State the largest change; it is within the radius, because the core projects every image."""
+    """State the largest change, which the core keeps within the radius. A failure means that nothing was changed."""
     largest, eps = trial.score.largest_norm, float(trial.attack.threat().eps)
-    return check("ball", "pass", f"largest change {255 * largest:.4g}/255 of {255 * eps:.4g}/255 allowed", trial.label)
+    still = largest == 0 and eps > 0
+    reason = f"largest change {255 * largest:.4g}/255 of {255 * eps:.4g}/255 allowed"
+    return check("ball", "fail" if still else "pass", reason + ("; no image was changed" if still else ""), trial.label)
 
 
 def noise(trial: Trial) -> Check:
-    """Compare with random noise of the same length, which every attack must beat."""
+    """Compare with random noise of the same length, which every attack must beat and an iterated one clearly."""
     images, _ = trial.subject.tensors()
     noisy = trial.subject.right(trial.within_ball(probes.noise(images, trial.attack.threat())))
-    return must_beat("noise", trial.label, trial.withstood, noisy, "random noise of the same length")
+    found = must_beat("noise", trial.label, trial.withstood, noisy, "random noise of the same length")
+    if found.verdict == "fail":
+        return found
+    weaker = one_sided(trial.withstood, than=noisy, level=0.05)
+    alike = trial.iterated and noisy.any() and trial.withstood.any() and not one_sided(noisy, than=trial.withstood)
+    if not (weaker or alike):
+        return found
+    return check("noise", "warn", f"{found.reason}; the attack does not clearly beat noise", trial.label)
+
+
+def random_search(trial: Trial) -> Check | None:
+    """Compare a white-box attack with a short random search. A failure means masked gradients or a weak attack."""
+    if not trial.iterated:
+        return None
+    subject = trial.subject
+    found = probes.random_search(subject.network, *subject.tensors(), trial.attack.threat(), QUERIES)
+    right, what = subject.right(trial.within_ball(found)), f"a random search of {QUERIES} queries"
+    return must_beat("random search", trial.label, trial.withstood, right, what, "masked gradients?")
 
 
 def resampling(trial: Trial) -> Check:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.attack.perturbation import frozen_for_attack, seeded
-from robench.checks.attack import Trial, ball, early_exit, noise, resampling, single_step, surrogate
-from robench.checks.comparison import white_box
+from robench.checks.attack import Trial, ball, early_exit, noise, random_search, resampling, single_step, surrogate
+from robench.checks.comparison import above_clean, white_box
 from robench.checks.network import batch_neighbours, check_labels, determinism, gradients, normalisation
-from robench.checks.repeated import epsilon, huge_epsilon, restarts, steps
+from robench.checks.repeated import epsilon, huge_epsilon, logit_scale, restarts, rounding, steps
+from robench.checks.slopes import slopes
 from robench.checks.verdict import Subject, check
 from robench.records.record import AttackScore, Check
 from robench.registry.resolved import ResolvedAttack
@@ -23,7 +24,13 @@ LEVELS: tuple[Level, ...] = ("fast", "full", "off")
 SAMPLE = 64
 """Images of the sample that checks look at."""
 
-NETWORK_CHECKS: tuple[Callable[[Subject], Check], ...] = (determinism, batch_neighbours, gradients, normalisation)
+NETWORK_CHECKS: tuple[Callable[[Subject], Check | None], ...] = (
+    determinism,
+    batch_neighbours,
+    gradients,
+    slopes,
+    normalisation,
+)
 """Checks of the network. To them comes ``labels``, the only one that looks at all scored images."""
 ATTACK_CHECKS: tuple[Callable[[Trial], Check | None], ...] = (
     ball,
@@ -32,8 +39,11 @@ ATTACK_CHECKS: tuple[Callable[[Trial], Check | None], ...] = (
     surrogate,
     early_exit,
     single_step,
+    random_search,
     epsilon,
     huge_epsilon,
+    logit_scale,
+    rounding,
     steps,
     restarts,
 )
@@ -61,11 +71,12 @@ def certify(
         return ()
     context = subject.context
     with seeded(context.stream("checks"), context.device), frozen_for_attack(subject.network):
-        found = [each(subject) for each in NETWORK_CHECKS]
+        found = [result for each in NETWORK_CHECKS if (result := _made(each, subject)) is not None]
         found.append(check_labels(predictions, labels, len(context.dataset.class_names)))
         for attack, score in attacks:
             found += check_attack(subject, attack, score, full=level == "full")
     scores = [score for _, score in attacks]
+    found += above_clean(scores, predictions == labels)
     return (*found, *(result for each in RUN_CHECKS for result in each(scores)))
 
 
@@ -75,7 +86,14 @@ def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *
         return []
     sample = replace(subject, data=subject.data.first(min(len(subject.data), score.n)))
     trial = Trial(subject=sample, attack=attack, score=score, full=full)
+    return [found for each in ATTACK_CHECKS if (found := _made(each, trial)) is not None]
+
+
+def _made(make: Callable[[Any], Check | None], about: Any) -> Check | None:
+    """Return the result of a check; ``incomplete`` if it raises, because checks must never cost a run its figures."""
     try:
-        return [found for each in ATTACK_CHECKS if (found := each(trial)) is not None]
-    except Exception as error:  # checks call plugins in ways of their own; that must never cost a run its figures
-        return [check("checks", "warn", f"could not be carried out: {type(error).__name__}: {error}", attack.label)]
+        return make(about)
+    except Exception as error:  # checks call plugins and networks in ways of their own
+        label = about.label if isinstance(about, Trial) else ""
+        reason = f"could not be carried out: {type(error).__name__}: {error}"
+        return check(make.__name__.replace("_", " "), "incomplete", reason, label)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from robench.checks.verdict import check, must_beat
+from robench.checks.verdict import check, must_beat, one_sided
 from robench.records.record import AttackScore, Check
+from robench.statistics.intervals import Mask
 
 
 def white_box(scores: Sequence[AttackScore]) -> Iterator[Check]:
@@ -19,6 +20,12 @@ def white_box(scores: Sequence[AttackScore]) -> Iterator[Check]:
     blind = [score for score in scores if score.knowledge in ("transfer", "query")]
     if blind and not white:
         yield check("white-box", "warn", "no white-box attack was made, so that nothing bounds what transfers")
+    elif white:
+        seen = {(score.norm, score.eps) for score in white}
+        missing = dict.fromkeys(pair for score in blind if (pair := (score.norm, score.eps)) not in seen)
+        if missing:
+            radii = ", ".join(f"{norm} {eps}" for norm, eps in missing)
+            yield check("white-box", "warn", f"no white-box attack was made at {radii}, where others were")
     for weak in blind:
         rivals = [score for score in white if (score.norm, score.eps) == (weak.norm, weak.eps)]
         if not rivals:
@@ -28,3 +35,14 @@ def white_box(scores: Sequence[AttackScore]) -> Iterator[Check]:
         found = np.logical_and.reduce([score.mask()[:n] for score in rivals])
         names = ", ".join(score.label for score in rivals)
         yield must_beat("white-box", names, found, weak.mask()[:n], weak.label, "masked gradients?")
+
+
+def above_clean(scores: Sequence[AttackScore], clean: Mask) -> Iterator[Check]:
+    """See that no attack leaves more images right than no attack does."""
+    for score in scores:
+        found = score.mask()
+        if score.knowledge != "nothing" and one_sided(found, than=clean[: score.n]):
+            reason = (
+                f"{100 * found.mean():.1f} % are right under the attack, {100 * clean[: score.n].mean():.1f} % clean"
+            )
+            yield check("above clean", "fail", f"{reason}; an attack must not help", score.label)

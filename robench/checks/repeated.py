@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from robench.attack.perturbation import perturb_set
 from robench.checks.attack import Trial
-from robench.checks.verdict import check, graded, significantly_more
+from robench.checks.verdict import SIGNIFICANT, check, one_sided, significantly_more
+from robench.contracts.attacker import Attacker
 from robench.records.record import Check
 from robench.statistics.intervals import Mask
 
-SECONDS = 30.0
-"""How long repeating an attack on the sample may take, unless all checks are asked for."""
+BUDGET = 64 * 50
+"""Gradients by images that one repetition may take on the sample; the sample is halved, never below ``FEWEST``."""
+FEWEST = 16
 HUGE = Fraction(128, 255)
 """A radius at which every pixel can turn grey."""
 LEFT_AT_HUGE = (0.02, 0.10)
-"""Robust accuracy at that radius above which to warn and to fail."""
+"""Robust accuracy at that radius above which to warn, and the highest above which, by a binomial test, to fail."""
+FLAT, SPAN = 2.0, 20.0
+"""Span of the logits of an image below which they may lack a scale, as cosines do, and the span to compare with."""
+GAINED_BY_SCALE = 2
+"""Images more that scaled logits must break: few, because a span as small as a cosine's is a sign of its own."""
 GAINED = 0.05
 """Share of images that more effort breaks above which to warn: the effort was too little."""
 
@@ -28,9 +38,7 @@ def epsilon(trial: Trial) -> Check | None:
     """Compare robust accuracy at half, once and twice the radius; it must not rise with the radius."""
     if trial.score.knowledge != "white-box":
         return None
-    if (seconds := _seconds(trial)) > SECONDS and not trial.full:
-        reason = f"would take about {seconds:.0f} s; --checks full does it"
-        return check("epsilon", "skipped", reason, trial.label)
+    trial = _affordable(trial)
     threat = trial.attack.threat()
     half, double = threat.eps / 2, threat.eps * 2
     radii = [half] if half >= Fraction(1, 255) else []
@@ -42,26 +50,112 @@ def epsilon(trial: Trial) -> Check | None:
     return check(
         "epsilon",
         "fail" if rises else "pass",
-        f"robust accuracy {rates} % as epsilon doubles" + ("; it must not rise" if rises else ""),
+        f"robust accuracy {rates} % of {len(trial.withstood)} images as epsilon doubles"
+        + ("; it must not rise" if rises else ""),
         trial.label,
     )
 
 
 def huge_epsilon(trial: Trial) -> Check | None:
     """Attack where every pixel can turn grey. A failure means that the attack misses what is certainly there."""
-    if not trial.iterated or (_seconds(trial) > SECONDS and not trial.full):
+    if not trial.iterated:
         return None
+    trial = _affordable(trial)
     side = np.sqrt(np.prod(trial.subject.data.images.shape[1:]))
     linf = trial.score.norm == "Linf"
     radius = HUGE if linf else HUGE * Fraction(float(side)).limit_denominator(1000)
-    left = float(_again(trial, eps=radius).mean())
+    right = _again(trial, eps=radius)
+    n, count = len(right), int(right.sum())
+    chance = 1 / len(trial.subject.context.dataset.class_names)
+    # A grey picture is right by chance; an attack that finds what is there leaves fewer, whatever the classes.
+    limit = min(max(chance, LEFT_AT_HUGE[0]), LEFT_AT_HUGE[1])
+    fails = _above(count, n, limit)
+    warns = count > 1 and count / n > LEFT_AT_HUGE[0]
     return check(
         "huge epsilon",
-        graded(left, LEFT_AT_HUGE),
-        f"{100 * left:.0f} % stay right where every pixel may turn grey"
-        + ("; the attack does not find what is there" if left > LEFT_AT_HUGE[0] else ""),
+        "fail" if fails else "warn" if warns else "pass",
+        f"{count} of {n} stay right where every pixel may turn grey; chance is {100 * chance:.3g} %"
+        + ("; the attack does not find what is there" if fails or warns else ""),
         trial.label,
     )
+
+
+def _above(count: int, n: int, share: float) -> bool:
+    from scipy.stats import binomtest
+
+    return bool(binomtest(count, n, share, alternative="greater").pvalue < SIGNIFICANT)
+
+
+def logit_scale(trial: Trial) -> Check | None:
+    """Repeat an iterated attack with logits scaled up where cross-entropy hardly tells the classes apart.
+
+    A warning means that a logit scale was left out, such as the temperature of cosines, and that this hides attacks.
+    """
+    if not trial.iterated:
+        return None
+    trial = _affordable(trial)
+    images, _ = trial.subject.tensors()
+    with torch.no_grad():
+        logits = trial.subject.network(images).double()
+    span = float((logits.amax(dim=1) - logits.amin(dim=1)).median())
+    probabilities = bool((logits >= 0).all()) and bool(((logits.sum(dim=1) - 1).abs() < 1e-2).all())
+    if not 0 < span < FLAT or probabilities or trial.attack.surrogate is not None:
+        return None
+    with _scaled(trial.subject.network, SPAN / span):
+        right = _again(trial)
+    fewer = int(trial.withstood.sum()) - int(right.sum())
+    reason = f"the logits of an image span only {span:.2g}; scaled up to {SPAN:g}, the attack leaves "
+    reason += f"{100 * right.mean():.0f} % right, as they are {100 * trial.withstood.mean():.0f} %"
+    weak = fewer >= GAINED_BY_SCALE
+    return check(
+        "logit scale",
+        "warn" if weak else "pass",
+        reason + ("; was a temperature left out?" if weak else ""),
+        trial.label,
+    )
+
+
+@contextlib.contextmanager
+def _scaled(network: nn.Module, factor: float) -> Iterator[None]:
+    hook = network.register_forward_hook(lambda module, given, logits: logits * factor)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def rounding(trial: Trial) -> Check | None:
+    """Compare what an iterated attack returns with its 8-bit rounding, which is what is scored.
+
+    A warning means that rounding undoes the attack, because it stops at the boundary or takes steps below half a level.
+    """
+    if not trial.iterated:
+        return None
+    trial = _affordable(trial)
+    raw: list[Tensor] = []
+    rounded = _again(trial, raw=raw)
+    labels = torch.from_numpy(trial.subject.data.labels)
+    with torch.no_grad():
+        found = torch.cat([trial.subject.network(images).argmax(dim=1).cpu() for images in raw])
+    exact: Mask = (found == labels).numpy()
+    undone = one_sided(rounded, than=exact)
+    reason = f"{100 * exact.mean():.0f} % are right before rounding to 8 bits, {100 * rounded.mean():.0f} % after it"
+    reason += "; rounding undoes the attack" if undone else ""
+    return check("rounding", "warn" if undone else "pass", reason, trial.label)
+
+
+class _Recording(Attacker):
+    """An attack that keeps what it returned before it was rounded."""
+
+    def __init__(self, attack: Attacker, kept: list[Tensor]) -> None:
+        self.attack, self.kept = attack, kept
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        found = self.attack.perturb(network, images, labels)
+        eps = float(self.attack.threat(surrogate=False).eps)
+        within = images + (found.detach() - images).clamp(-eps, eps)
+        self.kept.append(within.clamp(0, 1))
+        return found
 
 
 def steps(trial: Trial) -> Check | None:
@@ -86,12 +180,23 @@ def restarts(trial: Trial) -> Check | None:
     return check("restarts", "warn" if gained > GAINED else "pass", reason, trial.label)
 
 
-def _seconds(trial: Trial) -> float:
-    """Return about how long repeating the attack at three radii takes."""
-    return 3 * trial.score.seconds * len(trial.withstood) / trial.score.n
+def _affordable(trial: Trial) -> Trial:
+    """Return `trial` on so many images that repeating it stays within ``BUDGET``; all of them if all is asked for.
+
+    The number follows from the parameters of the attack, never from a clock, so every machine makes the same checks.
+    """
+    if trial.full:
+        return trial
+    values = trial.attack.params.model_dump()
+    known = [values[name] for name in ("steps", "search_steps", "restarts", "neighbours") if name in values]
+    gradients = int(np.prod([int(value) for value in known if isinstance(value, int)])) if known else 1
+    n = len(trial.subject.data)
+    while n > FEWEST and n * gradients > BUDGET:
+        n = max(FEWEST, n // 2)
+    return replace(trial, subject=replace(trial.subject, data=trial.subject.data.first(n)))
 
 
-def _again(trial: Trial, *, seed: int = 0, **changes: object) -> Mask:
+def _again(trial: Trial, *, seed: int = 0, raw: list[Tensor] | None = None, **changes: object) -> Mask:
     """Return which images of the sample withstand the attack with other parameters or another random start."""
     attack, subject = trial.attack, trial.subject
     given = {name: getattr(attack.params, name) for name in attack.params.model_fields_set}
@@ -99,7 +204,7 @@ def _again(trial: Trial, *, seed: int = 0, **changes: object) -> Mask:
         given["alpha"] = given["alpha"] * changes["eps"] / attack.threat().eps
     changed = replace(attack, params=type(attack.params).model_validate({**given, **changes}))
     images, _ = perturb_set(
-        changed.build(),
+        changed.build() if raw is None else _Recording(changed.build(), raw),
         subject.network,
         subject.data,
         threat=changed.threat(),

@@ -52,6 +52,14 @@ def significantly_more(right: Mask, *, than: Mask, level: float = SIGNIFICANT) -
     return found.difference > 0 and found.p < level
 
 
+def one_sided(right: Mask, *, than: Mask, level: float = SIGNIFICANT) -> bool:
+    """Return whether `right` has more images than `than`, by the exact one-sided sign test on the same images."""
+    from scipy.stats import binomtest
+
+    more, fewer = int((right & ~than).sum()), int((than & ~right).sum())
+    return more > fewer and bool(binomtest(more, more + fewer, 0.5, alternative="greater").pvalue < level)
+
+
 def must_beat(name: str, attack: str, withstood: Mask, other: Mask, what: str, hint: str = "") -> Check:
     """Return a check that fails if an attack leaves significantly more images right than a weaker adversary does.
 
@@ -63,7 +71,7 @@ def must_beat(name: str, attack: str, withstood: Mask, other: Mask, what: str, h
         what: What the weaker adversary is called.
         hint: What a failure often means.
     """
-    fails = significantly_more(withstood, than=other)
+    fails = one_sided(withstood, than=other)
     n, left = len(withstood), 100 * withstood.mean()
     reason = f"{what} leaves {100 * other.mean():.0f} % right, the attack {left:.0f} %, of {n}"
     return check(name, "fail" if fails else "pass", f"{reason}; {hint}" if fails and hint else reason, attack)

@@ -191,7 +191,7 @@ def _save(store: Store, made: RunResult, rescue: Path) -> RunResult:
     try:
         return store.write_or_rescue(made, rescue)
     except UnsavedError as error:
-        click.echo(error.result.model_dump_json(indent=1))
+        echo(error.result.model_dump_json(indent=1))
         say(f"the record is printed in full on standard output; save it as {made.run_id}.json among the records")
         raise
 
@@ -217,11 +217,11 @@ def _check_new_file(path: Path, planned: Plan) -> None:
 
 
 def _say_warnings(result: RunResult) -> None:
-    """Print notes on the data, checks that warn or fail, and warnings on standard error."""
+    """Print notes on the data, checks that do not pass, and warnings on standard error."""
     for note in result.data.notes if result.data else ():
         say(f"{result.spec.dataset.name}: {note}")
-    for check in result.checks:
-        if check.verdict in ("warn", "fail"):
+    for check in result.checks_worst_first:
+        if check.verdict != "pass":
             about = f" of {check.attack}" if check.attack else ""
             say(f"check {check.verdict}: {check.name}{about}: {check.reason}")
     for warning in result.warnings:

@@ -182,5 +182,7 @@ def _notes(record: RunResult) -> Iterator[str]:
         yield f"a run that {'failed' if record.status == 'failed' else 'was interrupted'}"
     elif record.verdict is None:
         yield f"no certificate: `robench certify {record.run_id}` makes one"
+    elif record.verdict == "incomplete":
+        yield "its certificate is incomplete"
     elif record.verdict == "fail":
         yield f"its certificate says FAIL: {'; '.join(failures(record))}"

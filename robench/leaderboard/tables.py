@@ -33,7 +33,7 @@ class Row:
     Attributes:
         drops: Clean minus adversarial accuracy for each attack, in points, on the attacked images.
         worst: Accuracy in the worst case over all attacks; None if they have no norm in common.
-        checks: The verdict of the certificate: pass, warn, fail, or none if nothing was checked.
+        checks: The verdict of the certificate: pass, warn, incomplete, fail, or none if nothing was checked.
         plugins: The distributions, other than robench, that components came from.
         classes: Accuracies over classes, clean and then for each attack; None if the record keeps no labels.
     """

@@ -49,10 +49,10 @@ def describe_run(result: RunResult) -> str:
         for found in measurements(result):
             lines += ["", *_accuracies(found)]
     if result.checks:
-        lines += ["", f"checks: {result.verdict}"]
-        for check in result.checks:
+        lines += ["", f"checks: {result.verdict} ({result.checks_summary})"]
+        for check in result.checks_worst_first:
             about = f"{check.name}, {check.attack}" if check.attack else check.name
-            lines.append(f"  {check.verdict:7} {about}: {check.reason}")
+            lines.append(f"  {check.verdict:10} {about}: {check.reason}")
     lines += [f"{spec.dataset.name}: {note}" for note in (result.data.notes if result.data else ())]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines += ["", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())]

@@ -36,7 +36,7 @@ from robench.records.spec import RunSpec as RunSpec
 
 SCHEMA = 1
 Status = Literal["completed", "failed", "interrupted"]
-Verdict = Literal["pass", "warn", "fail", "skipped"]
+Verdict = Literal["pass", "warn", "fail", "incomplete", "skipped"]
 
 
 class Score(Record):
@@ -197,7 +197,9 @@ class Check(Record):
 
     name: Line = Field(description="what was checked")
     attack: Line = Field(description="label of the attack that was checked; empty for the network or the run")
-    verdict: Verdict = Field(description="pass, warn, fail, or skipped if it would have taken too long")
+    verdict: Verdict = Field(
+        description="pass, warn, fail, or incomplete if it could not be made; skipped in older records"
+    )
     reason: Text = Field(description="the figures behind the verdict")
 
 
@@ -234,10 +236,37 @@ class RunResult(Record):
 
     @property
     def verdict(self) -> Verdict | None:
-        """The worst verdict of the certificate; None if nothing was checked."""
-        found = {check.verdict for check in self.checks}
-        worst: tuple[Verdict, ...] = ("fail", "warn", "pass")
+        """The worst verdict of the certificate; None if nothing was checked.
+
+        It is ``incomplete`` if a check was not made and none fails; a check that raised is called ``checks`` in older
+        records.
+        """
+        found = {
+            "incomplete" if check.verdict == "skipped" or check.name == "checks" else check.verdict
+            for check in self.checks
+        }
+        worst: tuple[Verdict, ...] = ("fail", "incomplete", "warn", "pass")
         return next((each for each in worst if each in found), None)
+
+    @property
+    def checks_worst_first(self) -> tuple[Check, ...]:
+        """The checks, those that need attention first."""
+        order = ("fail", "incomplete", "skipped", "warn", "pass")
+        return tuple(sorted(self.checks, key=lambda check: order.index(check.verdict)))
+
+    @property
+    def checks_summary(self) -> str:
+        """How many checks pass, and which do not, as ``14 of 15 pass; warn: noise``; empty without checks."""
+        names: dict[str, list[str]] = {}
+        for check in self.checks_worst_first:
+            names.setdefault(check.verdict, [])
+            if check.name not in names[check.verdict]:
+                names[check.verdict].append(check.name)
+        passed = sum(check.verdict == "pass" for check in self.checks)
+        parts = [f"{passed} of {len(self.checks)} pass"] if self.checks else []
+        return "; ".join(
+            parts + [f"{verdict}: {', '.join(which)}" for verdict, which in names.items() if verdict != "pass"]
+        )
 
     @model_validator(mode="after")
     def _complete(self) -> RunResult:

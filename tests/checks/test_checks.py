@@ -14,8 +14,10 @@ import pytest
 import torch
 from robench import Attacker, AttackParams, ImageSet
 from robench.attack.perturbation import check_ball, perturb_set
+from robench.checks.attack import Trial
 from robench.checks.certificate import certify, check_attack
 from robench.checks.network import normalisation
+from robench.checks.repeated import logit_scale, rounding
 from robench.checks.verdict import Subject
 from robench.images.image_set import to_pixels
 from robench.networks.evaluate import fingerprint, predict
@@ -275,8 +277,8 @@ def test_an_attack_worse_than_noise_is_caught() -> None:
 
 def test_a_check_that_raises_costs_nothing_but_itself() -> None:
     found = checked(trained(), of_class(Falls))
-    broken = next(check for name, check in found.items() if name.startswith("checks"))
-    assert broken.verdict == "warn" and "RuntimeError: no more" in broken.reason
+    broken = next(check for name, check in found.items() if name.startswith("epsilon"))
+    assert broken.verdict == "incomplete" and "RuntimeError: no more" in broken.reason
     assert found["gradients"].verdict == "pass"
 
 
@@ -327,10 +329,105 @@ def test_checks_leave_the_network_and_the_random_state_as_they_were() -> None:
         network.eval()
 
 
-def test_a_long_attack_is_skipped_unless_everything_is_asked_for() -> None:
+@pytest.mark.parametrize("seconds", [0.0, 1e4])
+def test_no_verdict_depends_on_how_long_an_attack_took(seconds: float) -> None:
     data = ToyDataset().split("test", 60)
-    score = scored(trained(), PGD[0], data).model_copy(update={"seconds": 1e4})
+    score = scored(trained(), PGD[0], data)
     subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
-    fast = certify(subject, [(PGD[0], score)], data.labels, data.labels, "fast")
-    assert next(check for check in fast if check.name == "epsilon").verdict == "skipped"
+    slow = score.model_copy(update={"seconds": seconds})
+    found = certify(subject, [(PGD[0], slow)], data.labels, data.labels, "fast")
+    assert found == certify(subject, [(PGD[0], score)], data.labels, data.labels, "fast")
+    assert "epsilon" in {check.name for check in found}
     assert certify(subject, [(PGD[0], score)], data.labels, data.labels, "off") == ()
+
+
+def test_an_attack_of_many_gradients_is_repeated_on_fewer_images() -> None:
+    attack = attacks_of("pgd:eps=8/255,steps=150")[0]
+    data = ToyDataset().split("test", 60)
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    found = {check.name: check for check in check_attack(subject, attack, scored(trained(), attack, data), full=False)}
+    assert "of 16 images" in found["epsilon"].reason or "of 15 images" in found["epsilon"].reason
+
+
+class Halting(Attacker):
+    """Stops a hundredth of a level beyond the boundary, which rounding undoes."""
+
+    Params = type(attacks_of("pgd")[0].params)
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        pixels = images.clone().requires_grad_()
+        logits = network(pixels)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)
+        low, high = torch.zeros(len(images), 1, 1, 1), torch.full((len(images), 1, 1, 1), 0.49 / 255)
+        for _ in range(12):
+            middle = (low + high) / 2
+            wrong = (network(images + middle * gradient.sign()).argmax(dim=1) != labels).view(-1, 1, 1, 1)
+            low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
+        return images + high * gradient.sign()
+
+
+class Steep(nn.Module):
+    """Tells dark from bright by a fraction of a level."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        bright = images.mean(dim=(1, 2, 3)) * 255 - 128  # 8-bit images of the test lie a fifth of a level away
+        return torch.stack([-bright, bright], dim=1)
+
+
+@pytest.mark.parametrize(("halts", "verdict"), [(False, "pass"), (True, "warn")])
+def test_an_attack_that_rounding_undoes_is_noticed(halts: bool, verdict: str) -> None:
+    labels = np.arange(60) % 2
+    images = np.full((60, 3, 16, 16), 128, dtype=np.uint8)
+    # A fifth of the pixels a level darker or brighter: a fifth of a level in the mean.
+    images[:, :, :3] += (labels[:, None, None, None] * 2).astype(np.uint8)
+    images[:, :, :3] -= 1
+
+    attack = attacks_of("pgd:eps=2/255,steps=2")[0]
+    attack = replace(attack, implementation=Halting) if halts else attack
+    data = ImageSet(images=images, labels=labels.astype(np.int64))
+    context = make_context(Path("unused"))
+    subject = Subject(network=Steep(), data=data, context=context)
+    clean = AttackScore.of(
+        np.ones(60, dtype=bool),
+        label=attack.label,
+        norm="Linf",
+        eps="2/255",
+        knowledge="white-box",
+        surrogate=None,
+        images="",
+        largest_norm=2 / 255,
+        cached=False,
+        seconds=0.0,
+    )
+    two = two_classes(subject)
+    found = rounding(Trial(subject=two, attack=attack, score=clean, full=False))
+    assert found is not None and found.verdict == verdict, found
+
+
+def two_classes(subject: Subject) -> Subject:
+    class Two(ToyDataset):
+        @property
+        def class_names(self) -> tuple[str, ...]:
+            return ("dark", "bright")
+
+    return replace(subject, context=make_context(Path("unused"), Two()))
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, None), (1e-6, "pass")])
+def test_small_logits_are_no_alarm_where_scale_hides_nothing(factor: float, verdict: str | None) -> None:
+    attack = attacks_of("pgd:eps=32/255")[0]
+    network = Wrapped(lambda inner, images: factor * inner(images))
+    data = ToyDataset().split("test", 60)
+    subject = Subject(network=network, data=data, context=make_context(Path("unused")))
+    found = logit_scale(Trial(subject=subject, attack=attack, score=scored(network, attack, data), full=False))
+    assert (found and found.verdict) == verdict, found
+
+
+def test_an_attack_that_leaves_more_right_than_no_attack_is_caught() -> None:
+    data = ToyDataset().split("test", 60)
+    score = scored(trained(), of_class(Helpful, "1/255"), data)
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    wrong = data.labels.copy()
+    wrong[:12] = (wrong[:12] + 1) % 3
+    found = certify(subject, [(of_class(Helpful, "1/255"), score)], wrong, data.labels, "fast")
+    assert next(check for check in found if check.name == "above clean").verdict == "fail"

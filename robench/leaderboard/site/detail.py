@@ -31,7 +31,7 @@ def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[s
         "command": made.command,
         "facts": [*asked(record), ("parameters", parameters), *made_with(record)],
         "measured": [_measured(found) for found in measurements(record)],
-        "checks": [check.model_dump() for check in record.checks],
+        "checks": [check.model_dump() for check in record.checks_worst_first],
         "warnings": record.warnings,
         "notes": record.data.notes,
         "plugins": list(made.plugins.items()),

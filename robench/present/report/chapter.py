@@ -147,10 +147,9 @@ def _readable(name: str) -> str:
 def _checks(result: RunResult) -> Section:
     if not result.checks:
         return Section(title="Checks", text=("Nothing was checked.",))
-    rows = tuple((found.verdict, found.name, found.attack, found.reason) for found in result.checks)
-    return Section(
-        title="Checks", tables=(Table(headings=("verdict", "check", "attack", "figures"), rows=rows, words=True),)
-    )
+    rows = tuple((found.verdict, found.name, found.attack, found.reason) for found in result.checks_worst_first)
+    table = Table(headings=("verdict", "check", "attack", "figures"), rows=rows, words=True)
+    return Section(title="Checks", text=(f"{result.checks_summary}.",), tables=(table,))
 
 
 def _training(result: RunResult) -> tuple[str, ...]:

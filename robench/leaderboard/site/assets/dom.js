@@ -35,7 +35,7 @@ robench.rate = ([percent, low, high, n], kind, label = null) => {
       h("u", { style: { left: `${low}%`, width: `${Math.max(high - low, 0.5)}%` } })));
 };
 
-robench.MARKS = { pass: "✓", warn: "▲", fail: "✕", skipped: "–", none: "○" };
+robench.MARKS = { pass: "✓", warn: "▲", fail: "✕", incomplete: "–", skipped: "–", none: "○" };
 
 /** A verdict as a sign, a word and a colour. */
 robench.badge = (verdict) =>

@@ -27,7 +27,7 @@
     trained: (row) => row.trained,
     seconds: (row) => row.seconds,
     seed: (row) => row.seed,
-    checks: (row) => ["pass", "warn", "fail", "none"].indexOf(row.checks),
+    checks: (row) => ["pass", "warn", "incomplete", "fail", "none"].indexOf(row.checks),
   };
 
   /* Tables keep their order however rows are sorted; missing values come last. */

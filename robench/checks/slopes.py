@@ -1,0 +1,153 @@
+"""Do gradients tell the truth? Slopes that autograd claims, compared with finite differences of the network itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from robench.checks.verdict import Subject, check
+from robench.records.record import Check
+
+IMAGES = 32
+"""Images of the sample that are looked at."""
+LEVEL = 1 / 255
+STEPS = (0.25 * LEVEL, LEVEL)
+"""Lengths at which an attack relies on gradients: a quarter level and one level in every pixel."""
+SMALLEST, LARGEST = 2e-6, 0.25 * LEVEL
+"""Range of the shortest length. Below it, rounding of the pixels themselves is no longer small."""
+AGREES = (0.25, 4.0)
+"""Observed over claimed slope along the gradient, as the median of images, outside which a step is misled."""
+DEVIATES = 0.25
+"""Deviation from the claimed slope at the shortest length that sound networks stay below."""
+ABOVE_ROUNDING = 200.0
+"""A claimed change must be so many times the rounding of a logit to be compared."""
+
+
+def slopes(subject: Subject) -> Check | None:
+    """Compare claimed slopes of the margin with central differences along the gradient and two random directions.
+
+    The margin is the top logit minus the runner-up of the unperturbed image, which no temperature or softmax bends
+    as it bends the cross-entropy. A failure means that steps of an attack do not lead where gradients say.
+    """
+    images, _ = subject.tensors()
+    images = images[:IMAGES]
+    # Off the grid of 8-bit levels and away from 0 and 1, where rounding and clamping have their kinks.
+    images = (images + (torch.rand_like(images) - 0.5) * LEVEL).clamp(2 * LEVEL, 1 - 2 * LEVEL)
+    precision = _lowest_precision(subject.network, images)
+    margin, gradient = _margin(subject.network, images)
+    if margin is None:
+        return None
+    rounding = torch.finfo(precision).eps * margin.largest
+    along = gradient.sign()
+    claimed = (gradient * along).flatten(1).double().sum(dim=1)
+    long = []
+    for length in STEPS:
+        clear = claimed * length > 4 * rounding
+        if int(clear.sum()) >= min(8, len(images) / 2):
+            observed = margin.difference(images, along, length) / (2 * length)
+            long.append(float((observed / claimed)[clear].median()))
+    shortest = (ABOVE_ROUNDING * rounding / claimed.clamp_min(1e-30)).clamp_min(SMALLEST)
+    clear = shortest < LARGEST
+    deviation, compared = None, int(clear.sum())
+    if precision == torch.float32 and compared >= min(8, len(images) / 2):
+        length = shortest.clamp_max(LARGEST)
+        deviation = _deviation(margin, images, gradient, [along], length, clear)
+    if not long:
+        return check(
+            "slopes",
+            "warn",
+            f"the network is too flat to compare its gradients with finite differences on {len(images)} images; "
+            "saturated outputs?",
+        )
+    misled = not any(AGREES[0] <= ratio <= AGREES[1] for ratio in long)
+    estimated = deviation is not None and deviation > DEVIATES
+    ratios = " and ".join(f"{ratio:.2f}" for ratio in long)
+    reason = f"a step along the gradient of a quarter level and of one level changes the margin by {ratios} of what "
+    reason += f"the gradient says (median of {len(images)} images)"
+    if deviation is None:
+        reason += f"; shorter steps drown in the rounding of {str(precision).removeprefix('torch.')}"
+    else:
+        reason += f"; very short steps deviate by {100 * deviation:.0f} %"
+    if misled:
+        reason += "; the gradients are not those of this network, or shattered"
+    elif estimated:
+        reason += "; the gradients are estimates: quantised, detached in part, or of another network?"
+    return check("slopes", "fail" if misled else "warn" if estimated else "pass", reason)
+
+
+class _Margin:
+    """Top logit minus runner-up, with both classes fixed at the unperturbed images."""
+
+    def __init__(self, network: nn.Module, logits: Tensor) -> None:
+        self.network = network
+        self.classes = logits.detach().topk(2, dim=1).indices
+        sums = logits.detach().double().sum(dim=1)
+        self.probabilities = bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-2).all())
+        self.largest = self._two(logits.detach()).abs().amax(dim=1).clamp_min(1.0 if self.probabilities else 0.0)
+
+    def _two(self, logits: Tensor) -> Tensor:
+        both = logits.gather(1, self.classes).double()
+        # The logarithm of a probability has digits left where the probability itself is as good as 0 or 1.
+        return both.clamp_min(1e-37).log() if self.probabilities else both
+
+    def of(self, logits: Tensor) -> Tensor:
+        both = self._two(logits)
+        return both[:, 0] - both[:, 1]
+
+    @torch.no_grad()
+    def difference(self, images: Tensor, direction: Tensor, length: Tensor | float) -> Tensor:
+        """Return the margin `length` ahead minus that `length` behind, ``float64 (n,)``."""
+        step = direction * (length.float().view(-1, 1, 1, 1) if isinstance(length, Tensor) else length)
+        return self.of(self.network(images + step)) - self.of(self.network(images - step))
+
+
+def _margin(network: nn.Module, images: Tensor) -> tuple[_Margin, Tensor] | tuple[None, None]:
+    pixels = images.clone().requires_grad_()
+    with torch.enable_grad():
+        logits = network(pixels)
+        if logits.shape[1] < 2 or not logits.requires_grad:
+            return None, None
+        margin = _Margin(network, logits)
+        (gradient,) = torch.autograd.grad(margin.of(logits).sum(), pixels, allow_unused=True)
+    if gradient is None or not bool(gradient.isfinite().all()) or not bool((gradient != 0).any()):
+        return None, None  # the check of gradients says so
+    return margin, gradient
+
+
+def _deviation(
+    margin: _Margin, images: Tensor, gradient: Tensor, directions: list[Tensor], length: Tensor, clear: Tensor
+) -> float:
+    """Return the median over images of the mean deviation from the claimed slopes, relative to the largest of them."""
+    # Random halves of the gradient: along them a network with its own gradients changes as claimed, every time.
+    directions = directions + [gradient.sign() * (torch.rand_like(gradient) < 0.5) for _ in range(2)]
+    far = []
+    for direction in directions:
+        claimed = (gradient * direction).flatten(1).double().sum(dim=1)
+        # What float32 makes of the two points, so that their rounding is no deviation.
+        observed = margin.difference(images, direction, length) / (2 * length)
+        far.append(((observed - claimed).abs() / claimed.abs().clamp_min(1e-30))[clear])
+    return float(torch.stack(far).mean(dim=0).median())
+
+
+class _Precisions(TorchDispatchMode):
+    """Notes the coarsest floating-point type that an operation returns."""
+
+    coarsest = torch.float32
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for each in found if isinstance(found, (tuple, list)) else (found,):
+            if isinstance(each, Tensor) and each.dtype in (torch.float16, torch.bfloat16):
+                self.coarsest = max(self.coarsest, each.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+        return found
+
+
+@torch.no_grad()
+def _lowest_precision(network: nn.Module, images: Tensor) -> torch.dtype:
+    """Return the coarsest type the network computes in, ``float32`` if it is that or finer."""
+    with _Precisions() as noted:
+        network(images[:1])
+    return noted.coarsest

@@ -1,0 +1,124 @@
+"""Traps whose gradients lie, and sound networks of unusual kinds that must raise no alarm."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from robench.checks.slopes import slopes
+from robench.checks.verdict import Subject
+from robench.records.record import Check
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.checks.test_checks import PGD, Wrapped, attacks_of, checked, trained
+from tests.helpers.plugin_fixtures import ToyDataset, make_context
+
+Defence = Callable[[nn.Module, Tensor], Tensor]
+
+
+@cache
+def other() -> nn.Module:
+    """A network of other weights, as sound as the first."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = copy.deepcopy(trained())
+        for weight in network.parameters():
+            weight.data = torch.randn_like(weight) * 0.1
+    return network.eval()
+
+
+def straight_through(images: Tensor, levels: int) -> Tensor:
+    return images + ((images * levels).round() / levels - images).detach()
+
+
+def _elsewhere(network: nn.Module, images: Tensor) -> Tensor:
+    lied: Tensor = other()(F.adaptive_avg_pool2d(images, 16))
+    return lied + (network(images) - lied).detach()
+
+
+def resized(defend: Defence) -> Defence:
+    """Put a defence behind a resize and a normalisation."""
+
+    def forward(network: nn.Module, images: Tensor) -> Tensor:
+        large = F.interpolate(images, (24, 24), mode="bilinear", antialias=True)
+        inner = Wrapped(lambda net, pixels: net(F.interpolate(pixels * 0.25 + 0.4, (16, 16), mode="area")))
+        return defend(inner, (large - 0.4) / 0.25)
+
+    return forward
+
+
+TRAPS: dict[str, Defence] = {
+    "another network's gradients": _elsewhere,
+    "turned round": lambda network, images: 2 * network(images).detach() - network(images),
+    "ripple": lambda network, images: network(images + 0.3 / 255 * torch.sin(1e5 * images)),
+    "straight through, 8 levels": lambda network, images: network(straight_through(images, 7)),
+    "straight through, 64 levels": lambda network, images: network(straight_through(images, 63)),
+    "straight through, 8 bits": lambda network, images: network(straight_through(images, 255)),
+    "nine tenths detached": lambda network, images: 0.9 * network(images).detach() + 0.1 * network(images),
+    "half detached": lambda network, images: 0.5 * network(images.detach()) + 0.5 * network(images),
+}
+SOUND: dict[str, Defence] = {
+    "as it is": lambda network, images: network(images),
+    "log-softmax": lambda network, images: network(images).log_softmax(dim=1),
+    "softmax": lambda network, images: network(images).softmax(dim=1),
+    "times 100": lambda network, images: 100 * network(images),
+    "times 0.01": lambda network, images: 0.01 * network(images),
+    "shifted logits": lambda network, images: network(images) + 5,
+    "standardised by image": lambda network, images: network(
+        (images - images.mean((1, 2, 3), keepdim=True)) / images.std((1, 2, 3), keepdim=True) * 0.25 + 0.4
+    ),
+    "clamped input": lambda network, images: network(images.clamp(0, 1)),
+    "resized": lambda network, images: network(F.interpolate(F.interpolate(images, (40, 40)), (16, 16))),
+    "two classes": lambda network, images: network(images)[:, :2],
+    "1,000 classes": lambda network, images: network(images).repeat(1, 334)[:, :1000] * torch.linspace(1, 2, 1000),
+    "bfloat16 logits": lambda network, images: network(images).bfloat16().float(),
+    "bfloat16 inside": lambda network, images: network(images.bfloat16().float()),
+    "half inside": lambda network, images: network(images.half().float()),
+    "double inside": lambda network, images: copy.deepcopy(network).double()(images.double()).float(),
+    "smoothed": lambda network, images: network(F.avg_pool2d(images, 3, 1, 1)),
+    "max pooled": lambda network, images: network(F.max_pool2d(images, 3, 1, 1)),
+    "ReLU": lambda network, images: network(images).relu() + network(images),
+    "two in mean": lambda network, images: (network(images) + network(images.flip(3))) / 2,
+    "darkened": lambda network, images: network(images**1.1),
+    "tanh": lambda network, images: 5 * torch.tanh(network(images) / 5),
+}
+
+
+def found(defend: Defence) -> Check | None:
+    data = ToyDataset().split("test", 60)
+    torch.manual_seed(0)
+    return slopes(Subject(network=Wrapped(defend), data=data, context=make_context(Path("unused"))))
+
+
+@pytest.mark.parametrize("through", [lambda defend: defend, resized], ids=["plain", "resized and normalised"])
+@pytest.mark.parametrize("trap", TRAPS)
+def test_gradients_that_lie_are_noticed(trap: str, through: Callable[[Defence], Defence]) -> None:
+    check = found(through(TRAPS[trap]))
+    assert check is not None and check.verdict in ("warn", "fail"), check
+
+
+@pytest.mark.parametrize("trap", ["another network's gradients", "turned round", "ripple", "nine tenths detached"])
+def test_gradients_that_mislead_every_step_fail(trap: str) -> None:
+    check = found(TRAPS[trap])
+    assert check is not None and check.verdict == "fail", check
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_sound_networks_of_unusual_kinds_pass(kind: str) -> None:
+    check = found(SOUND[kind])
+    assert check is not None and check.verdict == "pass", check
+
+
+def test_a_random_search_beats_an_attack_with_the_gradients_of_another_network() -> None:
+    checks = checked(Wrapped(_elsewhere), PGD[0])
+    assert checks[f"random search {PGD[0].label}"].verdict == "fail"
+
+
+def test_white_box_images_at_another_radius_do_not_count() -> None:
+    checks = checked(trained(), *attacks_of("pgd:eps=16/255", "pgd-resnet20:eps=32/255"))
+    assert checks["white-box"].verdict == "warn" and "32/255" in checks["white-box"].reason
