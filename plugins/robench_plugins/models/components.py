@@ -13,7 +13,7 @@ _CLIP = "Radford et al., Learning transferable visual models from natural langua
 _LEAF_TUNING = {
     "lora": {"lr": 5e-3, "epochs": 2},
     "lora-ce": {"lr": 3e-3, "epochs": 2},
-    "vpt": {"epochs": 2},
+    "vpt": {"lr": 3e-2, "epochs": 2},
 }
 _CIFAR10_TUNING = {
     "lora": {"lr": 1e-3, "epochs": 2},
