@@ -128,8 +128,8 @@ def check(name: str, dataset: str, model: str | None, device: str) -> None:
     for kind in _kinds_of(registry, name.partition(":")[0]):
         kept = []
         for each in examine(registry, kind, name, dataset=dataset, model=model, device=where):
-            state = click.style("pass", fg="green") if each.kept else click.style("FAIL", fg="red")
-            echo(f"{state}  {each.rule}: {each.seen}")
+            click.secho("pass" if each.kept else "FAIL", fg="green" if each.kept else "red", nl=False)
+            echo(f"  {each.rule}: {each.seen}")
             kept.append(each.kept)
         all_kept = all_kept and all(kept)
         result = f"keeps all {len(kept)} rules" if all(kept) else f"breaks {kept.count(False)} of {len(kept)} rules"

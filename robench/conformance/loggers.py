@@ -10,6 +10,7 @@ from typing import Any
 from robench.conformance.finding import Finding, rule
 from robench.contracts.context import RunContext
 from robench.errors import RobenchError
+from robench.records.limits import MOST_IMAGES
 from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.run.loggers import listening
@@ -34,7 +35,7 @@ def check_logger(registry: Registry, text: str, request: Request, context: RunCo
         yield rule(name, not complaints, seen, "; ".join(complaints[:1]))
     failed: list[RunResult] = []
     with contextlib.suppress(RobenchError):
-        _run(registry, replace(request, test_size=10**9), context, (text,), failed)
+        _run(registry, replace(request, test_size=MOST_IMAGES), context, (text,), failed)
     complaints = [warning for result in failed for warning in result.warnings]
     yield rule("a failed run", not complaints, "without figures and without an error", "; ".join(complaints[:1]))
     same = _figures(heard) == _figures(quiet)

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 MOST_BYTES = 16_000_000
 """Largest file of a record. One of 10,000 images under two attacks takes 20 KB."""
-MOST_IMAGES = 2**20
+MOST_IMAGES = 2**22
 """Most images that a record scores."""
 MOST_CLASSES = 2**16
 """Most classes; labels are kept in 16 bits."""

@@ -292,7 +292,7 @@ class RunResult(Record):
 
 def contradictions(record: RunResult) -> Iterator[str]:
     """Yield where the figures of a completed record do not fit each other, so that no reader can show them."""
-    asked = [(attack.label, attack.n) for attack in record.spec.attacks]
+    asked = [attack.n for attack in record.spec.attacks]
     if record.data is None or record.clean is None:
         return
     parts = [(record.data, record.clean, record.attacks, record.worst_case)]
@@ -308,7 +308,7 @@ def contradictions(record: RunResult) -> Iterator[str]:
         for score in attacks:
             if score.n > clean.n:
                 yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
-        if [(score.label, score.n) for score in attacks] != asked:
+        if [score.n for score in attacks] != asked:
             yield "its attacks are not those asked for"
         for worst in worst_cases:
             if worst.n > clean.n:

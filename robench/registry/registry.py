@@ -157,7 +157,7 @@ class Registry:
             return ensemble([self.again(kind, each, params.get(each, {}), each + tail) for each in name.split("+")])
         fields = self.implementation(self.find(kind, name)[1]).Params.model_fields
         absent = {key: field.default for key, field in fields.items() if is_later(field) and key not in params}
-        return replace(self._resolve(kind, Name(text=name), {**absent, **params}), recorded_as=label)
+        return replace(self._resolve(kind, Name(text=name), {**absent, **params}, label), recorded_as=label)
 
     def implementation(self, component: Component) -> type[Configured]:
         """Return the class of `component`; for a tuner ``ADAPTATION+OBJECTIVE``, make it of these.

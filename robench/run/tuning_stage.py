@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -16,7 +17,7 @@ from robench.attack.adversary import Adversaries
 from robench.attack.perturbation import seeded
 from robench.contracts.context import RunContext
 from robench.contracts.tuning import Tuner, TuningTask
-from robench.errors import DataError
+from robench.errors import DataError, PluginError
 from robench.images.image_set import ImageSet
 from robench.networks.evaluate import fingerprint, logits_of
 from robench.networks.layers import parameters_by_layer
@@ -76,7 +77,7 @@ def tune(
                 validate=_validation(plan, context, adversaries, network),
                 checkpoint=checkpoint,
             )
-            history = tuner.fit(task)
+            history = _finite(tuner.fit(task), plan.spec.tuner.label)
         # A tuner with a training loop of its own ran it in each process, and the results may differ by rounding.
         world.copy_main(tensor for _, tensor in changing(network))
     elif trained is not None:
@@ -103,6 +104,19 @@ def tune(
         drawn_counts=None if train is None else tuner.drawn(class_counts(train, context.dataset)),
         seconds=round(time.perf_counter() - start, 2),
     )
+
+
+def _finite(history: list[dict[str, float]], tuner: str) -> list[dict[str, float]]:
+    """Return `history`.
+
+    Raises:
+        PluginError: A value is NaN or infinite, which a record cannot hold.
+    """
+    for epoch, row in enumerate(history, 1):
+        for key, value in row.items():
+            if not math.isfinite(value):
+                raise PluginError(f"tuner {tuner}: {key} is {value} after epoch {epoch}; expected a finite number")
+    return history
 
 
 def _check_classes(path: Path, made_with: Mapping[str, str], context: RunContext) -> None:

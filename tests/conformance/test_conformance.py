@@ -243,13 +243,19 @@ MODEL_FAULTS = ("logits", "extremes", "determinism", "batches", "gradients", "in
         ),
         *(
             ("tuner", Lazy, fault)
-            for fault in ("parameters", "history", "learning", "again", "save and load", "resumed", "without parts")
+            for fault in ("parameters", "learning", "again", "save and load", "resumed", "without parts")
         ),
     ],
 )
 def test_each_rule_catches_what_breaks_it(kind: Kind, base: Any, fault: str, module: Callable[..., str]) -> None:
     assert broken_rules(breaking(kind, base, "", module), kind) == set()
     assert fault in broken_rules(breaking(kind, base, fault, module), kind)
+
+
+def test_a_history_that_no_record_can_hold_is_named(module: Callable[..., str]) -> None:
+    registry = breaking("tuner", Lazy, "history", module)
+    (found,) = [each for each in examine(registry, "tuner", "broken", dataset="dots", model="linear") if not each.kept]
+    assert found.rule == "works" and "loss is nan after epoch 1; expected a finite number" in found.seen
 
 
 class Helper(Attacker):

@@ -273,5 +273,5 @@ def test_parameters_of_an_ensemble_go_to_every_member(registry: Registry) -> Non
     assert attack.label == "sign-linear+steep:surrogate.gain=7.0"
     with pytest.raises(RobenchError, match="surrogate 'linear' is named twice"):
         registry.resolve_attack("sign-linear+linear")
-    with pytest.raises(RobenchError, match="unknown model 'stepe'; did you mean 'steep'"):
+    with pytest.raises(RobenchError, match=r"unknown model 'stepe'; did you mean 'sign-linear\+steep'"):
         registry.resolve_attack("sign-linear+stepe")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import field_validator
 from robench import Field, SpecError
 from torch import Tensor, nn
 
 from robench_plugins.attackers.iterated import IteratedAttack
 from robench_plugins.attackers.mi_fgsm import MomentumParams
+from robench_plugins.attackers.torchattacks.call import run
 
 
 class DIFGSMParams(MomentumParams):
@@ -25,6 +27,13 @@ class DIFGSMParams(MomentumParams):
         description="side after padding, relative to the image: above 1 images are enlarged at random up to it and "
         "padded; below 1 they shrink at random down to it and are padded to their own size",
     )
+
+    @field_validator("resize_rate")
+    @classmethod
+    def _changes_the_size(cls, rate: float) -> float:
+        if rate == 1:
+            raise ValueError("1 leaves images as they are; expected more, such as 1.1, or less, such as 0.9")
+        return rate
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of torchattacks."""
@@ -49,15 +58,13 @@ class DIFGSM(IteratedAttack):
         """Return the images of the last step.
 
         Raises:
-            SpecError: The images are not square, or too small for `resize_rate` to change their size.
+            SpecError: The images are not square.
         """
         height, width = images.shape[-2:]
-        rate = self.params.resize_rate
-        if int(height * rate) == height:
-            raise SpecError(
-                f"di-fgsm: resize_rate={rate:g} leaves images of {height} px as they are; expected at least "
-                f"{(height + 1) / height:.2f}, or less than 1"
-            )
         if height != width:
             raise SpecError(f"di-fgsm needs square images (got {height} x {width} px); use mi-fgsm instead")
-        return super().perturb(network, images, labels)
+        rate = self.params.resize_rate
+        settings = self.params.settings()
+        if rate > 1:  # by a pixel at least; half a pixel more, because torchattacks rounds down
+            settings["resize_rate"] = max(rate, (height + 1.5) / height)
+        return run(self.upstream, network, images, labels, **settings)
