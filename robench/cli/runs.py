@@ -51,7 +51,7 @@ def plan_again(registry: Registry, record: RunResult) -> Plan:
     Raises:
         SpecError: It cannot be planned, means another run here, or is not what the command in the record says.
     """
-    from robench.run.plan import replan
+    from robench.run.replan import replan
 
     if not repeats_run(record.provenance.command, record.spec):
         raise SpecError(

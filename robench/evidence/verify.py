@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from robench.errors import DataError
+from robench.records.consistency import contradictions
 from robench.records.limits import radius
-from robench.records.record import AttackScore, AttackSpec, RunResult, contradictions
+from robench.records.record import AttackScore, AttackSpec, RunResult
 from robench.records.store import read_record
 from robench.statistics.worst_case import worst_cases
 from robench.storage.adversarial_cache import hash_images

@@ -7,7 +7,7 @@ n, never rates, and the correctness of every image is kept, so that paired tests
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from robench.records.class_labels import unpack_labels
+from robench.records.consistency import contradictions, misnamed
 from robench.records.limits import (
     MOST_CLASSES,
     MOST_IMAGES,
@@ -274,48 +275,6 @@ class RunResult(Record):
             raise ValueError("a completed run needs data, tuning and clean")
         if not self.run_id.startswith(self.spec.run_id()):
             raise ValueError(f"run_id {self.run_id} is not the hash of the spec, {self.spec.run_id()}")
-        if self.status == "completed" and (wrong := next(contradictions(self), None)):
+        if wrong := next(chain(contradictions(self), misnamed(self)), None):
             raise ValueError(wrong)
         return self
-
-    @model_validator(mode="after")
-    def _labels_fit(self) -> RunResult:
-        for scores in (self.attacks, *(found.attacks for found in self.elsewhere)):
-            for attack, score in zip(self.spec.attacks, scores, strict=False):
-                if score.label != attack.label:
-                    raise ValueError(f"the figures of {attack.label} are called {score.label[:80]!r}")
-                if score.surrogate and attack.surrogate and score.surrogate.name != attack.surrogate.label:
-                    what = f"{attack.surrogate.label} is called {score.surrogate.name[:80]!r}"
-                    raise ValueError(f"the surrogate {what}")
-        return self
-
-
-def contradictions(record: RunResult) -> Iterator[str]:
-    """Yield where the figures of a completed record do not fit each other, so that no reader can show them."""
-    asked = [attack.n for attack in record.spec.attacks]
-    if record.data is None or record.clean is None:
-        return
-    parts = [(record.data, record.clean, record.attacks, record.worst_case)]
-    parts += [(found.data, found.clean, found.attacks, found.worst_case) for found in record.elsewhere]
-    for data, clean, attacks, worst_cases in parts:
-        if clean.n != record.spec.test_size:
-            yield f"clean accuracy is on {clean.n} images; {record.spec.test_size} were asked for"
-        counts, classes = data.test_counts, len(data.class_names)
-        if counts is not None and (sum(counts) != clean.n or len(counts) != classes):
-            yield f"it counts {sum(counts)} images in {len(counts)} classes; {clean.n} are scored"
-        if data.train_counts is not None and len(data.train_counts) != classes:
-            yield f"it counts training images in {len(data.train_counts)} classes; it names {classes}"
-        for score in attacks:
-            if score.n > clean.n:
-                yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
-        if [score.n for score in attacks] != asked:
-            yield "its attacks are not those asked for"
-        for worst in worst_cases:
-            if worst.n > clean.n:
-                yield f"its worst case is on {worst.n} images, but only {clean.n} are scored clean"
-    drawn = record.tuning.drawn_counts if record.tuning and record.data else None
-    if drawn is not None and record.data is not None and len(drawn) != len(record.data.class_names):
-        yield f"it draws images of {len(drawn)} classes; it names {len(record.data.class_names)}"
-    asked_others = [(each.name, each.params) for each in record.spec.eval_datasets]
-    if [(found.dataset.name, found.dataset.params) for found in record.elsewhere] != asked_others:
-        yield "its other datasets are not those asked for"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ import pluggy
 
 from robench.contracts.types import Component, Kind, Name, parse_name
 from robench.errors import PluginError, SpecError, nearest
+from robench.registry.corrections import corrected, corrected_key
 from robench.registry.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
 from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 
@@ -128,10 +128,10 @@ class Registry:
 
     def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any], typed: str) -> Resolved:
         """Resolve `name`, a part of what the user `typed`."""
-        plugin, component = self.find(kind, name.text, partial(_corrected, typed, name.text))
+        plugin, component = self.find(kind, name.text, partial(corrected, typed, name.text))
         implementation = self.implementation(component)
         values = {**component.defaults, **extra, **dict(name.params)}
-        params = implementation.Params.read(values, f"{kind} {name.text!r}", partial(_corrected_key, typed))
+        params = implementation.Params.read(values, f"{kind} {name.text!r}", partial(corrected_key, typed))
         return Resolved(
             name=self.displayed_name(plugin, component),
             component=component,
@@ -241,24 +241,6 @@ def halves_of(component: Component) -> tuple[str, str] | None:
     """Return the names of a tuner's adaptation and objective; None if it is a class of its own."""
     first, plus, second = component.target.partition("+")
     return (first, second) if plus and ":" not in component.target else None
-
-
-def recommendations(model: Component, tuner: Component) -> dict[str, Any]:
-    """Return the settings that `model` recommends for `tuner`: those for its adaptation, then those for itself."""
-    adaptation = (halves_of(tuner) or ("",))[0]
-    return {**model.recommends.get(adaptation, {}), **model.recommends.get(tuner.name, {})}
-
-
-def _corrected(typed: str, wrong: str, right: str) -> str:
-    """Return all that the user typed with the last `wrong` name before its parameters put `right`."""
-    name, colon, params = typed.partition(":")
-    before, found, after = name.rpartition(wrong)
-    return f"{before}{right}{after}{colon}{params}" if found else right
-
-
-def _corrected_key(typed: str, wrong: str, right: str) -> str:
-    """Return all that the user typed with the parameter `wrong` called `right`."""
-    return re.sub(rf"(?<=[:,.]){re.escape(wrong)}(?==)", lambda _: right, typed)
 
 
 def _positive(value: str | None, text: str) -> int | None:

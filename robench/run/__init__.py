@@ -5,6 +5,8 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 | file | what it does |
 |---|---|
 | ``plan.py`` | turns a ``Request`` (what the user typed) into a ``Plan`` (all components and parameters settled) |
+| ``replan.py`` | turns the spec of a record back into a plan |
+| ``identity.py`` | tells whether what decided a recorded run has changed since |
 | ``requested_tuner.py`` | settles the tuner: its flags, its recommended parameters, a saved adapter |
 | ``runner.py`` | carries out a plan and writes its record |
 | ``stages.py`` | the stages in order: data, model, tuning, clean evaluation, attacks, checks |

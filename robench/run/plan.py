@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from robench.compute.precision import DEFAULT, LEVELS, precision_on
 from robench.contracts.context import RunContext
 from robench.contracts.dataset import Dataset
-from robench.contracts.types import Component, Kind
+from robench.contracts.types import Component
 from robench.errors import SpecError, nearest
 from robench.records.labels import attack_label, command_of
 from robench.records.limits import MOST_NUMBER
@@ -17,7 +16,7 @@ from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
-from robench.run.requested_tuner import adapter_hash, read_adapter, resolve_tuner
+from robench.run.requested_tuner import read_adapter, resolve_tuner
 from robench.storage.location import Location, local_folder, shared_folder
 
 if TYPE_CHECKING:
@@ -175,16 +174,16 @@ def plan(registry: Registry, request: Request) -> Plan:
     train_size = _count(request.train_size, "--train-size", dataset, "train") if trains else None
     test_size = _count(request.test_size, "--test-size", dataset, request.split)
     spec = RunSpec(
-        dataset=_spec(dataset),
-        model=_spec(model),
-        tuner=_spec(tuner),
-        adversary=_attack_spec(adversary, train_size) if adversary and train_size else None,
-        attacks=tuple(_attack_spec(attack, test_size) for attack in attacks),
+        dataset=component_spec(dataset),
+        model=component_spec(model),
+        tuner=component_spec(tuner),
+        adversary=attack_spec(adversary, train_size) if adversary and train_size else None,
+        attacks=tuple(attack_spec(attack, test_size) for attack in attacks),
         train_size=train_size,
         split=request.split,
         test_size=test_size,
         seed=request.seed,
-        eval_datasets=tuple(_spec(other) for other in others),
+        eval_datasets=tuple(component_spec(other) for other in others),
         adapter=adapter,
         precision=precision,
     )
@@ -199,51 +198,6 @@ def plan(registry: Registry, request: Request) -> Plan:
         attacks=tuple(attacks),
         eval_datasets=others,
     )
-
-
-def replan(registry: Registry, spec: RunSpec) -> Plan:
-    """Return the plan of a recorded run, made from its typed spec alone: nothing is taken from a command line.
-
-    Raises:
-        SpecError: A component is unknown, or has other parameters or defaults here; or an adapter file is another.
-    """
-    if spec.adapter is not None and (found := adapter_hash(Path(spec.adapter.path))) != spec.adapter.sha256:
-        raise SpecError(f"adapter {spec.adapter.path} is {found}; the run was made with {spec.adapter.sha256}")
-
-    def part(kind: Kind, asked: ComponentSpec) -> Resolved:
-        return registry.again(kind, asked.name, asked.params, asked.label)
-
-    def attack(asked: AttackSpec) -> ResolvedAttack:
-        theirs = asked.surrogate
-        surrogate = None if theirs is None else registry.again("model", theirs.name, theirs.params, theirs.label)
-        return ResolvedAttack(**vars(part("attacker", asked)), surrogate=surrogate, n=asked.n)
-
-    planned = Plan(
-        spec=spec,
-        dataset=part("dataset", spec.dataset),
-        model=part("model", spec.model),
-        tuner=part("tuner", spec.tuner),
-        adversary=attack(spec.adversary) if spec.adversary else None,
-        attacks=tuple(attack(each) for each in spec.attacks),
-        eval_datasets=tuple(part("dataset", other) for other in spec.eval_datasets),
-    )
-    here = spec.model_copy(
-        update={
-            "dataset": _spec(planned.dataset),
-            "model": _spec(planned.model),
-            "tuner": _spec(planned.tuner),
-            "adversary": _attack_spec(planned.adversary, spec.train_size or 0) if planned.adversary else None,
-            "attacks": tuple(_attack_spec(each, spec.test_size) for each in planned.attacks),
-            "eval_datasets": tuple(_spec(other) for other in planned.eval_datasets),
-        }
-    )
-    if here.run_id() != spec.run_id():
-        raise SpecError(
-            f"run {spec.run_id()} is run {here.run_id()} here: a component has other parameters or defaults now"
-        )
-    if (spec.train_size is not None) != (planned.tuner.build().trains and spec.adapter is None):
-        raise SpecError(f"run {spec.run_id()} has train_size {spec.train_size}, which does not suit its tuner")
-    return planned
 
 
 def check_files(plan: Plan) -> None:
@@ -277,11 +231,13 @@ def _refuse_repeats(what: str, labels: list[str]) -> None:
             raise SpecError(f"{what} {label!r} is asked for twice; leave one out")
 
 
-def _spec(resolved: Resolved) -> ComponentSpec:
+def component_spec(resolved: Resolved) -> ComponentSpec:
+    """Return a component as a record states it."""
     return ComponentSpec(name=resolved.name, params=resolved.values(), label=resolved.label)
 
 
-def _attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
+def attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
+    """Return an attack on at most `available` images as a record states it."""
     n = attack.n or available
     if n > available:
         raise SpecError(f"attack {attack.label!r} asks for n={n} images, but the run has only {available}; lower n")
@@ -289,6 +245,6 @@ def _attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
         name=attack.name,
         params=attack.values(),
         label=attack.label,
-        surrogate=_spec(attack.surrogate) if attack.surrogate else None,
+        surrogate=component_spec(attack.surrogate) if attack.surrogate else None,
         n=n,
     )
