@@ -121,12 +121,36 @@ def perturb_on_device(
         BudgetError: Epsilon is above 0 and below 1/255.
     """
     device = images.device
+    seen = LogitsOnly(network) if threat.knowledge == "query" else network
     with frozen_for_attack(network), seeded(seed, device), torch.enable_grad(), computing(precision, device):
-        perturbed = attacker.perturb(network, images.float().div_(255), labels).detach()
+        perturbed = attacker.perturb(seen, images.float().div_(255), labels).detach()
     if perturbed.shape != images.shape:
         shapes = f"{tuple(perturbed.shape)}; expected {tuple(images.shape)}"
         raise PluginError(f"{type(attacker).__name__} returned images of shape {shapes}")
     return project(images, perturbed.float(), threat), torch.isfinite(perturbed).all()
+
+
+class LogitsOnly(nn.Module):
+    """A network as a query attack sees it: logits, through which no gradient passes."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits ``(N, n_classes)`` of images.
+
+        Raises:
+            PluginError: The attack records gradients by the images.
+        """
+        if images.requires_grad:
+            raise PluginError(
+                "the attack says it sees logits alone (knowledge='query') but asks for gradients; expected "
+                "knowledge='white-box'"
+            )
+        with torch.no_grad():
+            logits: Tensor = self.network(images)
+        return logits
 
 
 def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: ThreatModel) -> float:

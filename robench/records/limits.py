@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Any
@@ -22,6 +22,8 @@ MOST_IMAGES = 2**22
 MOST_CLASSES = 2**16
 """Most classes; labels are kept in 16 bits."""
 MOST_NUMBER = 2**63 - 1
+FUTURE = timedelta(days=1)
+"""How far clocks may differ."""
 MOST_DEPTH = 8
 """Lists and dicts inside each other in the parameters of a component."""
 
@@ -56,9 +58,11 @@ def _started(text: str) -> str:
     try:
         if not _STARTED.fullmatch(text):
             raise ValueError
-        datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text[:40]!r} is not a time in UTC such as 2026-01-31T12:00:00+00:00") from None
+    if moment > datetime.now(UTC) + FUTURE:  # of repeats the latest counts, so a date to come would win for ever
+        raise ValueError(f"{text!r} is to come; expected the time at which the run started")
     return text
 
 
