@@ -68,7 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        code = cli(arguments, prog_name="robench", standalone_mode=False)
+        try:
+            code = cli(arguments, prog_name="robench", standalone_mode=False)
+        except SystemExit:
+            if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click ends so when the reader has left
+                raise BrokenPipeError from None
+            raise
         if sys.stdout is not None:
             sys.stdout.flush()
         sys.exit(code)
