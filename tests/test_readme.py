@@ -94,11 +94,11 @@ def test_every_name_in_the_use_table_resolves(page: str, documented: Callable[[]
 
 
 def grid_of(name: str, root: Path) -> Grid:
-    """The table of a shipped definition, from the committed records, which must hold all of it."""
+    """The table of a shipped definition, from the committed records; each row must have one, and says how many."""
     records = Store(root / "results").read(lambda warning: pytest.fail(warning))
     sweep = read_sweep(root / "benchmarks" / f"{name}.toml")
     summary = summarise(sweep, plan_sweep(discover(), sweep), latest_completed(records))
-    assert all(set(line.recorded) == set(sweep.seeds) for line in summary.lines)
+    assert all(line.recorded for line in summary.lines)
     return summary_grid(summary)
 
 
