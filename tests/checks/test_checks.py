@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ from robench.checks.attack import Trial
 from robench.checks.certificate import certify, check_attack
 from robench.checks.network import normalisation
 from robench.checks.repeated import logit_scale, rounding
-from robench.checks.verdict import Subject
+from robench.checks.verdict import Subject, must_beat, one_sided
 from robench.images.image_set import to_pixels
 from robench.networks.evaluate import fingerprint, predict
 from robench.records.record import AttackScore, Check, SurrogateRecord
@@ -273,6 +274,18 @@ def test_an_attack_worse_than_noise_is_caught() -> None:
     """Noise of this length breaks the network, and a step down the gradient keeps it right."""
     found = checked(trained(), of_class(Helpful, "200/255"))
     assert next(check for name, check in found.items() if name.startswith("noise")).verdict == "fail"
+
+
+@pytest.mark.parametrize(("more", "fewer", "fails"), [(10, 1, True), (8, 0, True), (9, 2, False), (6, 0, False)])
+def test_few_images_tell_an_attack_from_noise(more: int, fewer: int, fails: bool) -> None:
+    """81 % of 64 right under noise and 95 % under an attack are 10 images more and 1 fewer: p = 0.006."""
+    attacked, noisy = np.ones(64, bool), np.ones(64, bool)
+    noisy[:more] = False
+    attacked[more : more + fewer] = False
+    assert (must_beat("noise", "it", attacked, noisy, "noise").verdict == "fail") is fails
+    assert one_sided(attacked, than=noisy) is fails
+    p = sum(math.comb(more + fewer, k) for k in range(more, more + fewer + 1)) / 2 ** (more + fewer)
+    assert (p < 0.01) is fails
 
 
 def test_a_check_that_raises_costs_nothing_but_itself() -> None:
