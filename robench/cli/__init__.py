@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             code = cli(arguments, prog_name="robench", standalone_mode=False)
         except SystemExit:
-            if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click ends so when the reader has left
+            if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # click ends so when the reader has left
                 raise BrokenPipeError from None
             raise
         if sys.stdout is not None:

@@ -36,13 +36,14 @@ def lora(
 class Prompts(nn.Module):
     """Learned tokens after the class token, before a module of the vision tower."""
 
-    def __init__(self, tower: Any, tokens: int) -> None:
+    def __init__(self, tower: Any, tokens: int, *, deep: bool) -> None:
         super().__init__()
         self.tokens = tokens
         bound = math.sqrt(6 / (3 * tower.config.patch_size**2 + tower.config.hidden_size))
         device = next(tower.parameters()).device
         prompt = torch.empty(1, tokens, tower.config.hidden_size, device=device)
-        self.prompt = nn.Parameter(prompt.uniform_(-bound, bound))
+        # As the study's, and as the code of Jia et al.
+        self.prompt = nn.Parameter(prompt.uniform_(-bound, bound) if deep else prompt.normal_())
 
     def insert(self, hidden: Tensor, replaced: int = 0) -> Tensor:
         """Return `hidden` with the tokens in place of the `replaced` that follow the class token."""
@@ -54,11 +55,11 @@ def vpt(model: Any, *, tokens: int = 10, deep: bool = False) -> list[nn.Paramete
     """Insert prompts before the first block, or before each."""
     model.requires_grad_(False)
     tower = model.vision_model
-    first = Prompts(tower, tokens)
+    first = Prompts(tower, tokens, deep=deep)
     tower.embeddings.register_forward_hook(lambda module, inputs, output: first.insert(output))
     prompts = [first]
     for block in tower.encoder.layers[1:] if deep else ():
-        prompt = Prompts(tower, tokens)
+        prompt = Prompts(tower, tokens, deep=deep)
         block.register_forward_pre_hook(
             lambda module, inputs, prompt=prompt: (prompt.insert(inputs[0], tokens), *inputs[1:])
         )
