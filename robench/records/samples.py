@@ -154,7 +154,7 @@ class Samples:
         if (augmented := self.augmented) is not None and not (
             augmented.dtype == np.uint8
             and augmented.ndim == 5
-            and _is_pictures(augmented.shape[1:], augmented.shape[1])
+            and _is_pictures(augmented.shape[1:], augmented.shape[1:2])
         ):
             yield f"augmented images are {augmented.dtype} {augmented.shape}; expected uint8 (k, copies + 1, 3, H, W)"
         if (patches := self.patches) is not None and not (
