@@ -159,8 +159,7 @@ class Adversaries:
         if label not in self._surrogates:
             # Seed 0 whatever the run's seed, so that all seeds share one adversarial set.
             network = attack.surrogate.build().build(replace(self.context, seed=0)).to(self.context.device)
-            few = to_pixels(data.images[:ENTERING], self.context.device)
-            enter(network, few, len(self.context.dataset.class_names), self.context.warn)
+            admit(network, data, self.context)
             self._surrogates[label] = (network, fingerprint(network))
             self.context.world.same(self._surrogates[label][1], f"the weights of surrogate {label}")
         return self._surrogates[label]
@@ -172,6 +171,16 @@ class Adversaries:
                 f"surrogate {surrogate.name} classifies only {100 * surrogate.clean_correct / n:.1f} % of the clean "
                 "images correctly, so its attack says little; are its weights, normalisation and class order right?"
             )
+
+
+def admit(network: nn.Module, data: ImageSet, context: RunContext) -> None:
+    """Refuse a network that breaks its contract on the first images of `data`, before anything is done with it.
+
+    Raises:
+        PluginError: As :func:`robench.networks.entrance.enter` says.
+    """
+    images = to_pixels(data.images[:ENTERING], context.device)
+    enter(network, images, len(context.dataset.class_names), context.warn)
 
 
 def predictions(network: nn.Module, images: NDArray[np.uint8], context: RunContext, stage: str) -> NDArray[np.int64]:

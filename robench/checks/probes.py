@@ -101,6 +101,12 @@ def _compare(first: Tensor, second: Tensor) -> tuple[int, float]:
     return changed, float((first - second).abs().amax() / scale)
 
 
+def are_probabilities(logits: Tensor) -> bool:
+    """Return whether what a network returns, ``(n, K)``, are probabilities, as after a softmax."""
+    sums = logits.detach().double().sum(dim=1)
+    return bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-2).all())
+
+
 @torch.no_grad()
 def random_search(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, queries: int) -> Tensor:
     """Return images perturbed by random squares, each kept where it lowers the margin; needs no gradient.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.attack.perturbation import perturb_set
+from robench.checks import probes
 from robench.checks.attack import Trial
 from robench.checks.verdict import SIGNIFICANT, check, one_sided, significantly_more
 from robench.contracts.attacker import Attacker
@@ -100,8 +101,7 @@ def logit_scale(trial: Trial) -> Check | None:
     with torch.no_grad():
         logits = trial.subject.network(images).double()
     span = float((logits.amax(dim=1) - logits.amin(dim=1)).median())
-    probabilities = bool((logits >= 0).all()) and bool(((logits.sum(dim=1) - 1).abs() < 1e-2).all())
-    if not 0 < span < FLAT or probabilities or trial.attack.surrogate is not None:
+    if not 0 < span < FLAT or probes.are_probabilities(logits) or trial.attack.surrogate is not None:
         return None
     with _scaled(trial.subject.network, SPAN / span):
         right = _again(trial)

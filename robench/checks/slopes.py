@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from robench.checks import probes
 from robench.checks.verdict import Subject, check
 from robench.records.record import Check
 
@@ -91,8 +92,7 @@ class _Margin:
     def __init__(self, network: nn.Module, logits: Tensor) -> None:
         self.network = network
         self.classes = logits.detach().topk(2, dim=1).indices
-        sums = logits.detach().double().sum(dim=1)
-        self.probabilities = bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-2).all())
+        self.probabilities = probes.are_probabilities(logits)
         self.largest = self._two(logits.detach()).abs().amax(dim=1).clamp_min(1.0 if self.probabilities else 0.0)
 
     def _two(self, logits: Tensor) -> Tensor:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import torch
 
-from robench.attack.adversary import Adversaries, predictions
+from robench.attack.adversary import Adversaries, admit, predictions
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.verdict import Subject
 from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
 from robench.contracts.context import RunContext
 from robench.errors import DataError
-from robench.images.image_set import to_pixels
-from robench.networks.entrance import ENTERING, enter
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunResult
 from robench.run.data import load_split
@@ -63,7 +61,7 @@ def certified(
         _expect(record, "training images", record.data.train_fingerprint, train.fingerprint())
     model = plan.model.build()
     network = model.build(context).to(device)
-    enter(network, to_pixels(test.images[:ENTERING], device), len(context.dataset.class_names), warn)
+    admit(network, test, context)
     adversaries = Adversaries.of(context)
     tuned = tune(plan, context, adversaries, network, model.adaptable(network), train, trained=trained)
     _expect(record, "weights after tuning", record.tuning.tuned_fingerprint, tuned.tuned_fingerprint)

@@ -1,6 +1,7 @@
 """Find components by name, and settle their parameters.
 
 - ``registry.py``: all components; names as typed become components with parameters.
+- ``products.py``: the halves of a tuner, and what a model recommends for it.
 - ``corrections.py``: what was typed, with a misspelt name put right.
 - ``resolved.py``: a component with its parameters, ready to be built.
 - ``ensemble.py``: several surrogates as one.

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from robench.contracts.types import Component, Kind, format_pixels, parse_name, parse_pixels, parse_radius
-from robench.registry.registry import Registry, halves_of
+from robench.contracts.types import Kind, format_pixels, parse_name, parse_pixels, parse_radius
+from robench.registry.products import recommendations
+from robench.registry.registry import Registry
 from robench.registry.resolved import SURROGATE_PREFIX
 
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -116,12 +117,6 @@ def describe(registry: Registry, kind: Kind, name: str, model: str | None = None
         target=component.target,
         parameters=tuple(parameters),
     )
-
-
-def recommendations(model: Component, tuner: Component) -> dict[str, Any]:
-    """Return the settings that `model` recommends for `tuner`: those for its adaptation, then those for itself."""
-    adaptation = (halves_of(tuner) or ("",))[0]
-    return {**model.recommends.get(adaptation, {}), **model.recommends.get(tuner.name, {})}
 
 
 def _written(value: object) -> str:

@@ -15,6 +15,7 @@ from robench.contracts.types import Component, Kind, Name, parse_name
 from robench.errors import PluginError, SpecError, nearest
 from robench.registry.corrections import corrected, corrected_key
 from robench.registry.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
+from robench.registry.products import halves_of
 from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 
 if TYPE_CHECKING:
@@ -235,12 +236,6 @@ class Registry:
             raise SpecError(f"unknown attack {typed!r}{hint}{self._failures()}")
         attack = max(prefixes, key=len)
         return attack, text[len(attack) + 1 :] or None
-
-
-def halves_of(component: Component) -> tuple[str, str] | None:
-    """Return the names of a tuner's adaptation and objective; None if it is a class of its own."""
-    first, plus, second = component.target.partition("+")
-    return (first, second) if plus and ":" not in component.target else None
 
 
 def _positive(value: str | None, text: str) -> int | None:

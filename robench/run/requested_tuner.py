@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from robench.contracts.types import parse_name
 from robench.errors import SpecError
 from robench.records.record import AdapterSpec
-from robench.registry.describe import recommendations
+from robench.registry.products import recommendations
 from robench.registry.registry import Registry
 from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from robench.attack.adversary import Adversaries, predictions
+from robench.attack.adversary import Adversaries, admit, predictions
 from robench.attack.perturbation import check_ball
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.verdict import Subject
 from robench.contracts.context import RunContext
 from robench.contracts.model import Model
 from robench.contracts.types import format_pixels
-from robench.images.image_set import ImageSet, to_pixels
-from robench.networks.entrance import ENTERING, enter
+from robench.images.image_set import ImageSet
 from robench.networks.evaluate import logits_of
 from robench.records.record import AttackScore, ComponentSpec, Evaluation, Score
 from robench.records.samples import AttackSamples, choose
@@ -60,7 +59,7 @@ def measure(
     with findings.timed("model"):
         model = plan.model.build()
         network: nn.Module = model.build(context).to(context.device)
-        _enter(network, test, context)
+        admit(network, test, context)
     adversaries = Adversaries.of(context)
     with findings.timed("tuning"):
         parts = model.adaptable(network)
@@ -92,12 +91,6 @@ def measure(
             findings.warn(message)
 
 
-def _enter(network: nn.Module, test: ImageSet, context: RunContext) -> None:
-    """Refuse a network that breaks its contract before anything is trained."""
-    images = to_pixels(test.images[:ENTERING], context.device)
-    enter(network, images, len(context.dataset.class_names), context.warn)
-
-
 def _evaluate_elsewhere(
     plan: Plan, dataset: ComponentSpec, model: Model, network: nn.Module, context: RunContext
 ) -> Evaluation:
@@ -105,7 +98,7 @@ def _evaluate_elsewhere(
     spec = plan.spec
     test = load_split(context, spec.split, spec.test_size)
     bound = model.rebind(network, context).to(context.device)
-    _enter(bound, test, context)
+    admit(bound, test, context)
     adversaries = Adversaries.of(context)
     clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
     attacks = [

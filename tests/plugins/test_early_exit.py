@@ -94,6 +94,7 @@ def test_our_own_steps_are_those_of_torchattacks(norm: str) -> None:
         alpha=float(attack.params.alpha),
         steps=attack.params.steps,
         start="uniform",
+        early_exit=False,
     )
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 

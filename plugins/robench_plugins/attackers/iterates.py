@@ -18,60 +18,6 @@ GAUSSIAN = 1e-3
 """Standard deviation of a Gaussian start, in ``[0, 1]`` pixel units."""
 
 
-def pgd_until_fooled(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    threat: ThreatModel,
-    alpha: float,
-    steps: int,
-    start: Start,
-) -> Tensor:
-    """Return for each image the first iterate that fools `network`, as an 8-bit image, or without one the last iterate.
-
-    Starts, steps and projections are those of torchattacks' PGD and PGDL2, with the same random numbers: an image that
-    never fools the network ends at the same point, up to rounding.
-
-    The logits that the gradient needs show which images seem to fool the network. These go through it again as 8-bit
-    images within the ball, because rounding undoes what is barely beyond the boundary. The device is waited for twice a
-    step, to choose these images and those that are left.
-
-    Args:
-        images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
-        labels: ``int64 (N,)``.
-        threat: The ball.
-        alpha: Step size, in ``[0, 1]`` pixel units.
-        steps: Gradient steps of an image that never fools the network.
-        start: Where the steps start, as in :func:`started`.
-
-    Source: PGD-K-tau with tau = 0 in Zhang et al., "Attacks which do not kill training make adversarial learning
-    stronger", ICML 2020 (arXiv:2002.11242), algorithm 1. Deviation: the 8-bit image decides, not the iterate itself.
-    """
-    found = started(images, threat, start)
-    left = torch.arange(len(images), device=images.device)
-    for _ in range(steps):
-        points = found[left].requires_grad_()
-        logits = network(points)
-        going = torch.ones_like(left, dtype=torch.bool)
-        seeming = (logits.argmax(dim=1) != labels[left]).nonzero().flatten()
-        if len(seeming):
-            some = left[seeming]
-            rounded = nearest_in_ball(images[some], found[some], threat)
-            fooled = predicted(network, rounded) != labels[some]
-            found[some] = torch.where(fooled.view(-1, 1, 1, 1), rounded, found[some])
-            going[seeming] = ~fooled
-        kept = going.nonzero().flatten()
-        if not len(kept):
-            break
-        # Divided by all images, as in torchattacks, so that gradients have the same last bits.
-        loss = F.cross_entropy(logits, labels[left], reduction="sum") / len(images)
-        (gradient,) = torch.autograd.grad(loss, points)
-        left = left[kept]
-        found[left] = _step(images[left], found[left], gradient[kept], threat, alpha)
-    return finite_or_clean(found, images)
-
-
 def pgd(
     network: nn.Module,
     images: Tensor,
@@ -81,14 +27,51 @@ def pgd(
     alpha: float,
     steps: int,
     start: Start,
+    early_exit: bool,
 ) -> Tensor:
-    """Return the last iterate of each image; arguments as those of :func:`pgd_until_fooled`."""
+    """Return the last iterate of each image, or with `early_exit` the first that fools `network`, as an 8-bit image.
+
+    Starts, steps and projections are those of torchattacks' PGD and PGDL2, with the same random numbers: an image that
+    never fools the network ends at the same point, up to rounding.
+
+    With `early_exit` the logits that the gradient needs show which images seem to fool the network. These go through it
+    again as 8-bit images within the ball, because rounding undoes what is barely beyond the boundary. The device is
+    waited for twice a step, to choose these images and those that are left.
+
+    Args:
+        images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
+        labels: ``int64 (N,)``.
+        threat: The ball.
+        alpha: Step size, in ``[0, 1]`` pixel units.
+        steps: Gradient steps, unless the image fools the network before.
+        start: Where the steps start, as in :func:`started`.
+        early_exit: Whether an image takes no more steps once it fools the network.
+
+    Source of the early exit: PGD-K-tau with tau = 0 in Zhang et al., "Attacks which do not kill training make
+    adversarial learning stronger", ICML 2020 (arXiv:2002.11242), algorithm 1. Deviation: the 8-bit image decides, not
+    the iterate itself.
+    """
     found = started(images, threat, start)
+    left = torch.arange(len(images), device=images.device)
     for _ in range(steps):
-        points = found.detach().requires_grad_()
-        loss = F.cross_entropy(network(points), labels)
+        points = found[left].requires_grad_()
+        logits = network(points)
+        kept = torch.arange(len(left), device=images.device)
+        if early_exit and len(seeming := (logits.argmax(dim=1) != labels[left]).nonzero().flatten()):
+            some = left[seeming]
+            rounded = nearest_in_ball(images[some], found[some], threat)
+            fooled = predicted(network, rounded) != labels[some]
+            found[some] = torch.where(fooled.view(-1, 1, 1, 1), rounded, found[some])
+            going = torch.ones_like(left, dtype=torch.bool)
+            going[seeming] = ~fooled
+            kept = going.nonzero().flatten()
+            if not len(kept):
+                break
+        # Divided by all images, as in torchattacks, so that gradients have the same last bits.
+        loss = F.cross_entropy(logits, labels[left], reduction="sum") / len(images)
         (gradient,) = torch.autograd.grad(loss, points)
-        found = _step(images, points.detach(), gradient, threat, alpha)
+        left = left[kept]
+        found[left] = _step(images[left], found[left], gradient[kept], threat, alpha)
     return finite_or_clean(found, images)
 
 

@@ -8,7 +8,7 @@ from pydantic import model_validator
 from robench import Attacker, Field, Later, NormParams, Radius
 from torch import Tensor, nn
 
-from robench_plugins.attackers.iterates import pgd, pgd_until_fooled
+from robench_plugins.attackers.iterates import pgd
 from robench_plugins.attackers.torchattacks.call import run
 
 
@@ -71,7 +71,7 @@ class PGD(Attacker):
         params = self.params
         assert params.eps is not None and params.alpha is not None
         if params.early_exit or params.start == "gaussian":
-            return (pgd_until_fooled if params.early_exit else pgd)(
+            return pgd(
                 network,
                 images,
                 labels,
@@ -79,6 +79,7 @@ class PGD(Attacker):
                 alpha=float(params.alpha),
                 steps=params.steps,
                 start=params.start if params.random_start else "clean",
+                early_exit=params.early_exit,
             )
         settings = {
             "eps": float(params.eps),

@@ -14,6 +14,8 @@ from robench import RobenchError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench_plugins.models.saved_weights import with_batch_counts
+
 Shortcut = Literal["pad", "conv"]
 
 DEPTHS: dict[str, int] = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
@@ -124,7 +126,6 @@ def detect_layout(state: Mapping[str, Tensor]) -> Layout:
     Raises:
         RobenchError: The keys are not those of a CIFAR-style ResNet.
     """
-    state = _without_prefix(state)
     heads = [name for name in ("linear", "fc") if f"{name}.weight" in state]
     blocks = sum(key.startswith("layer1.") and key.endswith(".conv1.weight") for key in state)
     if len(heads) != 1 or not blocks:
@@ -148,14 +149,7 @@ def from_state_dict(state: Mapping[str, Tensor]) -> ResNet:
     layout = detect_layout(state)
     network = ResNet(layout.depth, layout.num_classes, layout.shortcut)
     try:
-        # torch before 0.4.1 did not count the batches; the count decides nothing here.
-        counts = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
-        network.load_state_dict({**counts, **_without_prefix(state)}, strict=True)
+        network.load_state_dict(with_batch_counts(state, network), strict=True)
     except RuntimeError as error:
         raise RobenchError(f"ResNet-{layout.depth} weights do not fit: {error}") from error
     return network.eval()
-
-
-def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove ``module.``, which DataParallel puts before every key."""
-    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -101,6 +101,12 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
 
 
+def with_batch_counts(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return `state` with the counts of batches that torch before 0.4.1 did not save; they decide nothing here."""
+    own = network.state_dict()
+    return {**{name: value for name, value in own.items() if name.endswith("num_batches_tracked")}, **state}
+
+
 def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, missing: str, misfit: str) -> None:
     """Load `state`, read from `path`, into `network`; it must have exactly the tensors of `network`.
 
@@ -112,9 +118,7 @@ def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, mis
         DataError: A tensor is missing, unexpected or of another shape; the message names the first.
     """
     own = network.state_dict()
-    # torch before 0.4.1 did not count the batches; the count decides nothing here.
-    counts = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
-    state = {**counts, **state}
+    state = with_batch_counts(state, network)
     for name, tensor in own.items():
         if name not in state:
             raise DataError(f"{path} has no {name!r}; {missing}")
