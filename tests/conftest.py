@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -31,6 +32,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if whole and not IS_WORKER and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
         config.option.numprocesses = min(MOST_WORKERS, os.cpu_count() or 1)
         config.option.dist = "loadfile"
+        config.option.loadscopereorder = False  # by the number of tests; theirs is in the hook below
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with the most slow tests first, so that processors do not end with one of them."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 class Distribution:
