@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from robench import Attacker, Component, Dataset, ImageSet, Model, RunContext, T
 from robench.cli import main
 from robench.conformance.examine import examine
 from robench.contracts.types import KINDS, Kind
+from robench.registry.discovery import GROUP
 from robench.registry.registry import Registry, discover
 from robench.testing import assert_conforms
 from torch import Tensor, nn
@@ -54,6 +56,8 @@ DATASETS: dict[tuple[Kind, str], str] = {
     ("model", f"resnet{depth}"): "cifar10:path={cifar10}" for depth in (32, 44, 56)
 }
 MODELS: dict[tuple[Kind, str], str] = {("adaptation", "head"): "timm-resnet18"}
+ATTACKED = "small-cnn"
+"""What attacks are tried on: a network of two layers, because some make thousands of passes."""
 QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "fgsm", "tensorboard"}
 """Components, one of each kind, whose check is part of the quick tests."""
 SHIPPED = [
@@ -86,8 +90,25 @@ def places(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict
 def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path | str]) -> None:
     text = TEXTS.get((kind, name), name).format(**places)
     dataset = DATASETS.get((kind, name), "leaf-synth").format(**places)
-    attacked = "resnet20" if kind == "attacker" else None
-    assert_conforms(kind, text, dataset=dataset, model=MODELS.get((kind, name), attacked))
+    attacked = ATTACKED if kind == "attacker" else None
+    registry = discover([*entry_points(group=GROUP, name="builtin"), entry_point("small", __name__, "small")])
+    assert_conforms(kind, text, dataset=dataset, model=MODELS.get((kind, name), attacked), registry=registry)
+
+
+class SmallCnn(Model):
+    """A convolution and a linear layer with random weights, for images of 32 x 32 and ten classes."""
+
+    def build(self, context: RunContext) -> nn.Module:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            layers = [nn.Conv2d(3, 8, 4, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)]
+        return nn.Sequential(*layers).to(context.device).eval()
+
+
+@hookimpl
+def robench_components() -> list[Component]:
+    """The network that attacks are tried on."""
+    return [Component(kind="model", name=ATTACKED, target=f"{__name__}:SmallCnn", summary="two layers")]
 
 
 class Restless(toy.Dots):
