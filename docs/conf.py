@@ -20,6 +20,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "component_pages",
+    "data_sets",
     "outside_links",
     "public_names",
 ]

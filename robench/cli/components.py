@@ -10,7 +10,7 @@ import click
 
 from robench.cli import options
 from robench.cli.output import echo, warn
-from robench.contracts.types import KINDS, Kind
+from robench.contracts.types import KINDS, Component, Kind
 from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry, discover
 
@@ -30,16 +30,19 @@ PLURALS: dict[str, Kind] = {
 
 @click.command(name="list")
 @click.argument("what", required=False, type=options.Choice(PLURALS))
+@click.option("--available", is_flag=True, help="Only those whose files are on this machine; with datasets.")
 @options.PLUGIN
 @options.JSON
 @options.COLOR
 @options.DEBUG
-def list_components(what: str | None, as_json: bool) -> None:
+def list_components(what: str | None, available: bool, as_json: bool) -> None:
     """List components, all or of one kind.
 
     `robench describe NAME` shows one of them with its parameters.
     """
     registry = discover()
+    if available and what != "datasets":
+        raise SpecError("--available is known of data sets alone; expected `robench list datasets --available`")
     groups = {what: PLURALS[what]} if what else PLURALS
     found = {
         plural: [
@@ -49,6 +52,7 @@ def list_components(what: str | None, as_json: bool) -> None:
                 "plugin": f"{plugin.distribution} {plugin.version}",
             }
             for plugin, item in registry.components(kind)
+            if not available or _is_available(registry, item)
         ]
         for plural, kind in groups.items()
     }
@@ -66,6 +70,12 @@ def list_components(what: str | None, as_json: bool) -> None:
     for plugin in registry.plugins:
         if plugin.error:
             warn(f"plugin {plugin.name} failed to load; see `robench plugins`")
+
+
+def _is_available(registry: Registry, component: Component) -> bool:
+    from robench.run.doctor import is_available
+
+    return is_available(registry, component)
 
 
 @click.command()

@@ -15,15 +15,16 @@ from robench.storage.location import Location
 @click.command()
 @options.CACHE
 @options.JSON
+@click.option("--sizes", is_flag=True, help="Ask the Hugging Face Hub how large the missing downloads are.")
 @options.DEBUG
-def doctor(cache_dir: Location | None, as_json: bool) -> None:
+def doctor(cache_dir: Location | None, as_json: bool, sizes: bool) -> None:
     """Show versions, device, cache and missing downloads.
 
     Nothing is downloaded.
     """
     from robench.run.doctor import examine
 
-    report = examine(discover(), options.cache_folder(cache_dir))
+    report = examine(discover(), options.cache_folder(cache_dir), sizes=sizes)
     if as_json:
         echo(json.dumps(report, indent=1))
         return

@@ -33,6 +33,8 @@ class Component:
             validation data, never on test data.
         family: The parameter that takes the rest of a longer name: with ``"architecture"``, ``timm-resnet18`` is the
             component ``timm`` with ``architecture=resnet18``.
+        bare: The parameter that a value without a name sets if it comes first: with ``"repository"``, ``hub:ORG/NAME``
+            is ``hub:repository=ORG/NAME``.
         downloads: What is downloaded on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
     """
 
@@ -44,6 +46,7 @@ class Component:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     recommends: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
+    bare: str = ""
     downloads: tuple[str, ...] = ()
 
 
@@ -88,8 +91,11 @@ class Name:
     params: tuple[tuple[str, str], ...] = ()
 
 
-def parse_name(text: str) -> Name:
+def parse_name(text: str, bare: str = "") -> Name:
     """Parse ``name[:key=value,...]``.
+
+    Args:
+        bare: The parameter that the first value sets if it has no key; empty if each needs one.
 
     Raises:
         SpecError: The name is empty, a parameter has no ``=``, or one is given twice.
@@ -99,8 +105,10 @@ def parse_name(text: str) -> Name:
     if not head:
         raise SpecError(f"{text!r} has no name; expected NAME or NAME:key=value,...")
     params: dict[str, str] = {}
-    for item in tail.split(",") if colon else ():
+    for position, item in enumerate(tail.split(",") if colon else ()):
         key, equals, value = (part.strip() for part in item.partition("="))
+        if bare and position == 0 and key and not equals:
+            key, equals, value = bare, "=", key
         if not (key and equals and value):
             raise SpecError(f"{item!r} in {text!r} is not a parameter; expected key=value, such as eps=8/255")
         if key in params:

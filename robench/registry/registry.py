@@ -125,7 +125,9 @@ class Registry:
         Raises:
             SpecError: A name or a parameter is unknown, or a value is wrong.
         """
-        return self._resolve(kind, parse_name(text), extra or {}, text)
+        head = text.partition(":")[0].strip()
+        bare = self.find(kind, head)[1].bare if self.knows(kind, head) else ""
+        return self._resolve(kind, parse_name(text, bare), extra or {}, text)
 
     def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any], typed: str) -> Resolved:
         """Resolve `name`, a part of what the user `typed`."""

@@ -63,8 +63,10 @@ class Resolved:
         filled = {**defaults, **{key: values[key] for key in required}}
         known = [written(kind.read({**filled, **more}, self.name)) for more in ({}, self.recommended)]
         told = {key for key in self.params.model_fields_set if any(values[key] != each[key] for each in known)}
-        changed = [f"{key}={value}" for key, value in values.items() if key in required | told]
-        return self.name + (":" + ",".join(changed) if changed else "")
+        changed = {key: f"{key}={value}" for key, value in values.items() if key in required | told}
+        if (bare := changed.pop(self.component.bare, None)) is not None:
+            changed = {"": bare.partition("=")[2], **changed}
+        return self.name + (":" + ",".join(changed.values()) if changed else "")
 
     def build(self) -> Any:
         """Return an instance of the component.

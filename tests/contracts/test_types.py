@@ -77,3 +77,10 @@ def test_linf_epsilon_beyond_the_pixel_range_is_refused() -> None:
 def test_the_nearest_name_is_suggested_and_all_are_listed_when_none_is_near() -> None:
     assert nearest("tecao", ["tecoa", "vpt"]) == "; did you mean 'tecoa'?"
     assert nearest("zzz", ["tecoa", "vpt"]) == "; known: tecoa, vpt"
+
+
+def test_a_first_value_without_a_name_sets_the_parameter_for_it() -> None:
+    assert parse_name("hub:org/name,size=32", "repository").params == (("repository", "org/name"), ("size", "32"))
+    for text in ("hub:org/name", "hub:size=32,org/name"):
+        with pytest.raises(SpecError, match=r"'org/name' in .* is not a parameter"):
+            parse_name(text, "repository" if "size" in text else "")

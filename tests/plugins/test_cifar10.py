@@ -460,11 +460,30 @@ def test_parquet_files_that_are_missing_or_doubled_are_refused(
 
 def test_class_names_of_the_files_win_and_are_told(tmp_path: Path, originals: dict[str, Part]) -> None:
     write_parquet(tmp_path, originals)
-    names = [f"digit {n}" for n in range(10)]
+    names = list(reversed(CLASSES))
     features = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
     for path in tmp_path.glob("*.parquet"):
         table = pq.read_table(path)
         pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), path)
     dataset = CIFAR10(CIFAR10.Params.read({"path": str(tmp_path)}, "cifar10"))  # type: ignore[arg-type]
     assert dataset.class_names == tuple(names)
-    assert "digit 3" in dataset.notes()[0] and "digit 3" in dataset.prompts()[3][0]
+    assert "frog" in dataset.notes()[0] and "frog" in dataset.prompts()[3][0]
+
+
+def test_parquet_of_another_set_is_refused_with_the_cure(tmp_path: Path, originals: dict[str, Part]) -> None:
+    larger = {part: (np.repeat(np.repeat(images, 3, 2), 3, 3), labels) for part, (images, labels) in originals.items()}
+    write_parquet(tmp_path, larger)
+    for act in (CIFAR10.check_files, lambda each: each.split("test", 3)):
+        with pytest.raises(DataError, match=r"not CIFAR-10: its images have 96 x 96 pixels.*hub:path="):
+            act(cifar10(tmp_path))
+
+
+def test_parquet_that_names_other_classes_is_refused_with_the_cure(tmp_path: Path, originals: dict[str, Part]) -> None:
+    write_parquet(tmp_path, originals)
+    names = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
+    for path in tmp_path.glob("*.parquet"):
+        table = pq.read_table(path)
+        told = json.dumps({"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}})
+        pq.write_table(table.replace_schema_metadata({"huggingface": told}), path)
+    with pytest.raises(DataError, match=r"differ in automobile, car, frog; pass --dataset hub:path="):
+        cifar10(tmp_path).check_files()

@@ -17,6 +17,7 @@ from robench_plugins.datasets.readers.python_batches import BatchesSource
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HUB_ID = "uoft-cs/cifar10"
+SHAPE = (3, 32, 32)
 VALIDATION_SHARE = 10
 """One training image in ten is locked away for validation: 45,000 / 5,000 / 10,000 on the full set."""
 SPLIT_SEED = 0
@@ -77,7 +78,27 @@ class CIFAR10(Dataset):
         """Check that a folder holds the set, in one of its forms; one of the Hub is not looked at."""
         path = self.params.path
         if self._local or not is_hub_id(path):
-            self._source.labels("test")
+            labels = self._source.labels("test")
+            self._refuse_other_sets()
+            if len(labels) and self._local:
+                self._refuse_other_sizes(self._source.images("test", np.array([0])))
+
+    def _refuse_other_sets(self) -> None:
+        """Refuse files that name other classes than CIFAR-10 has."""
+        names = self._source.class_names or CLASSES
+        if strange := sorted({name.lower() for name in names} ^ set(CLASSES)):
+            raise DataError(
+                f"{self.params.path} is not CIFAR-10: its {len(names)} classes and CIFAR-10's differ in "
+                f"{', '.join(strange[:3])}; pass --dataset hub:path={self.params.path}"
+            )
+
+    def _refuse_other_sizes(self, images: NDArray[np.uint8]) -> None:
+        """Refuse parquet with images of another size."""
+        if images.shape[1:] != SHAPE and isinstance(self._source, ParquetSource):
+            raise DataError(
+                f"{self.params.path} is not CIFAR-10: its images have {images.shape[2]} x {images.shape[3]} pixels, "
+                f"CIFAR-10's 32 x 32; pass --dataset hub:path={self.params.path}"
+            )
 
     @cached_property
     def _source(self) -> Source:
@@ -95,6 +116,7 @@ class CIFAR10(Dataset):
             DataError: Files are missing or damaged, a label is unknown, or the split has too few images.
         """
         source = self._source
+        self._refuse_other_sets()
         part = "test" if name == "test" else "train"
         labels = source.labels(part)
         # RandomState's streams are frozen for good, so this split is too. Test images of a folder come class
@@ -106,7 +128,9 @@ class CIFAR10(Dataset):
         if limit is not None and limit > len(order):
             raise DataError(f"cifar10 has {len(order):,} {name} images; {limit:,} were asked for")
         positions = order[:limit]
-        return ImageSet(images=source.images(part, positions), labels=labels[positions])
+        images = source.images(part, positions)
+        self._refuse_other_sizes(images)
+        return ImageSet(images=images, labels=labels[positions])
 
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return CLIP's own plain prompts for CIFAR-10, an ensemble of three for each class."""

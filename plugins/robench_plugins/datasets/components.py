@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from robench import Component
 
+from robench_plugins.datasets.catalogue import named_components
+
 _HERE = "robench_plugins.datasets"
 
 DATASETS = [
@@ -31,4 +33,28 @@ DATASETS = [
         recommends={"model": "clip-tiny-cifar10"},
         downloads=("hf-dataset:uoft-cs/cifar10",),
     ),
+    Component(
+        kind="dataset",
+        name="hub",
+        target=f"{_HERE}.hub:Hub",
+        summary="any image classification of the Hugging Face Hub: hub:ORG/NAME, or a folder of it, hub:path=DIR",
+        reference="Lhoest et al., Datasets: a community library, EMNLP 2021 (arXiv:2109.02846)",
+        bare="repository",
+    ),
+    Component(
+        kind="dataset",
+        name="webdataset",
+        target=f"{_HERE}.webdataset:WebDataset",
+        summary="tar shards in the layout of CLIP_benchmark: webdataset:path=DIR",
+        reference="https://github.com/LAION-AI/CLIP_benchmark",
+    ),
+    Component(
+        kind="dataset",
+        name="torchvision",
+        target=f"{_HERE}.torchvision_sets:Torchvision",
+        summary="any image classification of torchvision.datasets: torchvision:NAME,path=DIR",
+        reference="https://docs.pytorch.org/vision/stable/datasets.html",
+        bare="name",
+    ),
+    *named_components(),
 ]

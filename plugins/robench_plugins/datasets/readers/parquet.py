@@ -7,6 +7,8 @@ Hugging Face `datasets` (5.2.0) was tried on CIFAR-10 and is not used. It gives 
   test images;
 - offline it does not find what `hf download` put into the Hub's cache;
 - it copies the set into the user's home folder, and it takes more time and memory.
+
+`hub_folder` reads other sets with it, row by row and without decoding, which avoids the first and the last.
 """
 
 from __future__ import annotations
@@ -122,7 +124,10 @@ class ParquetSource:
                     columns = file.schema_arrow.names
                     name = next((name for name in names if name in columns), None)
                     if name is None:
-                        raise DataError(f"{path} has no column {' or '.join(names)} (columns: {', '.join(columns)})")
+                        raise DataError(
+                            f"{path} has no column {' or '.join(names)} (columns: {', '.join(columns)}); "
+                            "pass --dataset hub:path=DIR,image=NAME,label=NAME"
+                        )
                     row = 0
                     for batch in file.iter_batches(BATCH, columns=[name]):
                         yield path, row, batch.column(0)
