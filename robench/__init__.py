@@ -21,7 +21,9 @@ The components themselves, such as PGD, are in plugins/robench_plugins.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from robench.contracts.hookspecs import hookimpl
@@ -30,6 +32,7 @@ from robench.contracts.types import Component
 if TYPE_CHECKING:
     from pydantic import Field
 
+    from robench.attack.python import attack
     from robench.contracts.attacker import Attacker
     from robench.contracts.context import Progress, RunContext
     from robench.contracts.dataset import Dataset
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
     from robench.images.augmentation import augment
     from robench.images.image_set import ImageSet, to_pixels
     from robench.images.memory_mapped import gather_images
+    from robench.leaderboard.frame import leaderboard
     from robench.records.record import RunResult, RunSpec
+    from robench.run.python import evaluate, run
     from robench.storage.checkpoint import Checkpoint
 
 _HOMES = {
@@ -60,9 +65,12 @@ _HOMES = {
     "robench.images.image_set": ("ImageSet", "to_pixels"),
     "robench.images.memory_mapped": ("gather_images",),
     "robench.records.record": ("RunResult", "RunSpec"),
+    "robench.run.python": ("evaluate",),
     "robench.storage.checkpoint": ("Checkpoint",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = {"attack": "robench.attack.python", "leaderboard": "robench.leaderboard.frame", "run": "robench.run.python"}
+"""Rooms that can also be called, and where the function of that name is."""
 
 __all__ = [
     "Adaptation",
@@ -95,11 +103,47 @@ __all__ = [
     "ThreatModel",
     "Tuner",
     "TuningTask",
+    "attack",
     "augment",
+    "evaluate",
     "gather_images",
     "hookimpl",
+    "leaderboard",
+    "run",
     "to_pixels",
 ]
+
+
+class _CallableRoom(ModuleType):
+    """A room that is also the function of its name: ``robench.run(...)`` beside ``import robench.run.plan``.
+
+    Importing a submodule puts the package in the place of any function of that name in ``robench``, so the package
+    itself must be callable. Setting a module's ``__class__`` is what Python's data model documents for that.
+    """
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function; ``inspect.signature`` and ``help`` follow it."""
+        return getattr(import_module(_ROOMS[self._name]), self._name)
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        """The documentation of the function."""
+        doc: str | None = self.__wrapped__.__doc__
+        return doc
+
+    @property
+    def _name(self) -> str:
+        return self.__name__.rpartition(".")[2]
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        """Call the function."""
+        return self.__wrapped__(*args, **more)
+
+
+def _make_callable(room: str) -> None:
+    """Let the package `room` be called as the function of its name."""
+    sys.modules[room].__class__ = _CallableRoom
 
 
 # Former public names: what each is called now, and the version that removes it.
@@ -114,6 +158,8 @@ def __getattr__(name: str) -> Any:
         message = f"robench.{name} is called robench.{new} now; the old name goes with version {version}"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return globals().get(new) or __getattr__(new)
+    if name in _ROOMS:
+        return import_module(f"robench.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'robench' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

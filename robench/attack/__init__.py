@@ -3,7 +3,12 @@
 - ``perturbation.py``: run an attack on a set of images without side effects, and check the ball.
 - ``projection.py``: the nearest 8-bit images within the ball.
 - ``adversary.py``: the adversarial sets of a run, and the cache of those made on a surrogate.
+- ``python.py``: ``robench.attack``.
 - ``live.py``: white-box adversarial training images, made batch by batch.
 
 The attacks themselves are plugins: PGD is in plugins/robench_plugins/attackers/pgd.py.
 """
+
+import robench
+
+robench._make_callable(__name__)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from robench.attack.live import LiveAdversary
 from robench.attack.perturbation import ATTACK_BATCH, perturb_set
 from robench.compute.precision import Precision
+from robench.contracts.attacker import Attacker
 from robench.contracts.context import RunContext
 from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
@@ -26,6 +27,10 @@ from robench.storage.content import content_hash
 
 if TYPE_CHECKING:
     from robench.contracts.tuning import Adversary, Score
+
+
+NAMED = 10
+"""Images outside a ball whose positions a warning names."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +75,8 @@ class Adversaries:
         seed = self.context.stream(f"attack/{purpose}")
         stage = f"attack {attack.label}, {purpose} images"
         if attack.surrogate is None:
-            images, _ = self._make(attack, target, data, seed, stage)
+            images, _, beyond = self._make(attack, target, data, seed, stage)
+            self._warn_of_outside(attack, beyond, len(data))
             return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)
         network, weights = self._surrogate(attack, data)
         identity = {
@@ -92,18 +98,20 @@ class Adversaries:
         scoring = replace(self.context, precision=Precision(evaluation=precision))
 
         def make() -> tuple[NDArray[np.uint8], dict[str, Any]]:
-            images, size = self._make(attack, network, data, seed, stage)
+            images, size, beyond = self._make(attack, network, data, seed, stage)
             clean, adversarial = (
                 int((predictions(network, pixels, scoring, stage) == data.labels).sum())
                 for pixels in (data.images, images)
             )
-            return images, {"clean_correct": clean, "adversarial_correct": adversarial, "batch": size}
+            notes = {"clean_correct": clean, "adversarial_correct": adversarial, "batch": size}
+            return images, notes | ({"outside": beyond} if beyond else {})
 
         found: AdversarialSet = self.cache.get(identity, make)
         if found.images.shape != data.images.shape:
             raise PluginError(
                 f"the cached set of {attack.label} has shape {found.images.shape}; expected {data.images.shape}"
             )
+        self._warn_of_outside(attack, found.notes.pop("outside", []), len(data))
         batch = found.notes.pop("batch", ATTACK_BATCH)
         if found.cached and batch < ATTACK_BATCH:
             self.context.warn(f"{stage}: cached images were made {batch} at a time, because memory ran out")
@@ -137,9 +145,12 @@ class Adversaries:
 
     def _make(
         self, attack: ResolvedAttack, network: nn.Module, data: ImageSet, seed: int, stage: str
-    ) -> tuple[NDArray[np.uint8], int]:
-        return perturb_set(
-            attack.build(),
+    ) -> tuple[NDArray[np.uint8], int, list[int]]:
+        """Return the images, how many were attacked at a time, and the positions of those that were outside."""
+        beyond: list[int] = []
+        attacker: Attacker = attack.build()
+        images, size = perturb_set(
+            attacker,
             network,
             data,
             threat=attack.threat(),
@@ -151,7 +162,11 @@ class Adversaries:
             stage=stage,
             world=self.context.world,
             compiled=self.context.compiled,
+            found_outside=lambda positions: beyond.extend(positions.tolist()),
         )
+        for remark in attacker.remarks():
+            self.context.warn(f"{attack.label}: {remark}")
+        return images, size, beyond
 
     def _surrogate(self, attack: ResolvedAttack, data: ImageSet) -> tuple[nn.Module, str]:
         assert attack.surrogate is not None
@@ -163,6 +178,15 @@ class Adversaries:
             self._surrogates[label] = (network, fingerprint(network))
             self.context.world.same(self._surrogates[label][1], f"the weights of surrogate {label}")
         return self._surrogates[label]
+
+    def _warn_of_outside(self, attack: ResolvedAttack, positions: list[int], n: int) -> None:
+        """Say which images of the attacker were outside its ball, and what became of them."""
+        if positions:
+            which = ", ".join(map(str, positions[:NAMED])) + (" and more" if len(positions) > NAMED else "")
+            fate = "are outside and count as no attack"
+            if attack.implementation.projected:  # type: ignore[attr-defined]
+                fate = "came back far outside and were projected on the ball"
+            self.context.warn(f"{attack.label}: {len(positions)} of {n} images {fate} ({attack.threat()}): {which}")
 
     def _warn_if_broken(self, surrogate: SurrogateRecord, n: int) -> None:
         halfway = (1 + 1 / len(self.context.dataset.class_names)) / 2

@@ -69,7 +69,7 @@ class LiveAdversary:
         self.calls += 1
         levels = to_levels(images).to(self.device, non_blocking=True)
         classes = self.data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64)
-        perturbed, finite = perturb_on_device(
+        perturbed, finite, _ = perturb_on_device(
             self.attacker,
             self.attacked if score is None else ScoreAsLogits(self.target, score),
             levels,

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.attack.projection import project
+from robench.attack.projection import outside, project
 from robench.compute.precision import Float, computing
 from robench.compute.world import ALONE, World
 from robench.contracts.attacker import Attacker
 from robench.contracts.context import Progress, Report, silent
 from robench.contracts.types import ThreatModel
 from robench.errors import BudgetError, PluginError
-from robench.images.image_set import ImageSet, to_device, to_pixels
+from robench.images.image_set import ImageSet, to_device, to_levels, to_pixels
 from robench.images.memory_mapped import empty_images, let_go, parts_of
 from robench.networks.compiled import Compiled
 from robench.networks.evaluate import evaluation_mode
@@ -81,19 +82,26 @@ def perturb(
         PluginError: The attacker returned a wrong shape, NaN or infinity.
         BudgetError: Epsilon is above 0 and below 1/255, too small for 8-bit images.
     """
-    found, finite = perturb_on_device(
-        attacker,
-        network,
-        to_device(images, device),
-        to_device(labels, device),
-        threat=threat,
-        seed=seed,
-        precision=precision,
+    return _perturb(attacker, network, images, labels, threat=threat, device=device, seed=seed, precision=precision)[0]
+
+
+def _perturb(
+    attacker: Attacker,
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    *,
+    device: torch.device,
+    **more: Any,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return what :func:`perturb` does, and which images were outside, as :func:`perturb_on_device` says."""
+    found, finite, outside = perturb_on_device(
+        attacker, network, to_device(images, device), to_device(labels, device), **more
     )
     perturbed: NDArray[np.uint8] = found.cpu().numpy()
     if not finite.item():
         raise PluginError(f"{type(attacker).__name__} returned NaN or infinite pixels")
-    return perturbed
+    return perturbed, outside.cpu().numpy()
 
 
 def perturb_on_device(
@@ -105,16 +113,19 @@ def perturb_on_device(
     threat: ThreatModel,
     seed: int,
     precision: Float,
-) -> tuple[Tensor, Tensor]:
+    positions: NDArray[np.int64] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Attack one batch on its device, without waiting for the device.
 
     Args:
         images: ``uint8 (N, 3, H, W)``.
         labels: ``int64 (N,)``, on the same device.
+        positions: The position of each image in its split, ``int64 (N,)``, if they are of one.
 
     Returns:
-        The projected, rounded images ``uint8 (N, 3, H, W)``, and a scalar: whether all pixels were finite. If not, the
-        images mean nothing.
+        The projected, rounded images ``uint8 (N, 3, H, W)``; a scalar: whether all pixels were finite, otherwise the
+        images mean nothing; and which images the attacker returned far outside the ball, ``bool (N,)``. Of an attacker
+        whose images are not projected, which are outside at all: these are the clean images again.
 
     Raises:
         PluginError: The attacker returned a wrong shape.
@@ -123,11 +134,19 @@ def perturb_on_device(
     device = images.device
     seen = LogitsOnly(network) if threat.knowledge == "query" else network
     with frozen_for_attack(network), seeded(seed, device), torch.enable_grad(), computing(precision, device):
-        perturbed = attacker.perturb(seen, images.float().div_(255), labels).detach()
+        pixels = images.float().div_(255)
+        if positions is None:
+            perturbed = attacker.perturb(seen, pixels, labels).detach()
+        else:
+            perturbed = attacker.perturb_at(seen, pixels, labels, positions).detach()
     if perturbed.shape != images.shape:
         shapes = f"{tuple(perturbed.shape)}; expected {tuple(images.shape)}"
         raise PluginError(f"{type(attacker).__name__} returned images of shape {shapes}")
-    return project(images, perturbed.float(), threat), torch.isfinite(perturbed).all()
+    perturbed, finite = perturbed.float(), torch.isfinite(perturbed).all()
+    beyond = outside(images, perturbed, threat, far=attacker.projected)
+    if attacker.projected:
+        return project(images, perturbed, threat), finite, beyond
+    return torch.where(beyond.view(-1, 1, 1, 1), images, to_levels(perturbed.clamp(0, 1))), finite, beyond
 
 
 class LogitsOnly(nn.Module):
@@ -191,23 +210,25 @@ def perturb_set(
     stage: str = "attack",
     world: World = ALONE,
     compiled: bool = False,
+    found_outside: Callable[[NDArray[np.int64]], None] = lambda positions: None,
 ) -> tuple[NDArray[np.uint8], int]:
     """Attack all of `data`, batch by batch, each with its own seed. The processes of `world` share the batches.
 
     Args:
         compiled: Whether torch compiles `network` for the attack.
+        found_outside: Is told the positions of the images that were outside, as :func:`perturb_on_device` says.
 
     Returns:
         The adversarial images ``uint8 (N, 3, H, W)``, and how many were attacked at a time. If memory ran out these are
         fewer than usual, and random starts differ.
     """
     mine = world.share(len(data), ATTACK_BATCH)
-    result = empty_images(data.images[mine].shape)
+    result, beyond = empty_images(data.images[mine].shape), np.zeros(len(data.images[mine]), dtype=bool)
     report(Progress(stage=stage, done=0, total=len(data)))
 
     def attack(part: slice) -> None:
         batch = slice(mine.start + part.start, mine.start + part.stop)
-        result[part] = perturb(
+        result[part], beyond[part] = _perturb(
             attacker,
             attacked,
             np.asarray(data.images[batch]),
@@ -216,6 +237,7 @@ def perturb_set(
             device=device,
             seed=seed + batch.start,
             precision=precision,
+            positions=np.arange(batch.start, batch.stop),
         )
         let_go(data.images, result)
         report(Progress(stage=stage, done=len(data) * part.stop // len(result), total=len(data)))
@@ -223,4 +245,5 @@ def perturb_set(
     attacked = Compiled(network, warn, stage) if compiled else network
     with folded(network, to_pixels(data.images[:FOLDING_SAMPLE], device)):
         size = in_batches(len(result), ATTACK_BATCH, attack, warn, stage)
+    found_outside(np.concatenate(world.gather(mine.start + np.flatnonzero(beyond))))
     return world.concatenate(result), min(world.gather(size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -35,6 +36,25 @@ def project(clean: Tensor, perturbed: Tensor, threat: ThreatModel) -> Tensor:
     else:
         change = _round_within(levels, float(threat.eps * 255))
     return (clean + change).clamp(0, 255).to(torch.uint8)
+
+
+def outside(clean: Tensor, perturbed: Tensor, threat: ThreatModel, *, far: bool) -> Tensor:
+    """Return which images are outside the ball once they are rounded to 8 bits, ``bool (N,)``.
+
+    Args:
+        clean: ``uint8 (N, 3, H, W)``.
+        perturbed: ``float32`` of the same shape, on the same device.
+        threat: The ball.
+        far: Return which are farther outside than rounding explains, which is half a level in every value.
+    """
+    change, radius = (perturbed.clamp(0, 1) * 255 - clean).flatten(1), threat.eps * 255
+    if threat.norm == "Linf":
+        return change.abs().amax(dim=1) > float(radius) + 0.5 if far else change.round().abs().amax(dim=1) > int(radius)
+    if far:  # a hundredth more, for attacks that scale in float32
+        norms: Tensor = torch.linalg.vector_norm(change, dim=1)
+        return norms > 1.01 * float(radius) + 0.5 * math.sqrt(change.shape[1])
+    beyond: Tensor = change.round().double().square().sum(dim=1) > float(radius**2)
+    return beyond
 
 
 def _round_within(levels: Tensor, radius: float) -> Tensor:

@@ -4,6 +4,7 @@
 |---|---|
 | ``run.py`` | ``run`` |
 | ``sweep.py`` | ``sweep`` |
+| ``transfer.py`` | ``transfer`` |
 | ``leaderboard.py`` | ``leaderboard``, ``serve`` |
 | ``present.py`` | ``show``, ``report`` |
 | ``evidence.py`` | ``compare``, ``verify``, ``reproduce``, ``certify`` |
@@ -30,7 +31,19 @@ from typing import Any, NoReturn
 
 import click
 
-from robench.cli import bench, components, environment, evidence, exchange, leaderboard, present, run, sharing, sweep
+from robench.cli import (
+    bench,
+    components,
+    environment,
+    evidence,
+    exchange,
+    leaderboard,
+    present,
+    run,
+    sharing,
+    sweep,
+    transfer,
+)
 from robench.cli.output import echo, say
 from robench.compute.launch import launched, speaks
 from robench.errors import RobenchError, nearest
@@ -40,7 +53,14 @@ PATIENCE = 10.0
 """Seconds within which the processes of one run fail with the same error."""
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run": (run.run, sweep.sweep),
-    "See results": (leaderboard.leaderboard, leaderboard.serve, present.show, present.report, evidence.compare),
+    "See results": (
+        leaderboard.leaderboard,
+        leaderboard.serve,
+        present.show,
+        present.report,
+        evidence.compare,
+        transfer.transfer,
+    ),
     "Check results": (evidence.verify, evidence.reproduce, evidence.certify),
     "Share results": (sharing.merge, sharing.submit, exchange.export, exchange.import_),
     "Components and plugins": (

@@ -54,10 +54,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_grid(grid: Grid, json: str, style: str) -> None:
-    """Print a table in the format `style`: table, markdown, or json, which is the text `json`."""
+    """Print a table in the format `style`: table, markdown, latex, csv, or json, which is the text `json`."""
     if style == "json":
         echo(json)
-    elif style == "markdown":
-        echo(grid.to_markdown())
+    elif style in ("markdown", "latex"):
+        echo(grid.to_markdown() if style == "markdown" else grid.to_latex())
+    elif style == "csv":
+        echo(grid.to_csv(), nl=False)
     else:
         console().print(grid.to_rich())

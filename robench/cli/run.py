@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench.cli import options
-from robench.cli.output import console, echo, say, warn
+from robench.cli.output import console, echo, say
 from robench.compute.precision import LEVELS
-from robench.errors import SpecError
-from robench.registry.registry import discover
-from robench.storage.location import Location, local_folder
-from robench.storage.shared_folder import SharedFolder
-from robench.storage.whole_file import whole_file
+from robench.registry.registry import Registry, discover
+from robench.storage.location import Location
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
     from robench.records.record import RunResult
-    from robench.records.store import Store
     from robench.run.identity import Found
     from robench.run.plan import Plan
 
@@ -73,6 +69,13 @@ if TYPE_CHECKING:
     "--adapter", metavar="FILE", help="Load a file of --save-adapter instead of training; it also sets tuner and model."
 )
 @click.option(
+    "--save-images",
+    type=options.PATH,
+    metavar="DIR",
+    help="Save the scored images, clean and attacked, in a new folder: PNG files with a manifest, and .npz; a recorded "
+    "run is measured again for it.",
+)
+@click.option(
     "--precision",
     type=options.Choice(LEVELS),
     default="mixed",
@@ -108,6 +111,7 @@ def run(
     force: bool,
     quiet: bool,
     save_adapter: Path | None,
+    save_images: Path | None,
     **request: Any,
 ) -> None:
     """Tune a model, score it clean and under attack, and record it.
@@ -116,18 +120,28 @@ def run(
     `robench describe NAME` the parameters of one.
     """
     from robench.compute.device import resolve_device
-    from robench.compute.launch import joined, speaks
+    from robench.compute.launch import speaks
     from robench.records.shared_store import store_at
+    from robench.records.store import UnsavedError
     from robench.run.identity import contents_of, recorded
     from robench.run.plan import Request, check_files, plan
+    from robench.run.recorded_run import Setting, recorded_run, remarks
 
     registry = discover()
     planned = plan(registry, Request(**request))
-    if save_adapter is not None:
-        _check_new_file(save_adapter, planned)
-    store = store_at(results)
-    cache = options.cache_folder(cache_dir)
-    found = recorded(store, planned, contents_of(planned, cache))
+    setting = Setting(
+        results=results,
+        cache_dir=options.cache_folder(cache_dir),
+        device=device,
+        checks=checks,
+        loggers=loggers,
+        compiled=compiled,
+        force=force,
+        save_adapter=save_adapter,
+        save_images=save_images,
+    )
+    setting.check(planned)
+    found = recorded(store_at(results), planned, contents_of(planned, setting.cache_dir))
     done = found.record
     if done is None or dry_run:
         check_files(planned)
@@ -136,46 +150,19 @@ def run(
         if speaks():
             _show_plan(planned, found, as_json)
         return
-    with joined(device) as (world, own):
-        result = done = world.from_main(done)
-        if done is None or force or save_adapter is not None:
-            from robench.run.loggers import listening
-            from robench.run.progress import progress_bars
-            from robench.run.runner import run as carry_out
-            from robench.run.status import status_kept
-
-            where, log = resolve_device(own), console(stderr=True)
-            with contextlib.ExitStack() as around:
-                if world.is_main:
-                    for note in found.notes if done is None else ():
-                        say(f"measured again: {note}")
-                    store.prepare()
-                    if isinstance(cache, SharedFolder):
-                        cache.prepare()
-                    around.enter_context(listening(registry, loggers))
-                    around.enter_context(status_kept(registry.manager, results))
-                    if log.is_terminal and not (quiet or as_json):
-                        around.enter_context(progress_bars(registry.manager, log))
-                result = carry_out(
-                    registry,
-                    planned,
-                    device=where,
-                    cache_dir=cache,
-                    save_adapter=save_adapter,
-                    checks=checks,
-                    keep=store.keep,
-                    save=lambda made: _save(store, made, local_folder(cache) / "rescued-results"),
-                    world=world,
-                    compiled=compiled,
-                )
-    if not world.is_main or result is None:
+    try:
+        result, new = recorded_run(registry, planned, found, setting, say=say, bars=_bars(registry, quiet or as_json))
+    except UnsavedError as error:  # printed, so that it is not lost
+        echo(error.result.model_dump_json(indent=1))
+        say(
+            f"the record is printed in full on standard output; save it as {error.result.run_id}.json among the records"
+        )
+        raise
+    if result is None:
         return
-    if result is not done:
-        _say_warnings(result)
-    else:
-        for note in found.notes:
-            say(note)
-    if result is done and not (quiet or as_json):
+    for line in remarks(result) if new else found.notes:
+        say(line)
+    if not new and not (quiet or as_json):
         made = f"{result.provenance.started[:10]}, robench {result.provenance.versions.get('robench', 'unknown')}"
         echo(f"already recorded as {result.run_id} ({made}); --force runs it again", err=True)
     if as_json:
@@ -184,48 +171,12 @@ def run(
         _show_result(result, results)
 
 
-def _save(store: Store, made: RunResult, rescue: Path) -> RunResult:
-    """Save a record; one that cannot be saved anywhere is printed, so that it is not lost."""
-    from robench.records.store import UnsavedError
+def _bars(registry: Registry, quiet: bool) -> contextlib.AbstractContextManager[None]:
+    """Return what shows the progress of a run, if somebody looks."""
+    from robench.run.progress import progress_bars
 
-    try:
-        return store.write_or_rescue(made, rescue)
-    except UnsavedError as error:
-        echo(error.result.model_dump_json(indent=1))
-        say(f"the record is printed in full on standard output; save it as {made.run_id}.json among the records")
-        raise
-
-
-def _check_new_file(path: Path, planned: Plan) -> None:
-    """Refuse a file of ``--save-adapter`` that could not be written.
-
-    Raises:
-        SpecError: Nothing is trained, the folder does not exist, or the file does.
-    """
-    if planned.spec.train_size is None:
-        raise SpecError(f"--save-adapter {path}: tuner {planned.spec.tuner.name!r} trains nothing here; leave it out")
-    if not path.absolute().parent.is_dir():
-        raise SpecError(f"--save-adapter {path}: there is no folder {path.parent}; make it first")
-    try:
-        if path.exists():
-            raise SpecError(f"--save-adapter {path}: the file exists and is not overwritten; name a new file")
-        with whole_file(path) as temporary:  # its name is longer than that of the file
-            temporary.touch()
-        path.unlink()
-    except OSError as error:
-        raise SpecError(f"--save-adapter {path} cannot be written: {error.strerror}; name another file") from None
-
-
-def _say_warnings(result: RunResult) -> None:
-    """Print notes on the data, checks that do not pass, and warnings on standard error."""
-    for note in result.data.notes if result.data else ():
-        say(f"{result.spec.dataset.name}: {note}")
-    for check in result.checks_worst_first:
-        if check.verdict != "pass":
-            about = f" of {check.attack}" if check.attack else ""
-            say(f"check {check.verdict}: {check.name}{about}: {check.reason}")
-    for warning in result.warnings:
-        warn(warning)
+    log = console(stderr=True)
+    return progress_bars(registry.manager, log) if log.is_terminal and not quiet else contextlib.nullcontext()
 
 
 def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--gpus", type=click.FloatRange(min=0), help="GPUs of each run, with ray or slurm.  [default: 0]")
 @click.option("--dry-run", is_flag=True, help="Only show which runs are missing and what they cost.")
-@options.format_option("table", "markdown", "json", help="How to print the table.")
+@options.format_option("table", "markdown", "latex", "csv", "json", help="How to print the table.")
 @click.option(
     "--intervals", is_flag=True, help="Show 95 % intervals over seeds and over images instead of standard deviations."
 )

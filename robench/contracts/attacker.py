@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from robench.contracts import params as parameters
@@ -11,6 +12,8 @@ from robench.contracts.params import AttackParams
 from robench.contracts.types import Knowledge, Norm, ThreatModel
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 
@@ -23,12 +26,15 @@ class Attacker(Configured, ABC):
         params: Its parameters, with the radius ``eps``.
         norm: The norm of its ball, unless its parameters have a ``norm``.
         knowledge: What it knows of the network it is given: ``white-box``, ``query`` or ``nothing``.
+        projected: Whether what lies outside the ball is projected on it. If not, the clean image stands in its place,
+            and the record names it: for images that were made elsewhere.
     """
 
     Params: ClassVar[type[parameters.Params]] = AttackParams
     params: AttackParams
     norm: ClassVar[Norm] = "Linf"
     knowledge: ClassVar[Knowledge] = "white-box"
+    projected: ClassVar[bool] = True
 
     def threat(self, *, surrogate: bool) -> ThreatModel:
         """Return the threat model; its knowledge is ``transfer`` if gradients come from a `surrogate`."""
@@ -47,3 +53,15 @@ class Attacker(Configured, ABC):
             images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
             labels: ``int64 (N,)``.
         """
+
+    def remarks(self) -> Iterable[str]:
+        """Return what the record should say of the images that were made, one line each; none by default."""
+        return ()
+
+    def perturb_at(self, network: nn.Module, images: Tensor, labels: Tensor, positions: NDArray[np.int64]) -> Tensor:
+        """Return what :meth:`perturb` does. Override it if it matters which images of the split these are.
+
+        Args:
+            positions: The position of each image in its split, ``int64 (N,)``.
+        """
+        return self.perturb(network, images, labels)

@@ -96,5 +96,10 @@ class RunContext:
 
     def stream(self, name: str) -> int:
         """Return the seed of the random stream called `name`, independent of all others."""
-        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        return int.from_bytes(digest[:6], "little")
+        return stream(self.seed, name)
+
+
+def stream(seed: int, name: str) -> int:
+    """Return the seed of the random stream called `name` of a run with `seed`."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:6], "little")

@@ -13,5 +13,10 @@ A record goes through these files in this order. **Ranks are computed in ``ranki
 | ``tables.py`` | turns a ranking into a table with accuracies and intervals |
 | ``text.py`` | writes tables for a terminal and as Markdown |
 | ``export.py`` | writes tables as CSV and JSON |
+| ``frame.py`` | ``robench.leaderboard``, a DataFrame |
 | ``site/`` | shows tables as a web page, written to a folder or served |
 """
+
+import robench
+
+robench._make_callable(__name__)

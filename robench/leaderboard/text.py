@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robench.leaderboard.tables import Row, Table
+from robench.present.grid import MOST_COLUMNS, terminal_table
 from robench.present.harmless import markdown
 from robench.statistics.intervals import Rate
 
@@ -23,6 +24,8 @@ def to_rich(table: Table, *, classes: bool = False) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    if len(table.columns) > MOST_COLUMNS:
+        return _long(table)
     legend = [f"{column.label}: {column.threat}, n={column.n:,}" for column in table.columns]
     view = RichTable(
         title=Text("\n".join([table.caption, *legend])),
@@ -51,6 +54,36 @@ def to_rich(table: Table, *, classes: bool = False) -> RichTable:
         for number, found in enumerate(row.classes or ()) if classes else ():
             cells[number].append(f"\nmacro {found.macro:.1f}\nworst {found.lowest.percent:.1f}", "dim")
         view.add_row(str(row.rank), name, *cells, *([_cell(row.worst)] if row.worst else []))
+    return view
+
+
+def _long(table: Table) -> RichTable:
+    """Return a table with a line for each attack, for more attacks than a terminal has columns for."""
+    from rich.text import Text
+
+    from robench.records.labels import short_label  # here, as an index is read without a single record
+
+    view = terminal_table([table.caption])
+    for header in ("#", "model, tuner", "attack", "threat", "n", "%", "95 %", "drop"):
+        view.add_column(header, justify="right" if header in ("#", "n", "%", "95 %", "drop") else "left")
+    for row in table.rows:
+        name = Text.assemble(
+            f"{short_label(row.model)}\n", (short_label(row.tuner), "bold"), (f"\n{row.run_id}", "dim")
+        )
+        shown: list[tuple[str, str, Rate, str]] = [("clean", "", row.clean, "")]
+        shown += [("worst case", f"up to {table.worst_eps}", row.worst, "")] if row.worst else []
+        for column, rate, drop in zip(table.columns, row.attacks, row.drops, strict=True):
+            shown.append((short_label(column.label), column.threat, rate, f"{drop:.1f}"))
+        view.add_row(
+            str(row.rank),
+            name,
+            "\n".join(label for label, _, _, _ in shown),
+            "\n".join(threat for _, threat, _, _ in shown),
+            "\n".join(str(rate.n) for _, _, rate, _ in shown),
+            "\n".join(f"{rate.percent:.1f}" for _, _, rate, _ in shown),
+            "\n".join(f"{rate.low:.1f}-{rate.high:.1f}" for _, _, rate, _ in shown),
+            "\n".join(fall for _, _, _, fall in shown),
+        )
     return view
 
 

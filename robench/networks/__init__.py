@@ -5,5 +5,6 @@
 - ``folding.py``: batch norms folded into convolutions during an attack.
 - ``compiled.py``: compiled by torch during an attack.
 - ``ensemble.py``: several networks as one.
+- ``borrowed.py``: somebody else's network, left as it was.
 - ``layers.py``: its parameters, layer by layer.
 """

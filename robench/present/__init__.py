@@ -5,5 +5,6 @@
 | ``show.py`` | a record as text (``robench show``) |
 | ``figures/`` | the figures of a run, one file each |
 | ``report/`` | a report as HTML and Markdown (``robench report``) |
-| ``grid.py`` | a table of text for a terminal or as Markdown |
+| ``transfer.py`` | who fools whom, over several runs (``robench transfer``) |
+| ``grid.py`` | a table of text for a terminal, as Markdown, CSV or LaTeX |
 """

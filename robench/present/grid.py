@@ -6,16 +6,20 @@ where rich alone cuts names and figures off and tabulate lets lines run on.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.present.harmless import markdown
+from robench.present.harmless import cell, markdown, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 NOTHING = "-"
+MOST_COLUMNS = 8
+"""Columns of figures that a terminal has room for."""
 NAME_WIDTH = 10
 """Characters that names of rows keep in a narrow terminal."""
 
@@ -49,10 +53,35 @@ class Grid:
     headings: tuple[Heading, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def to_csv(self) -> str:
+        """Return the headings and the cells as CSV."""
+        return csv_text([str(heading) for heading in self.headings], self.rows)
+
+    def to_latex(self) -> str:
+        """Return a ``tabular`` with the rules of booktabs, under its title and notes as comments."""
+        lines = [f"% {line}" for text in (self.title, *self.notes) for line in text.splitlines()]
+        rows = [" & ".join(map(_latex, row)) + r" \\" for row in ([str(each) for each in self.headings], *self.rows)]
+        body = [r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
+        columns = "l" + "r" * (len(self.headings) - 1)
+        return "\n".join([*lines, rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
+
+    def turned(self) -> Grid:
+        """Return the table with its rows as columns."""
+        cells = zip(*(row[1:] for row in self.rows), strict=True)
+        names = (Heading(label=row[0]) for row in self.rows)
+        rows = tuple((str(heading), *row) for heading, row in zip(self.headings[1:], cells, strict=True))
+        return Grid(title=self.title, notes=self.notes, headings=(self.headings[0], *names), rows=rows)
+
     def to_rich(self) -> RichTable:
-        """Return a table for a terminal; long labels of columns move to a legend above it."""
+        """Return a table for a terminal; long labels of columns move to a legend above it.
+
+        With more than ``MOST_COLUMNS`` columns of figures, these become rows.
+        """
         from rich.text import Text
 
+        wide = sum(not heading.minor for heading in self.headings) - 1
+        if wide > max(MOST_COLUMNS, len(self.rows)):
+            return self.turned().to_rich()
         legend = [str(heading) for heading in self.headings if ":" in heading.label]
         view = terminal_table([self.title, *self.notes, *legend], collapse_padding=True)
         first, *others = self.headings
@@ -64,10 +93,14 @@ class Grid:
                 view.add_column(Text("\n".join([short, *heading.details])), justify="right", overflow="fold")
         for name, *cells in self.rows:
             pairs = list(zip(others, cells, strict=True))
-            below = ", ".join(f"{cell} {heading.label}" for heading, cell in pairs if heading.minor and cell != NOTHING)
+            below = ", ".join(
+                f"{value} {heading.label}" for heading, value in pairs if heading.minor and value != NOTHING
+            )
             # What follows a sign goes on a line of its own, which keeps many columns within a terminal's width.
             shown = [
-                Text(cell.replace(" ± ", "\n± ").replace(" + ", "\n+ ")) for heading, cell in pairs if not heading.minor
+                Text(value.replace(" ± ", "\n± ").replace(" + ", "\n+ "))
+                for heading, value in pairs
+                if not heading.minor
             ]
             view.add_row(Text.assemble((name, "bold"), *([f"\n{below}"] if below else [])), *shown)
         return view
@@ -103,5 +136,21 @@ def github_table(labels: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
     aligned = ["right"] * len(labels)
     for position in left:
         aligned[position] = "left"
-    rows, labels = [[markdown(cell) for cell in row] for row in rows], [markdown(label) for label in labels]
+    rows, labels = [[markdown(each) for each in row] for row in rows], [markdown(label) for label in labels]
     return tabulate(rows, headers=labels, tablefmt="github", disable_numparse=True, colalign=aligned)
+
+
+def csv_text(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return CSV; text that a spreadsheet would compute is marked as text."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[cell(value) for value in row] for row in (names, *rows)])
+    return text.getvalue()
+
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_LATEX |= {each: f"\\{each}" for each in "&%$#_{}"}
+
+
+def _latex(text: str) -> str:
+    """Return text as LaTeX shows it."""
+    return "".join(_LATEX.get(letter, letter) for letter in terminal(text).replace("\n", " "))

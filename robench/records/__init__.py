@@ -2,6 +2,7 @@
 
 - ``spec.py``: what a run was asked to compute; its hash is the run ID.
 - ``record.py``: what was measured, and what it was measured with: one JSON file a run.
+- ``score.py``: how many images are right, and which.
 - ``limits.py``, ``consistency.py``: bounds of every value, and whether the figures fit each other.
 - ``class_labels.py``: the labels of the scored images as text in a record.
 - ``samples.py``: sample images, logits and all predictions of a run, in a file beside its record.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -49,6 +50,11 @@ def attack_label(label: str, n: int, test_size: int) -> str:
     if n == test_size:
         return label
     return f"{label},n={n}" if ":" in label else f"{label}:n={n}"
+
+
+def short_label(label: str) -> str:
+    """Return a label for a heading: of a path that a parameter names, only the last part."""
+    return re.sub(r"=(?!\d+/\d+(?:,|$))[^,=]*/([^,/=]+)/?(?=,|$)", r"=\1", label)
 
 
 def tuner_label(spec: RunSpec) -> str:

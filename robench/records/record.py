@@ -6,9 +6,8 @@ n, never rates, and the correctness of every image is kept, so that paired tests
 
 from __future__ import annotations
 
-import base64
 from itertools import chain
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ from robench.records.limits import (
     Text,
     Weights,
 )
+from robench.records.score import Score as Score
 from robench.records.spec import AdapterSpec as AdapterSpec
 from robench.records.spec import AttackSpec as AttackSpec
 from robench.records.spec import ComponentSpec as ComponentSpec
@@ -38,42 +38,6 @@ from robench.records.spec import RunSpec as RunSpec
 SCHEMA = 1
 Status = Literal["completed", "failed", "interrupted"]
 Verdict = Literal["pass", "warn", "fail", "incomplete", "skipped"]
-
-
-class Score(Record):
-    """How many of n images are classified correctly, and which."""
-
-    n: int = Field(gt=0, le=MOST_IMAGES)
-    correct: Images
-    bits: str = Field(
-        max_length=MOST_IMAGES, description="correctness of each image in order, eight images a byte, base64"
-    )
-
-    @model_validator(mode="after")
-    def _bits_match(self) -> Score:
-        if int(self.mask().sum()) != self.correct:
-            raise ValueError(f"bits do not add up to correct={self.correct} of n={self.n}")
-        return self
-
-    @classmethod
-    def of(cls, correct: NDArray[np.bool_], **more: Any) -> Self:
-        """Return the score of images whose correctness is `correct`, ``bool (n,)``."""
-        bits = base64.b64encode(np.packbits(correct).tobytes()).decode()
-        return cls(n=len(correct), correct=int(correct.sum()), bits=bits, **more)
-
-    def mask(self) -> NDArray[np.bool_]:
-        """Return the correctness of each image, ``bool (n,)``."""
-        packed = np.frombuffer(base64.b64decode(self.bits, validate=True), dtype=np.uint8)
-        if len(packed) != -(-self.n // 8):
-            raise ValueError(f"{len(packed)} bytes of bits cannot hold n={self.n}")
-        if self.n % 8 and packed[-1] & 0xFF >> self.n % 8:
-            raise ValueError(f"bits are set beyond n={self.n}")
-        return np.unpackbits(packed, count=self.n).astype(bool)
-
-    @property
-    def accuracy(self) -> float:
-        """The accuracy, in ``[0, 1]``."""
-        return self.correct / self.n
 
 
 class SurrogateRecord(Record):
@@ -234,6 +198,14 @@ class RunResult(Record):
     warnings: tuple[Text, ...] = ()
     seconds: dict[Line, Seconds] = Field(default_factory=dict, description="wall time of each stage, and total")
     provenance: Provenance
+
+    def __str__(self) -> str:
+        state = f"checks: {self.verdict or 'none'}" if self.error is None else self.error.message
+        scores = [("clean", self.clean), *((score.label, score) for score in self.attacks)]
+        lines = [f"  {name}: {100 * score.accuracy:.1f} % of {score.n:,} right" for name, score in scores if score]
+        return "\n".join([f"run {self.run_id}, {self.status}, {state}", *lines])
+
+    __repr__ = __str__  # a notebook shows this; the fields are in model_dump()
 
     @property
     def verdict(self) -> Verdict | None:

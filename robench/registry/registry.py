@@ -248,7 +248,9 @@ def _positive(value: str | None, text: str) -> int | None:
     return int(value)
 
 
-def discover(points: Iterable[EntryPoint] | None = None, *, broken_files: bool = False) -> Registry:
+def discover(
+    points: Iterable[EntryPoint] | None = None, *, files: Iterable[str] = (), broken_files: bool = False
+) -> Registry:
     """Load every plugin of the ``robench`` entry-point group, and every file that ``ROBENCH_PLUGINS`` names.
 
     An entry point that fails is kept with its error. pluggy's own loader would let one broken plugin crash robench, and
@@ -256,6 +258,7 @@ def discover(points: Iterable[EntryPoint] | None = None, *, broken_files: bool =
 
     Args:
         points: Entry points to use instead of the installed ones.
+        files: More files, besides those of the environment.
         broken_files: Also keep a file that fails, which is an error otherwise, because it was asked for by name.
 
     Raises:
@@ -263,9 +266,9 @@ def discover(points: Iterable[EntryPoint] | None = None, *, broken_files: bool =
     """
     manager = plugin_manager()
     found = entry_points(group=GROUP) if points is None else points
-    files = [path for path in os.environ.get(FILES, "").split(os.pathsep) if path]
+    named = [*(path for path in os.environ.get(FILES, "").split(os.pathsep) if path), *files]
     plugins = [load_plugin(point, manager) for point in found]
-    for path in dict.fromkeys(files):
+    for path in dict.fromkeys(named):
         plugin = load_file(path, manager)
         if plugin.error and not broken_files:
             why = plugin.error.strip().splitlines()[-1]

@@ -6,6 +6,9 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 |---|---|
 | ``plan.py`` | turns a ``Request`` (what the user typed) into a ``Plan`` (all components and parameters settled) |
 | ``replan.py`` | turns the spec of a record back into a plan |
+| ``python.py`` | ``robench.run`` and ``robench.evaluate`` |
+| ``given.py`` | makes a model of a network that was given in Python |
+| ``recorded_run.py`` | carries out a plan unless its record is there |
 | ``identity.py`` | tells whether what decided a recorded run has changed since |
 | ``requested_tuner.py`` | settles the tuner: its flags, its recommended parameters, a saved adapter |
 | ``runner.py`` | carries out a plan and writes its record |
@@ -14,6 +17,7 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 | ``findings.py`` | holds what a run has measured so far |
 | ``data.py`` | loads the images of a run and describes them for the record |
 | ``dataset_cache.py`` | keeps images loaded between the runs of a sweep |
+| ``saved_images.py`` | writes the scored images as files |
 | ``samples.py`` | picks the sample images that figures show |
 | ``provenance.py`` | records versions, device and command |
 | ``hooks.py`` | tells plugins about a run without letting them break it |
@@ -22,3 +26,7 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 | ``status.py`` | writes which runs are under way, for ``robench serve`` |
 | ``doctor.py`` | reports what this installation can do |
 """
+
+import robench
+
+robench._make_callable(__name__)

@@ -16,6 +16,7 @@ from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
+from robench.run.given import refuse_given
 from robench.run.requested_tuner import read_adapter, resolve_tuner
 from robench.storage.location import Location, local_folder, shared_folder
 
@@ -137,8 +138,8 @@ class Plan:
         return {name: origin for part in resolved for name, origin in part.origins.items()}
 
 
-def plan(registry: Registry, request: Request) -> Plan:
-    """Resolve and check everything the user typed.
+def plan(registry: Registry, request: Request, model: Resolved | None = None) -> Plan:
+    """Resolve and check everything the user typed; a `model` that is given takes the place of the one typed.
 
     If all attacks are transfer attacks, the white-box twin of the first one is added: transfer attacks alone make a
     model look more robust than it is. ``white_box=False`` leaves it out.
@@ -159,14 +160,17 @@ def plan(registry: Registry, request: Request) -> Plan:
     )
     dataset = registry.resolve("dataset", request.dataset + protocol)
     adapter, request = read_adapter(request)
-    model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))
+    if model is None:
+        refuse_given(request.model or "")
+        model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))
     tuner, adversary = resolve_tuner(registry, request, model)
     others = tuple(registry.resolve("dataset", text) for text in request.eval_datasets)
     attacks = [registry.resolve_attack(text) for text in request.attacks or DEFAULT_ATTACKS]
     transferred = [attack for attack in attacks if attack.threat().knowledge == "transfer"]
     controls = [attack for attack in attacks if attack.threat().knowledge == "nothing"]
-    if request.white_box and transferred and len(transferred) + len(controls) == len(attacks):
-        attacks.append(replace(transferred[0], surrogate=None))
+    twins = [attack for attack in transferred if attack.surrogate is not None]
+    if request.white_box and twins and len(transferred) + len(controls) == len(attacks):
+        attacks.append(replace(twins[0], surrogate=None))
     trains = tuner.build().trains and adapter is None
     adversary = adversary if trains else None
     if request.train_size != "all" and request.train_size < 1:
@@ -207,7 +211,7 @@ def check_files(plan: Plan) -> None:
         RobenchError: One is missing, or is not what it should be.
     """
     networks = [plan.model, *(each.surrogate for each in (*plan.attacks, plan.adversary) if each and each.surrogate)]
-    for part in (plan.dataset, *plan.eval_datasets, *networks):
+    for part in (plan.dataset, *plan.eval_datasets, *networks, *plan.attacks):
         part.build().check_files()
 
 
@@ -220,8 +224,8 @@ def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
     """
     if size == "all":
         return int(dataset.build().size(split))
-    if size < 1:
-        raise SpecError(f"{option} must be at least 1, or all (got {size})")
+    if isinstance(size, str) or size < 1:
+        raise SpecError(f"{option} must be at least 1, or all (got {size!r})")
     return size
 
 

@@ -9,6 +9,7 @@ from robench.errors import SpecError
 from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
+from robench.run.given import refuse_given
 from robench.run.plan import Plan, attack_spec, component_spec
 from robench.run.requested_tuner import adapter_hash
 
@@ -17,8 +18,10 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
     """Return the plan of a recorded run, made from its typed spec alone: nothing is taken from a command line.
 
     Raises:
-        SpecError: A component is unknown, or has other parameters or defaults here; or an adapter file is another.
+        SpecError: A component is unknown, or has other parameters or defaults here; an adapter file is another; or the
+            network was given in Python.
     """
+    refuse_given(spec.model.label)
     if spec.adapter is not None and (found := adapter_hash(Path(spec.adapter.path))) != spec.adapter.sha256:
         raise SpecError(f"adapter {spec.adapter.path} is {found}; the run was made with {spec.adapter.sha256}")
 

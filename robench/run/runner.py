@@ -42,6 +42,7 @@ def run(
     save: Callable[[RunResult], RunResult],
     keep: Callable[[str, Samples], None] = lambda run_id, samples: None,
     save_adapter: Path | None = None,
+    save_images: Path | None = None,
     checks: Level = "off",
     world: World = ALONE,
     dataset_cache: DatasetCache | None = None,
@@ -54,6 +55,7 @@ def run(
         save: Writes the record and returns it as written, or returns the record that another process wrote before.
         keep: Writes the sample images of a completed run, given the name of its record.
         save_adapter: Where to write what was trained, to be loaded by ``--adapter`` later.
+        save_images: A folder for the scored images, clean and attacked.
         checks: How thoroughly to check whether the figures can be trusted; does not change the run ID.
         world: The processes that share the run. Only the main one calls plugins' hooks, `save` and `keep`.
         dataset_cache: Images that an earlier run of this process loaded.
@@ -106,6 +108,7 @@ def run(
                 dataset_cache=cached_images,
                 checkpoint=checkpoint,
                 save_adapter=save_adapter,
+                save_images=save_images,
                 checks=checks,
             )
         hashes = as_read(contents, contents_of(plan, cache_dir), findings.warn)

@@ -27,6 +27,7 @@ from robench.run.dataset_cache import DatasetCache
 from robench.run.findings import Findings
 from robench.run.plan import Plan
 from robench.run.samples import take_samples
+from robench.run.saved_images import SavedImages
 from robench.run.tuning_stage import tune
 from robench.statistics.worst_case import worst_cases
 from robench.storage.checkpoint import Checkpoint
@@ -40,12 +41,14 @@ def measure(
     dataset_cache: DatasetCache,
     checkpoint: Checkpoint,
     save_adapter: Path | None,
+    save_images: Path | None,
     checks: Level,
 ) -> None:
     """Carry out all stages of `plan`, and put what they measure into `findings`, stage by stage.
 
     Args:
         save_adapter: Where to write what was trained.
+        save_images: Where to write the scored images.
         checks: How thoroughly the figures are checked.
     """
     spec, world = plan.spec, context.world
@@ -67,12 +70,17 @@ def measure(
     with findings.timed("clean evaluation"):
         predicted = predictions(network, test.images, context, "evaluation, clean")
         findings.clean = Score.of(predicted == test.labels)
+    saved = None if save_images is None or not world.is_main else SavedImages(save_images, context.dataset.class_names)
+    if saved is not None:
+        saved.add("clean", test.images, test, predicted)
     shown = choose(test.labels, min((attack.n for attack in spec.attacks), default=len(test)))
     samples: list[AttackSamples] = []
     for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True):
         with findings.timed(f"attack {attack.label}"):
             score, images, found = _score_attack(attack, network, test.first(attack_spec.n), context, adversaries)
             findings.attacks.append(score)
+            if saved is not None:
+                saved.add(attack.label, images, test.first(attack_spec.n), found)
             logits = logits_of(network, images[shown], context.device, context.precision.evaluation)
             samples.append(AttackSamples(label=attack.label, images=images[shown], logits=logits, predictions=found))
     findings.worst_case = worst_cases(findings.clean, findings.attacks)

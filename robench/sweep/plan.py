@@ -18,6 +18,11 @@ from robench.storage.plain_file import read_plain
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
+OF_THE_COMMAND = {
+    name: f"--{name.replace('_', '-')}"
+    for name in ("checks", "compile", "device", "log", "plugin", "results", "cache_dir", "quiet")
+} | {"save_adapter": "--save-adapters"}
+"""Options of ``robench run`` that a file has not, because they do not decide figures, and the sweep's own for them."""
 MOST_BYTES = 1_000_000
 """Largest sweep file."""
 
@@ -152,6 +157,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def _read(model: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
     for key in values:
+        if key in OF_THE_COMMAND:
+            raise SpecError(
+                f"{where}: {key!r} does not decide figures; expected {OF_THE_COMMAND[key]} on the command line"
+            )
         if key not in model.model_fields:
             raise SpecError(f"{where}: unknown key {key!r}{nearest(key, model.model_fields)}")
     try:

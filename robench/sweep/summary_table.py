@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from statistics import mean
 
 from robench.present.grid import NOTHING, Grid, Heading
+from robench.records.labels import short_label
 from robench.sweep.summary import Column, Figure, Summary
 
 READING = "Accuracy in percent: mean over seeds ± sample standard deviation, without one for a single seed."
@@ -30,17 +32,19 @@ def summary_grid(summary: Summary, intervals: bool = False) -> Grid:
     for number, line in enumerate(summary.lines):
         n = len(line.recorded)
         figures = [_cell(figure, n, intervals) if n else "missing" for figure in line.figures]
+        averages = [_average(line.figures, places) for _, places in _averaged(summary.columns)]
         reported = [NOTHING if values[number] is None else f"{values[number]:.2f}" for _, values in published]
         seeds = f"{n} of {len(line.run_ids)}"
         trained = NOTHING if line.trainable_parameters is None else f"{line.trainable_parameters:,}"
         seconds = NOTHING if line.seconds is None else f"{line.seconds:,.0f}"
-        rows.append((line.name, *figures, *reported, trained, seconds, seeds))
+        rows.append((line.name, *figures, *averages, *reported, trained, seconds, seeds))
     return Grid(
         title=summary.title,
         notes=(*((summary.note,) if summary.note else ()), READING_INTERVALS if intervals else READING),
         headings=(
             Heading(label="row"),
             *_headings(summary.columns),
+            *(Heading(label=f"average {name}", details=("datasets",)) for name, _ in _averaged(summary.columns)),
             *(heading for heading, _ in published),
             Heading(label="trained", minor=True),
             Heading(label="seconds", minor=True),
@@ -50,20 +54,38 @@ def summary_grid(summary: Summary, intervals: bool = False) -> Grid:
     )
 
 
+def _averaged(columns: Sequence[Column]) -> list[tuple[str, list[int]]]:
+    """Return what several datasets have in common, clean and each attack, with the places of its columns."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for place, column in enumerate(columns):
+        found.setdefault((column.attack, column.n), []).append(place)
+    several = [(key, places) for key, places in found.items() if len({columns[p].dataset for p in places}) > 1]
+    return [(short_label(attack) or "clean", places) for (attack, _), places in several]
+
+
+def _average(figures: Sequence[Figure | None], places: Sequence[int]) -> str:
+    """Return the mean over datasets, each counted once; nothing if one is missing."""
+    means = [figure.mean for place in places if (figure := figures[place]) is not None]
+    return f"{mean(means):.1f}" if len(means) == len(places) else NOTHING
+
+
 def _headings(columns: Sequence[Column]) -> list[Heading]:
     """Return the headings; dataset, split, images and surrogate are named only if columns differ in them."""
     one_dataset = len({(column.dataset, column.split) for column in columns}) == 1
     details = [
         (*column.threat, f"n={column.n}")
         + ((column.precision,) if column.precision else ())
-        + (() if one_dataset else (f"{column.dataset} {column.split}",))
+        + (() if one_dataset else (f"{short_label(column.dataset)} {column.split}",))
         for column in columns
     ]
     sources = [
         (f"images {column.images[:8]}", *([f"surrogate {column.surrogate[:8]}"] if column.surrogate else []))
         for column in columns
     ]
-    plain = [Heading(label=c.attack or "clean", details=found) for c, found in zip(columns, details, strict=True)]
+    plain = [
+        Heading(label=short_label(c.attack) or "clean", details=found)
+        for c, found in zip(columns, details, strict=True)
+    ]
     return [
         heading if plain.count(heading) == 1 else dataclasses.replace(heading, details=(*heading.details, *source))
         for heading, source in zip(plain, sources, strict=True)

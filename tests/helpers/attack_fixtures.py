@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from robench_plugins.attackers.components import ATTACKERS
 
 CPU = torch.device("cpu")
-BY_NAME = {component.name: component for component in ATTACKERS}
+BY_NAME = {each.name: each for each in ATTACKERS if each.name != "images"}  # which makes none
 BUILT_IN = [name for name in BY_NAME if not name.startswith("torchattacks-")]
 UPSTREAM = [name for name in BY_NAME if name.startswith("torchattacks-")]
 BOTH_NORMS = ["fgsm", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "square", "autoattack", "noise"]

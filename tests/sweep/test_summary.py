@@ -172,3 +172,20 @@ def test_json_holds_everything(summary: Summary) -> None:
 def test_nothing_recorded_is_a_table_of_missing_rows() -> None:
     grid = summary_grid(summary_of())
     assert [row[-1] for row in grid.rows] == ["0 of 3"] * 3 and len(grid.headings) == 6
+
+
+def test_several_datasets_have_an_average_over_them(summary: Summary) -> None:
+    others = tuple(replace(column, dataset="leaf:path=/data/of/leaves", images="ef" * 8) for column in summary.columns)
+    both = replace(
+        summary,
+        columns=summary.columns + others,
+        lines=tuple(replace(line, figures=line.figures * 2) for line in summary.lines[:2]),
+    )
+    grid = summary_grid(both)
+    names = [str(heading) for heading in grid.headings]
+    place = names.index("average clean (datasets)")
+    assert [row[place] for row in grid.rows] == ["91.0", "94.0"]
+    assert not any("/data/of" in name for name in names) and any("leaf:path=leaves test" in name for name in names)
+    assert not any("average" in str(heading) for heading in summary_grid(summary).headings)
+    partial = replace(both.lines[0], figures=(*summary.lines[0].figures, None, None, None))
+    assert summary_grid(replace(both, lines=(partial,))).rows[0][place] == "-"

@@ -109,6 +109,7 @@ def test_every_setting_of_a_request_but_the_seed_is_a_key(write: Write) -> None:
         ("test_size = 40", "test_sise = 40", "common: unknown key 'test_sise'; did you mean 'test_size'?"),
         ("epochs = 3", "epoch = 3", "row 'bias': unknown key 'epoch'; did you mean 'epochs'?"),
         ("epochs = 3", "epochs = 1.5", "row 'bias': epochs: "),
+        ("test_size = 40", 'checks = "off"', "common: 'checks' does not decide figures; expected --checks on the"),
         ("epochs = 3", "seed = 3", "row 'bias': unknown key 'seed'"),
         ('attacks = ["sign-linear", "sign:n=10"]', 'attacks = "sign"', "common: attacks: "),
         ('name = "bias"\n', "", "row 2: name: Field required"),

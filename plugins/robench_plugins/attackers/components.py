@@ -31,6 +31,12 @@ ATTACKERS: list[Component] = [
         "Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
     ),
     _attack(
+        "images",
+        "images:Images",
+        "images that were made elsewhere, judged on their ball without projecting: images:path=FILE",
+        "files of --save-images, or of any other tool",
+    ),
+    _attack(
         "mi-fgsm",
         "mi_fgsm:MIFGSM",
         "iterated FGSM with momentum, for transfer",

@@ -1,4 +1,4 @@
-"""The transfer matrix of several runs: the accuracy of each target on the images of each surrogate."""
+"""The transfer matrix of several runs: how often the images of each surrogate fool each target."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from robench.present.figures.canvas import matrix, sheet
 from robench.records.labels import tuner_label
 from robench.records.record import RunResult
+from robench.statistics.intervals import success
 
 Threat = tuple[str, str, str, str, int, str]
 """Method, norm, epsilon, images attacked, n, and all parameters of the method."""
 
 
 def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], list[str], NDArray[np.float64]] | None:
-    """Return accuracies in percent of targets (columns) on images of surrogates (rows), with the names of all three.
+    """Return how often images of surrogates (rows) fool targets (columns), with the names of all three: of the images
+    that a target has right, the share that it then has wrong, in percent.
 
     The matrix is about the threat that most runs share: one method with all its parameters, dataset and number of
-    images. The row ``itself (white-box)`` has each target's accuracy under the attack on itself. A cell is the mean
+    images. The row ``itself (white-box)`` has the attack on each target itself. A cell is the mean
     over runs that differ only in their seed; missing combinations are NaN. None if no run has such an attack.
     """
     found: dict[Threat, dict[tuple[str, str], dict[str, float]]] = {}
@@ -33,12 +35,15 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
         for spec, score in zip(record.spec.attacks, record.attacks, strict=False):
             if score.knowledge in ("query", "nothing"):
                 continue
-            params = str(sorted(spec.params.items()))
+            params, rate = str(sorted(spec.params.items())), success(record.clean, score) if record.clean else None
+            if rate is None:
+                continue
             threat = (spec.name, score.norm, score.eps, record.data.test_fingerprint, score.n, params)
-            source = score.surrogate.name if score.surrogate else "itself (white-box)"
+            alone = "itself (white-box)" if score.knowledge == "white-box" else "made elsewhere"
+            source = score.surrogate.name if score.surrogate else alone
             cell = found.setdefault(threat, {}).setdefault((source, targets[record.run_id]), {})
             # By the hash of the spec, so that only the latest of a run's repeats counts.
-            cell[record.spec.run_id()] = 100 * score.accuracy
+            cell[record.spec.run_id()] = rate.percent
     if not found:
         return None
     threat = max(found, key=lambda key: (len(found[key]), key[4]))
@@ -67,7 +72,7 @@ def _target_names(records: Sequence[RunResult]) -> dict[str, str]:
 
 
 def transfer(records: Sequence[RunResult]) -> Figure:
-    """Draw the matrix of :func:`transfer_matrix`; the darker a cell, the more accuracy is left."""
+    """Draw the matrix of :func:`transfer_matrix`; the darker a cell, the more images are fooled."""
     content = transfer_matrix(records)
     assert content is not None
     (method, norm, eps, _, n, _), rows, columns, values = content
@@ -76,7 +81,7 @@ def transfer(records: Sequence[RunResult]) -> Figure:
     longest = max(1 + name.count("\n") for name in targets)
     figure, axes = sheet(max(6.0, 1.1 * len(columns) + 3.5), 0.25 * lines + 0.25 * longest + 2.8)
     matrix(axes[0, 0], values, sources, targets, low=0, high=100, numbers=values, form="{:.1f}")
-    axes[0, 0].set_title(f"accuracy, %, under {method} at {norm} {eps}, n={n}", fontsize=9)
+    axes[0, 0].set_title(f"success, % of images right before, {method} at {norm} {eps}, n={n}", fontsize=9)
     axes[0, 0].set_xlabel("target")
     axes[0, 0].set_ylabel("images made on")
     return figure

@@ -27,7 +27,7 @@ def comparison(runs: Sequence[tuple[RunResult, Samples | None]]) -> Chapter:
     if matrix is not None and len(matrix[1]) > 1:
         picture = Picture(
             name="transfer",
-            description="accuracy of each model on the adversarial images made on each",
+            description="how often images made on each model fool each, in % of those right before",
             draw=lambda: transfer(records),
         )
         sections.append(Section(title="Transfer", pictures=(picture,)))

@@ -1,0 +1,225 @@
+"""Runs from Python: ``robench.run`` is the command of that name, ``robench.evaluate`` takes any network."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from robench.records.record import RunResult
+from robench.registry.registry import discover
+from robench.registry.resolved import Resolved
+from robench.run.plan import (
+    DEFAULT_DATASET,
+    DEFAULT_TEST_SIZE,
+    DEFAULT_TRAIN_SIZE,
+    DEFAULT_TUNER,
+    Request,
+    Size,
+    check_files,
+    plan,
+)
+from robench.run.recorded_run import Setting, recorded_run, remarks
+from robench.storage.location import Location, parse_location
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Names = str | Iterable[str]
+Checks = Literal["fast", "full", "off"]
+Precision = Literal["float32", "mixed", "bfloat16", "bfloat16-attacks"]
+
+
+def run(
+    *,
+    dataset: str = DEFAULT_DATASET,
+    model: str | None = None,
+    tuner: str = DEFAULT_TUNER,
+    attacks: Names = (),
+    protocol: str | None = None,
+    train_size: Size = DEFAULT_TRAIN_SIZE,
+    test_size: Size = DEFAULT_TEST_SIZE,
+    split: Literal["test", "validation"] = "test",
+    epochs: int | None = None,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    eval_datasets: Names = (),
+    save_adapter: str | Path | None = None,
+    adapter: str | Path | None = None,
+    save_images: str | Path | None = None,
+    precision: Precision = "mixed",
+    white_box: bool = True,
+    plugins: Iterable[str | Path] = (),
+    log: Names = (),
+    checks: Checks = "fast",
+    device: str = "auto",
+    compile: bool = False,  # the option's name
+    results: str | Path | None = "results",
+    cache_dir: str | Path | None = None,
+    force: bool = False,
+    progress: bool = False,
+) -> RunResult:
+    """Do what ``robench run`` does, and return the record.
+
+    A run that is recorded in `results` is not repeated; its record is returned. What the command prints on standard
+    error, such as checks that do not pass, becomes a Python warning. ``robench run --help`` explains the options, whose
+    names and defaults are these.
+
+    Args:
+        attacks: One attack or several, as typed after ``--attack``; so are `eval_datasets` and `log`.
+        plugins: Single-file plugins, as of ``--plugin``.
+        results: Folder or URL of records; None to keep no record.
+        cache_dir: Folder or URL of the cache; None for the user's cache folder, or ``ROBENCH_CACHE``.
+        progress: Show progress bars on standard error.
+
+    Raises:
+        RobenchError: As the command says. A run that failed has a record, too.
+    """
+    request = Request(
+        dataset=dataset,
+        model=model,
+        tuner=tuner,
+        attacks=_texts(attacks),
+        protocol=protocol,
+        train_size=train_size,
+        test_size=test_size,
+        split=split,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        seed=seed,
+        eval_datasets=_texts(eval_datasets),
+        adapter=None if adapter is None else str(adapter),
+        precision=precision,
+        white_box=white_box,
+    )
+    setting = Setting(
+        results=None if results is None else _place(results),
+        cache_dir=_cache(cache_dir),
+        device=device,
+        checks=checks,
+        loggers=_texts(log),
+        compiled=compile,
+        force=force,
+        save_adapter=None if save_adapter is None else Path(save_adapter),
+        save_images=None if save_images is None else Path(save_images),
+    )
+    return _carried_out(request, setting, None, plugins, progress)
+
+
+def evaluate(
+    network: nn.Module,
+    *,
+    dataset: str = DEFAULT_DATASET,
+    attacks: Names = (),
+    name: str | None = None,
+    test_size: Size = DEFAULT_TEST_SIZE,
+    split: Literal["test", "validation"] = "test",
+    seed: int = 0,
+    eval_datasets: Names = (),
+    save_images: str | Path | None = None,
+    precision: Precision = "mixed",
+    white_box: bool = True,
+    plugins: Iterable[str | Path] = (),
+    log: Names = (),
+    checks: Checks = "fast",
+    device: str = "auto",
+    compile: bool = False,
+    results: str | Path | None = "results",
+    cache_dir: str | Path | None = None,
+    progress: bool = False,
+) -> RunResult:
+    """Score any network clean and under attack, and return the record, which is as that of a run.
+
+    The record calls the model ``given-in-python``, identified by the hashes of its ``state_dict`` and its source.
+    A record cannot hold a network, so ``robench reproduce`` refuses such a run. The network is measured at every call,
+    because functions that it calls are in neither hash. It is given back as it was: modes, weights and device.
+
+    Args:
+        network: From images ``float32 (N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``, with the classes of
+            `dataset` in their order. It normalises its input itself.
+        name: What to call it in tables; by default its class.
+
+    All other arguments are those of :func:`robench.run`.
+
+    Raises:
+        PluginError: The network returns something else than logits of the dataset's classes.
+        RobenchError: As ``robench run`` says.
+    """
+    from robench.networks.borrowed import borrowed
+    from robench.run.given import given
+
+    request = Request(
+        dataset=dataset,
+        attacks=_texts(attacks),
+        test_size=test_size,
+        split=split,
+        seed=seed,
+        eval_datasets=_texts(eval_datasets),
+        precision=precision,
+        white_box=white_box,
+    )
+    setting = Setting(
+        results=None if results is None else _place(results),
+        cache_dir=_cache(cache_dir),
+        device=device,
+        checks=checks,
+        loggers=_texts(log),
+        compiled=compile,
+        force=True,
+        save_images=None if save_images is None else Path(save_images),
+    )
+    model = given(network, name)
+    with borrowed(network):
+        return _carried_out(request, setting, model, plugins, progress)
+
+
+def _carried_out(
+    request: Request, setting: Setting, model: Resolved | None, plugins: Iterable[str | Path], progress: bool
+) -> RunResult:
+    from robench.records.shared_store import store_at
+    from robench.run.identity import Found, contents_of, recorded
+
+    registry = discover(files=[str(path) for path in plugins])
+    planned = plan(registry, request, model)
+    setting.check(planned)
+    found = Found(record=None)
+    if setting.results is not None and model is None:
+        found = recorded(store_at(setting.results), planned, contents_of(planned, setting.cache_dir))
+    if found.record is None or setting.anew:
+        check_files(planned)
+    bars: AbstractContextManager[None] = nullcontext()
+    if progress:
+        from rich.console import Console
+
+        from robench.run.progress import progress_bars
+
+        bars = progress_bars(registry.manager, Console(stderr=True))
+    result, new = recorded_run(registry, planned, found, setting, say=_warn, bars=bars)
+    assert result is not None  # Python starts no other processes
+    for line in remarks(result) if new else found.notes:
+        _warn(line)
+    return result
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message.removeprefix("warning: "), stacklevel=4)
+
+
+def _texts(given: Names) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _place(given: str | Path) -> Location:
+    return parse_location(given) if isinstance(given, str) else given
+
+
+def _cache(given: str | Path | None) -> Location:
+    from platformdirs import user_cache_path
+
+    given = given or os.environ.get("ROBENCH_CACHE") or user_cache_path("robench")
+    return _place(given)
