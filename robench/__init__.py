@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from robench.records.record import RunResult, RunSpec
     from robench.run.python import evaluate, run
     from robench.storage.checkpoint import Checkpoint
+    from robench.storage.remembered import remembered
 
 _HOMES = {
     "pydantic": ("Field",),
@@ -67,6 +68,7 @@ _HOMES = {
     "robench.records.record": ("RunResult", "RunSpec"),
     "robench.run.python": ("evaluate",),
     "robench.storage.checkpoint": ("Checkpoint",),
+    "robench.storage.remembered": ("remembered",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = {"attack": "robench.attack.python", "leaderboard": "robench.leaderboard.frame", "run": "robench.run.python"}
@@ -109,6 +111,7 @@ __all__ = [
     "gather_images",
     "hookimpl",
     "leaderboard",
+    "remembered",
     "run",
     "to_pixels",
 ]

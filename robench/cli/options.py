@@ -13,7 +13,9 @@ from click.shell_completion import CompletionItem
 from robench.contracts.types import Kind
 from robench.errors import nearest
 from robench.registry.registry import FILES, discover
+from robench.storage import location
 from robench.storage.location import Location, parse_location
+from robench.storage.shared_folder import SharedFolder
 
 
 class Choice(click.Choice[str]):
@@ -78,10 +80,29 @@ RESULTS = click.option(
     metavar="DIR|URL",
     help="Folder of records, or a URL such as s3://bucket/results.",
 )
+
+
+def _use_cache(context: click.Context, parameter: click.Parameter, given: Location | None) -> Location | None:
+    """Let the components of this command, and the processes it starts, find the cache."""
+    before = os.environ.get(location.CACHE)
+    if given is not None and not context.resilient_parsing:
+        os.environ[location.CACHE] = given.url if isinstance(given, SharedFolder) else str(given)
+        context.call_on_close(lambda: _restore(location.CACHE, before))
+    return given
+
+
+def _restore(variable: str, before: str | None) -> None:
+    if before is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ[variable] = before
+
+
 CACHE = click.option(
     "--cache-dir",
     type=LocationType(),
-    envvar="ROBENCH_CACHE",
+    envvar=location.CACHE,
+    callback=_use_cache,
     metavar="DIR|URL",
     help="Folder or URL of adversarial sets, trained surrogates and indexes; may be deleted at any time.  "
     "[env: ROBENCH_CACHE; default: the user's cache folder]",
@@ -104,14 +125,7 @@ def _load_plugins(context: click.Context, parameter: click.Parameter, files: tup
     if not files or context.resilient_parsing:
         return
     os.environ[FILES] = os.pathsep.join([*([before] if before else []), *files])
-
-    def forget() -> None:
-        if before is None:
-            os.environ.pop(FILES, None)
-        else:
-            os.environ[FILES] = before
-
-    context.call_on_close(forget)
+    context.call_on_close(lambda: _restore(FILES, before))
 
 
 PLUGIN = click.option(
@@ -159,6 +173,4 @@ def component_option(kind: Kind, *names: str, **more: Any) -> Callable[[Any], An
 
 def cache_folder(given: Location | None) -> Location:
     """Return the cache: `given`, or by default the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    return given if given is not None else user_cache_path("robench")
+    return given if given is not None else location.cache_folder()

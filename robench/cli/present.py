@@ -8,18 +8,22 @@ import click
 
 from robench.cli import options
 from robench.cli.output import echo, say
+from robench.errors import DataError
 from robench.storage.location import Location
 
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
 @click.option("--output", type=options.PATH, metavar="DIR", help="Draw figures into this folder.")
+@click.option("--images", "every", is_flag=True, help="Print a CSV of every image instead: file, class, predictions.")
 @options.format_option("png", "svg", "pdf", help="Format of figures.")
 @options.RESULTS
 @options.JSON
 @options.COLOR
 @options.DEBUG
-def show(run_ids: tuple[str, ...], output: Path | None, style: str, results: Location, as_json: bool) -> None:
+def show(
+    run_ids: tuple[str, ...], output: Path | None, every: bool, style: str, results: Location, as_json: bool
+) -> None:
     """Show everything in a record, and draw its figures.
 
     The beginning of a run ID is enough. Several runs also give a transfer matrix.
@@ -29,6 +33,14 @@ def show(run_ids: tuple[str, ...], output: Path | None, style: str, results: Loc
     from robench.present.show import describe_run
 
     runs = chosen_runs(results, run_ids)
+    if every:
+        from robench.present.per_image import per_image
+
+        for record, samples in runs:
+            if samples is None:
+                raise DataError(f"run {record.run_id} has no samples beside its record, so its answers are not known")
+            echo(per_image(record, samples))
+        return
     if as_json:
         for record, _ in runs:
             echo(record.model_dump_json(indent=1))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     default=2000,
     help="Number of training images, if the tuner trains.",
 )
+@click.option("--shots", type=int, help="Number of training images of each class, drawn by the seed, such as 16.")
 @click.option(
     "--test-size",
     type=options.Count("images", 500),
@@ -180,6 +181,8 @@ def _bars(registry: Registry, quiet: bool) -> contextlib.AbstractContextManager[
 
 
 def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
+    from robench.run.data import described
+
     spec, done = planned.spec, found.record
     if as_json:
         content = {
@@ -193,7 +196,8 @@ def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
     run = spec.run_id()
     if done is not None:
         run += ", already recorded" + (f" as {done.run_id}" if done.run_id != run else "")
-    notes = [("note", note if done else f"to be measured again: {note}") for note in found.notes]
+    about = described(planned.dataset.build())
+    notes = [*about, *(("note", note if done else f"to be measured again: {note}") for note in found.notes)]
     for name, value in [*planned.rows(), ("run", run), *notes]:
         echo(f"{name:9} {value}")
 

@@ -57,7 +57,7 @@ def certified(
     _expect(record, "scored images", record.data.test_fingerprint, test.fingerprint())
     train = None
     if spec.train_size is not None and trained is None:
-        train = load_split(context, "train", spec.train_size)
+        train = load_split(context, "train", spec.train_size, shots=spec.shots)
         _expect(record, "training images", record.data.train_fingerprint, train.fingerprint())
     model = plan.model.build()
     network = model.build(context).to(device)

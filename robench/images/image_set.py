@@ -24,10 +24,12 @@ class ImageSet:
     Attributes:
         images: ``uint8 (N, 3, H, W)``, an array or a memory map.
         labels: ``int64 (N,)`` in ``[0, n_classes)``.
+        names: What each image is called, such as its file; empty if images have no names. It decides nothing.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -36,13 +38,15 @@ class ImageSet:
             raise DataError(
                 f"{len(self.images)} images need labels of shape ({len(self.images)},) (got {self.labels.shape})"
             )
+        if self.names and len(self.names) != len(self.images):
+            raise DataError(f"{len(self.images)} images need as many names, or none (got {len(self.names)})")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def first(self, n: int) -> ImageSet:
         """Return the first `n` images."""
-        return ImageSet(images=self.images[:n], labels=self.labels[:n])
+        return ImageSet(images=self.images[:n], labels=self.labels[:n], names=self.names[:n])
 
     def check_labels(self, n_classes: int) -> None:
         """Check that all labels are in ``[0, n_classes)``.

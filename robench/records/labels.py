@@ -23,7 +23,9 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
         words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
     if any(attack.surrogate for attack in spec.attacks):
         words += ["--no-white-box"]  # the list is complete: the white-box attack must not be added
-    if spec.train_size is not None:
+    if spec.shots is not None:
+        words += ["--shots", str(spec.shots)]
+    elif spec.train_size is not None:
         words += ["--train-size", str(spec.train_size)]
     words += [] if spec.split == "test" else ["--split", spec.split]
     words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]

@@ -58,9 +58,7 @@ class AttackScore(Score):
     knowledge: Line = Field(description="what the attack sees: white-box, transfer, query, or nothing for a control")
     surrogate: SurrogateRecord | None
     images: Line = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
-    largest_norm: float = Field(
-        ge=0, le=1e9, description="largest norm of a perturbation, in [0, 1] pixel units, as evaluated"
-    )
+    largest_norm: float = Field(ge=0, le=1e9, description="largest norm of a perturbation, in [0, 1] pixel units")
     cached: bool = Field(description="whether the adversarial images came from the cache")
     seconds: Seconds = Field(description="attack and evaluation together")
 
@@ -82,8 +80,9 @@ class DataRecord(Record):
     test_fingerprint: Line = Field(description="SHA-256 of the scored images and labels")
     train_counts: tuple[Count, ...] | None = Field(default=None, description="training images used of each class")
     test_counts: tuple[Images, ...] | None = Field(default=None, description="scored images of each class")
-    notes: tuple[Text, ...] = Field(
-        default=(), description="what the dataset says about its files, such as skipped ones"
+    notes: tuple[Text, ...] = Field(default=(), description="what the dataset says of its files, such as skipped ones")
+    prompts: tuple[tuple[Text, ...], ...] | None = Field(
+        default=None, description="prompts of each class; or one group for all, with {} for the class name"
     )
     labels: str | None = Field(
         default=None, description="labels of the scored images in order: 16-bit little-endian, deflated, base64"

@@ -61,6 +61,7 @@ class Samples:
         temperature: Logits divided by it are cosines; None for a model without text.
         augmented: Training images, each followed by augmented copies, ``uint8 (k, copies + 1, 3, H, W)``; None if
             training does not augment.
+        names: What every scored image is called, such as its file; empty if images have no names.
         patches: The embedded patches of the first sample, ``float32 (P, D)``; None if the network has none.
     """
 
@@ -73,6 +74,7 @@ class Samples:
     temperature: float | None
     augmented: NDArray[np.uint8] | None = None
     patches: NDArray[np.float32] | None = None
+    names: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the file, completely or not at all.
@@ -88,6 +90,7 @@ class Samples:
         for name, array in arrays.items():
             arrays[name] = np.ascontiguousarray(array, np.int32 if name.endswith(CLASSES) else None)
         about = {"attacks": [attack.label for attack in self.attacks], "temperature": self.temperature}
+        about |= {"names": list(self.names)} if self.names else {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as temporary:
@@ -115,7 +118,7 @@ class Samples:
                 for number, label in enumerate(about["attacks"])
             )
             own = {name: array for name, array in arrays.items() if "." not in name}
-            made = cls(attacks=attacks, temperature=about["temperature"], **own)
+            made = cls(attacks=attacks, temperature=about["temperature"], names=tuple(about.get("names", ())), **own)
         except OSError as error:
             raise DataError(f"samples in {path} cannot be read: {error.strerror or error}") from None
         except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -133,6 +136,9 @@ class Samples:
             return
         if any(not isinstance(attack.label, str) or len(attack.label) > 10_000 for attack in self.attacks):
             yield "an attack's label is not a short text"
+        named = all(isinstance(name, str) and len(name) <= 10_000 for name in self.names)
+        if self.names and not (named and len(self.names) == len(self.labels)):
+            yield f"names are not {len(self.labels)} short texts"
         if self.temperature is not None and not (
             type(self.temperature) is float and math.isfinite(self.temperature) and self.temperature > 0
         ):

@@ -76,6 +76,9 @@ class RunSpec(Record):
         default=(), description="other datasets that the tuned network is scored on, with their own classes"
     )
     adapter: AdapterSpec | None = Field(default=None, description="the adapter loaded instead of training")
+    shots: int | None = Field(
+        default=None, gt=0, le=MOST_NUMBER, description="training images of each class, drawn by the seed; null for all"
+    )
     precision: Level = Field(default=DEFAULT, description="what networks compute in; gpu.md has the levels")
 
     def run_id(self) -> str:
@@ -134,7 +137,7 @@ def _hash_of(content: dict[str, Any]) -> str:
         del part["label"]
     if content["adapter"]:
         del content["adapter"]["path"]
-    absent: dict[str, Any] = {"eval_datasets": [], "adapter": None, "precision": DEFAULT}
+    absent: dict[str, Any] = {"eval_datasets": [], "adapter": None, "shots": None, "precision": DEFAULT}
     content = {key: value for key, value in content.items() if key not in absent or value != absent[key]}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

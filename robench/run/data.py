@@ -2,27 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.dataset import Dataset, SplitName
 from robench.images.image_set import ImageSet, repeated
 from robench.records.class_labels import pack_labels
-from robench.records.record import DataRecord
+from robench.records.record import DataRecord, RunSpec
 from robench.run.dataset_cache import DatasetCache
 
+SHOWN = 10
+"""Classes, and prompts of each, that a dry run shows."""
 
-def load_split(context: RunContext, split: SplitName, size: int, dataset_cache: DatasetCache | None = None) -> ImageSet:
+
+def load_split(
+    context: RunContext,
+    split: SplitName,
+    size: int,
+    dataset_cache: DatasetCache | None = None,
+    shots: int | None = None,
+) -> ImageSet:
     """Return the first `size` images of a split of the run's dataset, with checked labels.
 
     Args:
         dataset_cache: Images that an earlier run of this process loaded.
+        shots: Images of each class, drawn by the run's seed, in place of the first `size`.
     """
     context.report(Progress(stage="data", done=0, total=size))
-    data = (dataset_cache or DatasetCache()).split(context.dataset, split, size)
+    if shots is None:
+        data = (dataset_cache or DatasetCache()).split(context.dataset, split, size)
+    else:
+        data = context.dataset.take(split, few(context.dataset.labels(split), shots, context.stream("shots")))
     data.check_labels(len(context.dataset.class_names))
     context.report(Progress(stage="data", done=size, total=size))
     return data
+
+
+def few(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:
+    """Return the positions of `shots` images of each class, ``int64 (k,)``; of a smaller class all there are.
+
+    Fewer shots of one seed are the first of more. Classes take turns.
+    """
+    random = np.random.RandomState(seed % 2**32)
+    order = random.permutation(len(labels))
+    place = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        place[members] = np.arange(len(members))
+    chosen = order[np.lexsort((labels[order], place[order]))]
+    drawn: NDArray[np.int64] = chosen[place[chosen] < shots]
+    return drawn
+
+
+def visits(spec: RunSpec) -> str:
+    """Return how often training looks at images, in words."""
+    epochs, balance = spec.tuner.params.get("epochs", 1), spec.tuner.params.get("balance", 0)
+    drawn = f"{balance:,} a class" if balance else "all"
+    looked = "" if balance else f", {epochs * (spec.train_size or 0):,} image visits"
+    return f"{epochs} epoch{'' if epochs == 1 else 's'} of {drawn}{looked}"
 
 
 def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
@@ -35,8 +75,44 @@ def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> 
         train_counts=class_counts(train, context.dataset) if train else None,
         test_counts=class_counts(test, context.dataset),
         notes=context.dataset.notes(),
+        prompts=templates(context.dataset),
         labels=pack_labels(test.labels),
     )
+
+
+def templates(dataset: Dataset) -> tuple[tuple[str, ...], ...]:
+    """Return the prompts of each class; or one group with ``{}`` for the class name, if all classes have the same."""
+    prompts = dataset.prompts()
+    names = [" ".join(name.replace("_", " ").split()) for name in dataset.class_names]
+    bare = {tuple(text.replace(name, "{}", 1) for text in group) for name, group in zip(names, prompts, strict=False)}
+    return tuple(bare) if len(bare) == 1 else prompts
+
+
+def described(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return classes, prompts and notes of a dataset for a person to read; nothing if they are not at hand."""
+    if not dataset.at_hand():
+        return []
+    names, prompts = dataset.class_names, templates(dataset)
+    more = "" if len(names) <= SHOWN else ", ..."
+    rows = [("classes", f"{len(names)}: {', '.join(names[:SHOWN])}{more}")]
+    for group in prompts[:SHOWN]:
+        rows.append(
+            ("prompts", " | ".join(group[:SHOWN]) + (f" | ... {len(group)} in all" if len(group) > SHOWN else ""))
+        )
+    rows += [("prompts", f"... of {len(prompts)} classes")] if len(prompts) > SHOWN else []
+    return rows + [("note", note) for note in dataset.notes()]
+
+
+def check_sizes(dataset: Dataset, wanted: Mapping[SplitName, int]) -> None:
+    """Check that splits have as many images as a run needs, if that is known at once.
+
+    Raises:
+        DataError: One has fewer.
+    """
+    if dataset.at_hand():
+        for split, size in wanted.items():
+            if size > dataset.size(split):
+                dataset.split(split, size)
 
 
 def leak(train: ImageSet, test: ImageSet, split: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from robench.compute.precision import DEFAULT, LEVELS, precision_on
 from robench.contracts.context import RunContext
-from robench.contracts.dataset import Dataset
+from robench.contracts.dataset import Dataset, SplitName
 from robench.contracts.types import Component
 from robench.errors import SpecError, nearest
 from robench.records.labels import attack_label, command_of
@@ -16,6 +16,7 @@ from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
+from robench.run.data import check_sizes, few, visits
 from robench.run.given import refuse_given
 from robench.run.requested_tuner import read_adapter, resolve_tuner
 from robench.storage.location import Location, local_folder, shared_folder
@@ -43,6 +44,7 @@ class Request:
         model: None for what suits the dataset.
         attacks: Empty for ``DEFAULT_ATTACKS``.
         train_size: Number of images, or ``all`` of the split; so is `test_size`.
+        shots: Training images of each class, in place of `train_size`.
         split: The split that is scored, one of ``SPLITS``.
         epochs: Shorthand for the tuner's parameter of that name; so are `lr` and `batch_size`.
         white_box: Add the white-box twin if all attacks are transfer attacks.
@@ -58,6 +60,7 @@ class Request:
     attacks: tuple[str, ...] = ()
     train_size: Size = DEFAULT_TRAIN_SIZE
     test_size: Size = DEFAULT_TEST_SIZE
+    shots: int | None = None
     split: str = "test"
     seed: int = 0
     epochs: int | None = None
@@ -88,7 +91,8 @@ class Plan:
         rows = [("dataset", spec.dataset.label), ("model", spec.model.label), ("tuner", spec.tuner.label)]
         if spec.train_size is not None:
             trained_on = f", {self.adversary.label} ({self.adversary.threat()})" if self.adversary else ""
-            rows.append(("training", f"{spec.train_size} images{trained_on}"))
+            each = f", {spec.shots} a class" if spec.shots else ""
+            rows.append(("training", f"{spec.train_size} images{each}, {visits(spec)}{trained_on}"))
         if spec.adapter is not None:
             rows.append(("adapter", spec.adapter.path))
         rows.append(("clean", f"{spec.test_size} {spec.split} images"))
@@ -175,7 +179,15 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
     adversary = adversary if trains else None
     if request.train_size != "all" and request.train_size < 1:
         raise SpecError(f"--train-size must be at least 1, or all (got {request.train_size})")
-    train_size = _count(request.train_size, "--train-size", dataset, "train") if trains else None
+    if request.shots is not None and (request.shots < 1 or request.train_size != DEFAULT_TRAIN_SIZE):
+        wrong = "must be at least 1" if request.shots < 1 else f"and --train-size {request.train_size} contradict"
+        raise SpecError(f"--shots {request.shots} {wrong}; pass --shots alone, such as --shots 16")
+    shots = request.shots if trains else None
+    train_size = _count(request.train_size, "--train-size", dataset, "train") if trains and shots is None else None
+    if shots is not None:
+        train_size = len(few(dataset.build().labels("train"), shots, 0))
+        if not train_size:
+            raise SpecError(_lacks(dataset, "train"))
     test_size = _count(request.test_size, "--test-size", dataset, request.split)
     spec = RunSpec(
         dataset=component_spec(dataset),
@@ -184,6 +196,7 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         adversary=attack_spec(adversary, train_size) if adversary and train_size else None,
         attacks=tuple(attack_spec(attack, test_size) for attack in attacks),
         train_size=train_size,
+        shots=shots,
         split=request.split,
         test_size=test_size,
         seed=request.seed,
@@ -213,20 +226,33 @@ def check_files(plan: Plan) -> None:
     networks = [plan.model, *(each.surrogate for each in (*plan.attacks, plan.adversary) if each and each.surrogate)]
     for part in (plan.dataset, *plan.eval_datasets, *networks, *plan.attacks):
         part.build().check_files()
+    wanted: dict[SplitName, int] = {plan.spec.split: plan.spec.test_size}
+    check_sizes(plan.dataset.build(), {"train": plan.spec.train_size or 0, **wanted})
+    for other in plan.eval_datasets:
+        check_sizes(other.build(), wanted)
 
 
 def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
     """Return the number of images; only ``all`` looks at the data.
 
     Raises:
-        SpecError: It is below 1.
+        SpecError: It is below 1, or there are none.
         DataError: The dataset cannot say how many there are.
     """
     if size == "all":
-        return int(dataset.build().size(split))
+        if there := int(dataset.build().size(split)):
+            return there
+        raise SpecError(_lacks(dataset, split))
     if isinstance(size, str) or size < 1:
         raise SpecError(f"{option} must be at least 1, or all (got {size!r})")
     return size
+
+
+def _lacks(dataset: Resolved, split: str) -> str:
+    """Return a message on a split without images."""
+    cure = "such as --tuner none" if split == "train" else f"so score another split than --split {split}"
+    only = "so only runs that train nothing can use it, " if split == "train" else ""
+    return f"{dataset.label} has no {split} images, {only}{cure}"
 
 
 def _refuse_repeats(what: str, labels: list[str]) -> None:

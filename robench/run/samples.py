@@ -44,6 +44,7 @@ def take_samples(
         augmented = None if copies[0] is None else np.stack([originals, *copies], axis=1)
     return Samples(
         labels=test.labels,
+        names=test.names,
         indices=shown,
         clean=test.images[shown],
         logits=logits_of(network, test.images[shown], context.device, context.precision.evaluation),

@@ -53,7 +53,7 @@ def measure(
     """
     spec, world = plan.spec, context.world
     with findings.timed("data"):
-        train = load_split(context, "train", spec.train_size, dataset_cache) if spec.train_size else None
+        train = load_split(context, "train", spec.train_size, dataset_cache, spec.shots) if spec.train_size else None
         test = load_split(context, spec.split, spec.test_size, dataset_cache)
         findings.data = data_record(context, train, test)
         if train is not None and (leaked := leak(train, test, spec.split)):

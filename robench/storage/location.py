@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from robench.errors import SpecError, nearest
 from robench.storage.shared_folder import FILES, OBJECTS, SharedFolder
 
+CACHE = "ROBENCH_CACHE"
+"""Environment variable that names the cache; ``--cache-dir`` sets it, so that components and other processes see it."""
 Location = Path | SharedFolder
 """A folder of this machine, or a folder that machines share by its URL."""
 
@@ -39,3 +42,12 @@ def local_folder(place: Location) -> Path:
 def shared_folder(place: Location) -> SharedFolder | None:
     """Return `place` if it is a URL."""
     return place if isinstance(place, SharedFolder) else None
+
+
+def cache_folder() -> Path:
+    """Return the folder of this machine for what may be deleted at any time: ``ROBENCH_CACHE``, or the user's cache."""
+    if given := os.environ.get(CACHE):
+        return local_folder(parse_location(given))
+    from platformdirs import user_cache_path
+
+    return user_cache_path("robench")

@@ -48,7 +48,8 @@ def _key(plan: Plan, wanted: WantedSet) -> str:
     owner: object = plan.spec.run_id()
     if attack.surrogate is not None:  # no target, so only the seed and the precision of the run count
         owner = (attack.surrogate.name, attack.surrogate.values(), plan.spec.seed, plan.spec.precision)
-    return repr((dataset.name, dataset.values(), split, n, purpose, attack.name, attack.values(), owner))
+    images = (n, plan.spec.shots if purpose == "train" else None)
+    return repr((dataset.name, dataset.values(), split, images, purpose, attack.name, attack.values(), owner))
 
 
 @ieee()
@@ -66,5 +67,5 @@ def make_set(plan: Plan, key: str, *, device: torch.device, cache_dir: Location,
         shared=shared_folder(cache_dir),
         compiled=compiled,
     )
-    data = load_split(context, wanted.split, wanted.n)
+    data = load_split(context, wanted.split, wanted.n, shots=spec.shots if wanted.purpose == "train" else None)
     Adversaries.of(context).attacked(wanted.attack, nn.Identity(), data, wanted.purpose)

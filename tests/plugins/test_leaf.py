@@ -16,13 +16,13 @@ from PIL import Image
 from robench import DataError, SpecError
 from robench.registry.registry import discover
 
+from robench_plugins.datasets.folder.listing import list_folder
 from robench_plugins.datasets.leaf import Leaf
-from robench_plugins.datasets.leaf.index import look_through
 from robench_plugins.datasets.leaf.names import class_name, in_order, prompts_for
-from robench_plugins.datasets.leaf.near_duplicates import near_duplicates, perceptual_hash
-from robench_plugins.datasets.leaf.splits import fair_order, locked
 from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES
+from robench_plugins.datasets.readers.near_duplicates import near_duplicates, perceptual_hash
 from robench_plugins.datasets.readers.photographs import read_photograph, to_square
+from robench_plugins.datasets.readers.splits import fair_order, locked
 
 CLASSES = ("Tomato___Early_blight", "Tomato_healthy", "aphids")
 
@@ -309,6 +309,7 @@ def test_folders_without_classes_photographs_or_sense_are_refused(tmp_path: Path
     with pytest.raises(DataError, match=r"scab holds no images"):
         leaf(tmp_path)
     (tmp_path / "scab").rename(tmp_path / "Tomato_healthy")
+    picture(9).save(tmp_path / "Tomato_healthy" / "a.png")
     with pytest.raises(DataError, match="are both the class healthy"):
         leaf(tmp_path)
     with pytest.raises(SpecError, match="'leaf' needs path; write path="):
@@ -357,6 +358,7 @@ def test_labels_agree_with_those_of_the_synthetic_leaves() -> None:
 def test_prompts_are_readable() -> None:
     assert "a photo of a tomato leaf with two-spotted spider mites." in prompts_for(CLASS_NAMES[1])
     assert prompts_for("healthy")[0] == "a photo of a healthy tomato leaf."
+    assert class_name("healthy 1") != class_name("healthy 2") != "healthy"
     assert prompts_for("Apple___black_rot") == ("a photo of a Apple black rot.",)
     assert all("_" not in prompt for name in CLASS_NAMES for prompt in prompts_for(name))
 
@@ -389,23 +391,21 @@ def test_real_photographs_have_ten_classes_and_few_near_duplicates(root: Path) -
     ],
 )
 def test_a_photograph_of_any_name_and_depth_is_used(folder: Path, name: str, form: str) -> None:
-    before = len(look_through(folder).files)
+    before = len(list_folder(folder, "leaf").files)
     path = folder / "aphids" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     picture(999).save(path, form)
-    assert len(look_through(folder).files) == before + 1
+    assert len(list_folder(folder, "leaf").files) == before + 1
+    assert not [note for note in leaf(folder).notes() if "left out" in note or "skipped" in note]
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "aphids/.DS_Store",
-        "aphids/._0000.png",
-        "__MACOSX/aphids/._0000.png",
+        "aphids/.0000.png",
         ".thumbnails/0000.png",
         "aphids/notes.txt",
         "labels.csv",
-        "aphids/deep/Thumbs.db",
     ],
 )
 def test_what_is_no_photograph_is_counted_and_named(folder: Path, name: str) -> None:
@@ -415,6 +415,15 @@ def test_what_is_no_photograph_is_counted_and_named(folder: Path, name: str) -> 
     dataset = leaf(folder)
     assert len(dataset.class_names) == 3
     assert [note for note in dataset.notes() if note.startswith("1 ") and name.split("/")[0] in note]
+
+
+@pytest.mark.parametrize("name", ["aphids/.DS_Store", "__MACOSX/aphids/._0000.png", "aphids/deep/Thumbs.db"])
+def test_what_operating_systems_leave_is_passed_over(folder: Path, name: str) -> None:
+    before = leaf(folder).notes()
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"no image")
+    assert leaf(folder).notes() == before
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/nowhere/a.jpg")], ids=["pipe", "dangling"])
@@ -437,15 +446,17 @@ def test_parts_are_known_by_other_spellings(tmp_path: Path, names: tuple[str, st
     assert leaf(tmp_path).size("test") == 11
 
 
-def test_two_folders_for_one_part_and_parts_without_training_are_refused(tmp_path: Path) -> None:
+def test_two_folders_for_one_part_are_refused_and_so_is_training_without_images(tmp_path: Path) -> None:
     for number, name in enumerate(("train", "val", "validation")):
         write(tmp_path / "twice" / name, {"ant": 20, "bee": 20}, first=100 * number)
     with pytest.raises(DataError, match="are both the validation images"):
         leaf(tmp_path / "twice")
     for number, name in enumerate(("Test", "valid")):
         write(tmp_path / "none" / name, {"ant": 20, "bee": 20}, first=100 * number)
-    with pytest.raises(DataError, match="no train folder"):
-        leaf(tmp_path / "none")
+    scored = leaf(tmp_path / "none")
+    assert [scored.size(name) for name in ("train", "validation", "test")] == [0, 40, 40]
+    with pytest.raises(DataError, match="has no training images, so only runs that train nothing"):
+        scored.split("train", 5)
 
 
 def test_a_folder_beside_the_parts_is_named(tmp_path: Path) -> None:
@@ -484,3 +495,10 @@ def test_alike_pictures_name_the_cure(tmp_path: Path) -> None:
             Image.new("RGB", (20, 20), (number, 0, 0)).save(tmp_path / name / f"{number}.png")
     with pytest.raises(DataError, match="alike="):
         leaf(tmp_path)
+
+
+def test_only_tomatoes_are_asked_for_as_tomatoes(tmp_path: Path) -> None:
+    write(tmp_path / "vines", {"healthy": 12, "esca": 12})
+    assert leaf(tmp_path / "vines").prompts() == (("a photo of a healthy.",), ("a photo of a esca.",))
+    write(tmp_path / "both", {"Tomato_healthy": 12, "esca": 12}, first=50)
+    assert "tomato leaf" in leaf(tmp_path / "both").prompts()[0][0]

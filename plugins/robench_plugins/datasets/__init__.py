@@ -2,7 +2,8 @@
 
 ==============  ======================================================================================
 ``leaf_synth``  the dataset that is drawn, ``leaf-synth``: no files, no download
-``leaf``        the dataset that reads a folder of photographs, ``leaf:path=DIR``
+``folder``      the dataset that reads class folders or a table of images, ``folder:path=DIR``
+``leaf``        its preset for leaves, ``leaf:path=DIR``
 ``cifar10``     CIFAR-10 in each form that it is handed on in
 ``hub``         any set of the Hugging Face Hub; ``webdataset``, ``torchvision_sets``: other published forms
 ``named``       the sets that the field scores on, with their facts in ``named.json``

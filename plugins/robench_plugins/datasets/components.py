@@ -18,9 +18,15 @@ DATASETS = [
     ),
     Component(
         kind="dataset",
+        name="folder",
+        target=f"{_HERE}.folder:Folder",
+        summary="your images, in class folders or a table: folder:path=DIR or folder:manifest=FILE",
+    ),
+    Component(
+        kind="dataset",
         name="leaf",
         target=f"{_HERE}.leaf:Leaf",
-        summary="photographs in class folders, such as PlantVillage's tomato leaves: leaf:path=DIR",
+        summary="photographs of leaves, such as PlantVillage's tomatoes: leaf:path=DIR, a preset of folder",
         reference="Hughes and Salathe, An open access repository of images on plant health, 2015 (arXiv:1511.08060)",
         recommends={"model": "leaf-vit"},
     ),

@@ -1,8 +1,4 @@
-"""The dataset `leaf`: photographs in folders that are named for their classes, of leaves or of anything else.
-
-`dataset` is what robench calls, `index` looks through the folder, `names` knows how PlantVillage's classes are spelled,
-`near_duplicates` finds photographs of one leaf, and `splits` divides them into training, validation and test images.
-"""
+"""The dataset `leaf`: `folder` as PlantVillage's tomato leaves need it; `names` knows how their classes are spelled."""
 
 from robench_plugins.datasets.leaf.dataset import Leaf, LeafParams
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES
 
@@ -21,7 +22,7 @@ _CONDITIONS = {
 
 
 def _key(name: str) -> str:
-    return re.sub(r"^(tomato)+", "", re.sub(r"[^a-z]", "", name.lower()))
+    return re.sub(r"^(tomato)+", "", re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 _KNOWN = {_key(name): name for name in CLASS_NAMES}
@@ -41,6 +42,11 @@ def in_order(names: list[str]) -> tuple[str, ...]:
     """Return classes in `leaf-synth`'s order, so that labels agree, and others after them by name."""
     known = [name for name in CLASS_NAMES if name in names]
     return (*known, *sorted(set(names) - set(known)))
+
+
+def is_tomato(folder: str, names: Collection[str]) -> bool:
+    """Return whether a folder's class is of a tomato: its name says so, or all `names` are of `leaf-synth`."""
+    return folder.lower().startswith("tomato") or set(names) <= set(CLASS_NAMES)
 
 
 def prompts_for(name: str) -> tuple[str, ...]:

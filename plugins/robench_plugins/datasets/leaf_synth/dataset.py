@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from robench import DataError, Dataset, Field, ImageSet, Params
 
 from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES, PROMPTS, labels
@@ -49,6 +50,19 @@ class LeafSynth(Dataset):
     def size(self, name: str) -> int:
         """Return how many leaves a split has, drawing none."""
         return SIZES[name]
+
+    def labels(self, name: str) -> NDArray[np.int64]:
+        """Return all labels of a split, drawing no leaf."""
+        return labels(SIZES[name]).astype(np.int64)
+
+    def take(self, name: str, positions: NDArray[np.int64]) -> ImageSet:
+        """Draw the leaves at `positions` of a split."""
+        images = render(self.params.data_seed, name, positions, self.params.size)
+        return ImageSet(images=images, labels=self.labels(name)[positions])
+
+    def at_hand(self) -> bool:
+        """Return true: nothing is loaded."""
+        return True
 
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return descriptions of what is visible; the conditions' names do not occur in them."""

@@ -1,4 +1,4 @@
-"""Find photographs of the same leaf by their perceptual hashes."""
+"""Find near-duplicates, such as photographs of the same leaf, by their perceptual hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 HASH_SIDE = 16
 BITS = HASH_SIDE**2
-_CHUNK = 256
+_CHUNK = 2**22
+"""Pairs of images compared at a time."""
 
 
 def perceptual_hash(image: Image.Image) -> NDArray[np.uint8]:
@@ -32,8 +33,11 @@ def near_duplicates(hashes: NDArray[np.uint8], largest_distance: int) -> NDArray
     """
     words = np.ascontiguousarray(hashes).view(np.uint64)
     rows, columns = [], []
-    for start in range(0, len(words), _CHUNK):
-        distance = np.bitwise_count(words[start : start + _CHUNK, None] ^ words[None]).sum(axis=2, dtype=np.int64)
+    chunk = max(1, _CHUNK // max(1, len(words)))
+    for start in range(0, len(words), chunk):
+        distance = np.zeros((len(words[start : start + chunk]), len(words)), np.int16)
+        for word in words.T:  # one at a time, for less memory
+            distance += np.bitwise_count(word[start : start + chunk, None] ^ word[None])
         row, column = np.nonzero(distance <= largest_distance)
         rows.append(row + start)
         columns.append(column)
