@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from robench.contracts.context import Progress, RunContext
     from robench.contracts.dataset import Dataset
     from robench.contracts.logger import Logger
-    from robench.contracts.model import FeatureNetwork, ImageTextNetwork, Model
+    from robench.contracts.model import (
+        BiasedNetwork,
+        FeatureNetwork,
+        ImageTextNetwork,
+        Model,
+        TextNetwork,
+        TokenNetwork,
+    )
     from robench.contracts.params import AttackParams, Later, NormParams, Params, Pixels, Radius
     from robench.contracts.tuning import Adaptation, Objective, Tuner, TuningTask
     from robench.contracts.types import ThreatModel
@@ -57,7 +64,14 @@ _HOMES = {
     "robench.contracts.context": ("Progress", "RunContext"),
     "robench.contracts.dataset": ("Dataset",),
     "robench.contracts.logger": ("Logger",),
-    "robench.contracts.model": ("FeatureNetwork", "ImageTextNetwork", "Model"),
+    "robench.contracts.model": (
+        "BiasedNetwork",
+        "FeatureNetwork",
+        "ImageTextNetwork",
+        "Model",
+        "TextNetwork",
+        "TokenNetwork",
+    ),
     "robench.contracts.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius"),
     "robench.contracts.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
     "robench.contracts.types": ("ThreatModel",),
@@ -78,6 +92,7 @@ __all__ = [
     "Adaptation",
     "AttackParams",
     "Attacker",
+    "BiasedNetwork",
     "BudgetError",
     "Checkpoint",
     "Component",
@@ -102,7 +117,9 @@ __all__ = [
     "RunResult",
     "RunSpec",
     "SpecError",
+    "TextNetwork",
     "ThreatModel",
+    "TokenNetwork",
     "Tuner",
     "TuningTask",
     "attack",

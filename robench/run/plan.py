@@ -163,7 +163,7 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         "" if request.protocol is None else f"{',' if ':' in request.dataset else ':'}protocol={request.protocol}"
     )
     dataset = registry.resolve("dataset", request.dataset + protocol)
-    adapter, request = read_adapter(request)
+    adapter, request = read_adapter(request, registry)
     if model is None:
         refuse_given(request.model or "")
         model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))

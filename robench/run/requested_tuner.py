@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from robench.contracts.types import parse_name
 from robench.errors import SpecError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.run.plan import Request
 
 
-def read_adapter(request: Request) -> tuple[AdapterSpec | None, Request]:
+def read_adapter(request: Request, registry: Registry) -> tuple[AdapterSpec | None, Request]:
     """Return the identity of the saved adapter, and the request with the tuner and model that it was trained with.
 
     Raises:
@@ -29,7 +29,7 @@ def read_adapter(request: Request) -> tuple[AdapterSpec | None, Request]:
     sha256, made_with = _identify(Path(request.adapter))
     for key in ("tuner", "model"):
         asked, default = getattr(request, key), type(request).__dataclass_fields__[key].default
-        if asked not in (default, made_with[key]):
+        if asked not in (default, made_with[key]) and not _same(registry, key, asked, made_with[key]):
             raise SpecError(
                 f"adapter {request.adapter} was trained with {key} {made_with[key]!r}, not {asked!r}; leave --{key} out"
             )
@@ -41,10 +41,26 @@ def read_adapter(request: Request) -> tuple[AdapterSpec | None, Request]:
     return AdapterSpec(sha256=sha256, path=request.adapter), adapted
 
 
+def _same(registry: Registry, key: Literal["tuner", "model"], asked: str, recorded: str) -> bool:
+    """Tell whether a component as typed is the recorded one: labels leave out what is at its default."""
+    if key == "tuner":
+        return False  # what a model recommends decides a tuner's label
+    try:
+        return registry.resolve(key, asked).label == registry.resolve(key, recorded).label
+    except SpecError:
+        return False
+
+
 def _identify(path: Path) -> tuple[str, dict[str, str]]:
     """Return the hash of an adapter file and its metadata; no tensor is read."""
     from safetensors import SafetensorError, safe_open
 
+    if path.is_dir():
+        found = "a peft adapter" if (path / "adapter_config.json").is_file() else "a folder"
+        raise SpecError(
+            f"--adapter {path} is {found}, not a file made by --save-adapter; an adapter of peft is part of the model: "
+            f"--model clip:path=BASE,adapter={path}"
+        )
     try:
         with safe_open(path, framework="np") as file:
             made_with = dict(file.metadata() or {})

@@ -91,7 +91,7 @@ def measure(
     for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
         with findings.timed(f"dataset {other_spec.label}"):
             there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
-            findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there))
+            findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there, context))
     if world.is_main:
         findings.samples = take_samples(plan, context, network, train, test, shown, predicted, samples)
     for warnings in world.gather(findings.warnings):
@@ -100,12 +100,17 @@ def measure(
 
 
 def _evaluate_elsewhere(
-    plan: Plan, dataset: ComponentSpec, model: Model, network: nn.Module, context: RunContext
+    plan: Plan, dataset: ComponentSpec, model: Model, network: nn.Module, context: RunContext, home: RunContext
 ) -> Evaluation:
-    """Score `network` on the images and classes of another dataset, under the run's attacks."""
+    """Score `network` on the images and classes of another dataset, under the run's attacks.
+
+    A network that knows no classes but those of `home`, the run's own, is scored as it is where they are the same.
+    """
     spec = plan.spec
     test = load_split(context, spec.split, spec.test_size)
-    bound = model.rebind(network, context).to(context.device)
+    same = tuple(context.dataset.class_names) == tuple(home.dataset.class_names)
+    closed = type(model).rebind is Model.rebind
+    bound = network if closed and same else model.rebind(network, context).to(context.device)
     admit(bound, test, context)
     adversaries = Adversaries.of(context)
     clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)

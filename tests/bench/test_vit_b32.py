@@ -14,7 +14,8 @@ from transformers import AutoTokenizer, CLIPModel
 
 from robench_plugins.adaptations.lora import LoRA
 from robench_plugins.adaptations.vpt import VPT
-from robench_plugins.models.clip import CLIP, CLIPNetwork
+from robench_plugins.models.clip import CLIP
+from robench_plugins.models.clip_network import CLIPNetwork
 from tests.helpers.plugin_fixtures import trainable
 from tests.helpers.scripts import benchmark_script
 

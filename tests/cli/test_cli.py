@@ -280,6 +280,16 @@ def test_a_wrong_adapter_is_one_clear_line(terminal: Terminal, tmp_path: Path) -
     assert "was trained with model 'linear', not 'steep'" in load(file, "--model", "steep")
     assert "was trained with tuner 'bias:lr=0.5', not 'preset'" in load(file, "--tuner", "preset")
     assert "do nothing with --adapter" in load(file, "--lr", "0.1")
+    (tmp_path / "peft").mkdir()
+    (tmp_path / "peft" / "adapter_config.json").write_text("{}")
+    assert "is a peft adapter, not a file made by --save-adapter" in load(tmp_path / "peft")
+
+
+def test_an_adapter_takes_the_model_it_was_saved_with_as_typed(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "bias.safetensors"
+    terminal.run("--save-adapter", str(file))
+    words = ("run", "--dataset", "dots", "--adapter", str(file), "--test-size", "40", "--attack", "sign")
+    terminal(*words, "--model", "linear:gain=50.0", "--results", str(terminal.results))
 
 
 def test_an_adapter_of_other_weights_is_refused(

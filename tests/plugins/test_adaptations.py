@@ -21,7 +21,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from robench_plugins.adaptations.components import ADAPTATIONS
 from robench_plugins.adaptations.vpt import VPT, DeepVPT
-from robench_plugins.models.clip import CLIP, CLIPNetwork
+from robench_plugins.models.clip import CLIP
+from robench_plugins.models.clip_network import CLIPNetwork
 from robench_plugins.models.resnet import IMAGENET, CIFARResNet, Normalised
 from robench_plugins.models.resnet_network import ResNet, Shortcut
 from tests.helpers.plugin_fixtures import ToyDataset, make_context, n_parameters, save_tiny_clip, trainable

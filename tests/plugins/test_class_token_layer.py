@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPModel
 
 from robench_plugins.models.class_token_layer import ClassTokenLayer
-from robench_plugins.models.clip import CLIP, CLIPNetwork
+from robench_plugins.models.clip import CLIP
+from robench_plugins.models.clip_network import CLIPNetwork
 from tests.helpers.plugin_fixtures import make_context, save_tiny_clip
 
 

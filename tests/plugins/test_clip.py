@@ -21,7 +21,8 @@ from robench_plugins.adaptations.full import Full
 from robench_plugins.adaptations.head import Head
 from robench_plugins.adaptations.lora import LoRA
 from robench_plugins.adaptations.vpt import VPT
-from robench_plugins.models.clip import CLIP, CLIPNetwork
+from robench_plugins.models.clip import CLIP
+from robench_plugins.models.clip_network import CLIPNetwork
 from robench_plugins.models.resizing import resize_and_crop
 from tests.helpers.plugin_fixtures import (
     TenClasses,

@@ -16,7 +16,7 @@ from robench.train.adapters import adapter_state, read_adapter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench_plugins.models.clip import CLIPNetwork
+from robench_plugins.models.clip_network import CLIPNetwork
 from tests.conftest import command
 from tests.helpers.plugin_fixtures import make_context, trainable
 

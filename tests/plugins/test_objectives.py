@@ -26,7 +26,8 @@ from robench.train.params import TrainingParams
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench_plugins.models.clip import CLIP, CLIPNetwork
+from robench_plugins.models.clip import CLIP
+from robench_plugins.models.clip_network import CLIPNetwork
 from robench_plugins.objectives.clip import SymmetricContrastive
 from robench_plugins.objectives.components import OBJECTIVES
 from robench_plugins.objectives.contrastive import Contrastive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from robench import DataError, SpecError
 from robench.attack.perturbation import frozen_for_attack
 from robench.networks.evaluate import fingerprint
 from robench.registry.registry import discover
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from timm.utils import CheckpointSaver
 
@@ -142,8 +143,7 @@ def test_wrong_weights_are_named(tmp_path: Path, checkpoint: Path) -> None:
         build(architecture="resnet18", weights=str(checkpoint))
     other = tmp_path / "seven.safetensors"
     save_file(timm.create_model("resnet10t", num_classes=7).state_dict(), other)
-    with pytest.raises(DataError, match=r"is \(7, 512\), not \(3, 512\); the dataset has 3 classes"):
-        build(weights=str(other), **SMALL)
+    assert build(weights=str(other), **SMALL)(toy_images()).shape == (4, 3)
     positions = tmp_path / "positions.safetensors"
     save_file(timm.create_model("vit_tiny_patch16_224", num_classes=3).state_dict(), positions)
     with pytest.raises(DataError, match=r"is \(1, 197, 192\), not \(1, 5, 192\); .* the network sees 32 pixels"):
@@ -184,3 +184,32 @@ def test_gradients_reach_native_pixels_and_an_attack_leaves_running_statistics_a
     assert gradient.shape == images.shape and gradient.abs().sum() > 0
     assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
     assert network.training
+
+
+def test_a_head_of_another_size_is_replaced_and_said_so(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    seven, path = timm.create_model("resnet10t", num_classes=7), tmp_path / "seven.pth"
+    torch.save({"state_dict_ema": {k: v for k, v in seven.state_dict().items() if "num_batches" not in k}}, path)
+    said: list[str] = []
+    context = replace(make_context(Path("unused")), warn=said.append)
+    network = TimmClassifier(TimmClassifier.Params.read({"weights": str(path), **SMALL}, "timm")).build(context)
+    assert said and "a head of 7 classes; a new, untrained head of 3 replaces it" in said[0]
+    assert isinstance(network, TimmNetwork)
+    own, theirs = network.network.state_dict(), seven.state_dict()
+    same = {name for name in own if torch.equal(own[name], theirs[name])}
+    assert own.keys() - same == {"fc.weight", "fc.bias"}
+
+
+def test_names_of_another_publisher_are_matched_by_order_when_asked(tmp_path: Path, checkpoint: Path) -> None:
+    state = load_file(checkpoint)
+    ordered = timm.create_model("resnet10t", num_classes=3).state_dict()
+    foreign = {f"layer_{number}": state[name] for number, name in enumerate(ordered)}
+    torch.save(foreign, tmp_path / "foreign.pth")
+    weights = str(tmp_path / "foreign.pth")
+    with pytest.raises(DataError, match="another publisher's; if it is the same network, add match=order"):
+        build(weights=weights, **SMALL)
+    expected = build(weights=str(checkpoint), **SMALL)(toy_images())
+    assert torch.equal(build(weights=weights, match="order", **SMALL)(toy_images()), expected)
+    torch.save(dict(reversed(foreign.items())), weights)
+    with pytest.raises(DataError, match="match=order needs the same shapes"):
+        build(weights=weights, match="order", **SMALL)

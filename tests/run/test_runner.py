@@ -206,6 +206,15 @@ def test_a_model_that_knows_its_own_classes_only_says_so(runs: Runs, monkeypatch
         runs(replace(ASKED, eval_datasets=("stripes",)))
 
 
+def test_a_closed_set_model_is_scored_on_another_dataset_of_its_classes(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(toy.Linear, "rebind")
+    monkeypatch.setattr(toy.Stripes, "class_names", toy.Dots.class_names)
+    (away,) = runs(replace(ASKED, eval_datasets=("stripes",))).elsewhere
+    assert away.clean.n == ASKED.test_size
+
+
 def test_what_a_run_does_not_have_leaves_its_identity_alone(registry: Registry) -> None:
     plain, more = plan(registry, ASKED).spec, plan(registry, replace(ASKED, eval_datasets=("stripes",))).spec
     assert plain.run_id() != more.run_id()

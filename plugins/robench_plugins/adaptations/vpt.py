@@ -32,35 +32,56 @@ class DeepVPTParams(VPTParams):
 
 
 class PromptedEmbeddings(nn.Module):
-    """The embeddings of a vision transformer, with learned tokens after the class token."""
+    """The embeddings of a vision transformer, with learned tokens after its class token, if it has one.
 
-    def __init__(self, embeddings: nn.Module, prompt: nn.Parameter) -> None:
+    Args:
+        n_first: Tokens that stay before the prompt: 1, the class token, or 0.
+    """
+
+    def __init__(self, embeddings: nn.Module, prompt: nn.Parameter, n_first: int) -> None:
         super().__init__()
         self.embeddings = embeddings
         self.prompt = prompt
+        self.n_first = n_first
         self.training = embeddings.training
 
     def forward(self, *args: Tensor, **kwargs: bool) -> Tensor:
-        """Return ``[CLS, prompt tokens, patches]``, ``(N, 1 + tokens + patches, width)``."""
+        """Return ``[CLS, prompt tokens, patches]``, ``(N, n_first + tokens + patches, width)``."""
         embedded: Tensor = self.embeddings(*args, **kwargs)
         # CLS stays first, because the tower reads position 0.
-        return _prompted(embedded[:, :1], self.prompt, embedded[:, 1:])
+        return _prompted(embedded[:, : self.n_first], self.prompt, embedded[:, self.n_first :])
 
 
 class PromptedBlock(nn.Module):
     """A block of a vision transformer, with learned tokens in place of the previous block's outputs for its tokens."""
 
-    def __init__(self, block: nn.Module, prompt: nn.Parameter) -> None:
+    def __init__(self, block: nn.Module, prompt: nn.Parameter, n_first: int) -> None:
         super().__init__()
         self.block = block
         self.prompt = prompt
+        self.n_first = n_first
         self.training = block.training
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Map ``(N, 1 + tokens + patches, width)`` to the same shape."""
-        patches = hidden[:, 1 + self.prompt.shape[1] :]
-        output: Tensor = self.block(_prompted(hidden[:, :1], self.prompt, patches), *args, **kwargs)
+        """Map ``(N, n_first + tokens + patches, width)`` to the same shape."""
+        patches = hidden[:, self.n_first + self.prompt.shape[1] :]
+        output: Tensor = self.block(_prompted(hidden[:, : self.n_first], self.prompt, patches), *args, **kwargs)
         return output
+
+
+class PatchesOnly(nn.Module):
+    """The last block of a vision transformer without a class token; it drops the prompt tokens, so none is pooled."""
+
+    def __init__(self, block: nn.Module, tokens: int) -> None:
+        super().__init__()
+        self.block = block
+        self.tokens = tokens
+        self.training = block.training
+
+    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Map ``(N, tokens + patches, width)`` to ``(N, patches, width)``."""
+        output: Tensor = self.block(hidden, *args, **kwargs)
+        return output[:, self.tokens :]
 
 
 class VPT(Adaptation):
@@ -69,6 +90,7 @@ class VPT(Adaptation):
     Source: Jia et al., "Visual prompt tuning", ECCV 2022, section 3.2 (VPT-shallow). The tokens start from a standard
     normal distribution, as in the study and in the code of Mao et al. (TeCoA, ICLR 2023: ``TokenPrompter``). The code
     of Jia et al. draws them from ``U(-b, b)`` with ``b = sqrt(6 / (3 patch_size^2 + width))``: ``init=uniform``.
+    Deviation: a tower without a class token, as SigLIP's, pools its patches; outputs of prompt tokens are dropped.
     """
 
     Params = VPTParams
@@ -82,7 +104,10 @@ class VPT(Adaptation):
         """
         tower = vision_tower(parts)
         train_only(network, ())
-        tower.embeddings = PromptedEmbeddings(tower.embeddings, self.prompt(tower))
+        tower.embeddings = PromptedEmbeddings(tower.embeddings, self.prompt(tower), n_first := n_first_tokens(tower))
+        if n_first == 0:
+            blocks = find_part(parts, "blocks")
+            blocks[-1] = PatchesOnly(blocks[-1], self.params.tokens)
 
     def prompt(self, tower: Any) -> nn.Parameter:
         """Draw tokens ``(1, tokens, width)`` for `tower`."""
@@ -111,10 +136,14 @@ class DeepVPT(VPT):
         Raises:
             PluginError: The network has no CLIP vision tower.
         """
-        blocks = find_part(parts, "blocks")
+        blocks, n_first = find_part(parts, "blocks"), n_first_tokens(vision_tower(parts))
         super().adapt(network, parts)
         for index in range(1, len(blocks)):
-            blocks[index] = PromptedBlock(blocks[index], self.prompt(parts["vision"]))
+            prompt = self.prompt(parts["vision"])
+            if isinstance(last := blocks[index], PatchesOnly):
+                last.block = PromptedBlock(last.block, prompt, n_first)
+            else:
+                blocks[index] = PromptedBlock(blocks[index], prompt, n_first)
 
 
 def vision_tower(parts: Mapping[str, nn.Module]) -> Any:
@@ -127,6 +156,11 @@ def vision_tower(parts: Mapping[str, nn.Module]) -> Any:
     if not isinstance(getattr(tower, "embeddings", None), nn.Module):
         raise PluginError("this adaptation finds no 'embeddings' in the vision tower; use --model clip-tiny")
     return tower
+
+
+def n_first_tokens(tower: Any) -> int:
+    """Return how many tokens stand before the patches: 1 if `tower` has a class token, else 0."""
+    return int(hasattr(tower.embeddings, "class_embedding"))
 
 
 def _prompted(class_token: Tensor, prompt: Tensor, patches: Tensor) -> Tensor:

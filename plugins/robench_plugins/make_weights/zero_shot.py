@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
-from robench_plugins.models.clip import CLIPNetwork, embed_prompts
+from robench_plugins.models.class_prompts import TransformersWords, embed_classes
+from robench_plugins.models.clip_network import CLIPNetwork
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def n_correct(
     labels: torch.Tensor,
 ) -> int:
     """Return how many uint8 images ``(N, 3, H, W)`` the class prompts classify correctly."""
-    network = CLIPNetwork(model, normalization.mean, normalization.std, embed_prompts(model, tokenizer, prompts)).eval()
+    names = [str(number) for number in range(len(prompts))]
+    texts = embed_classes(model, TransformersWords(tokenizer, model), names, prompts, lambda message: None)
+    network = CLIPNetwork(model, normalization.mean, normalization.std, texts).eval()
     parts = zip(images.split(250), labels.split(250), strict=True)
     return sum(int((network(part.float() / 255).argmax(dim=1) == classes).sum()) for part, classes in parts)

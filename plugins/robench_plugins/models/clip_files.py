@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from robench import DataError
 
-from robench_plugins.models.class_token_layer import ClassTokenLayer
+from robench_plugins.models.class_prompts import TransformersWords
+from robench_plugins.models.image_text import Loaded
+from robench_plugins.models.resizing import Sight
 
 ADAPTER = "adapter_config.json"
+KINDS = ("clip", "siglip")
+"""The model types of transformers that are read."""
 
 
 def locate(source: str) -> str:
@@ -23,17 +28,26 @@ def locate(source: str) -> str:
         DataError: There is no such folder, or it has no config.json.
     """
     local = Path(source).expanduser()
+    if local.is_file() or source.endswith((".pt", ".pth", ".tar", ".safetensors", ".bin")):
+        raise DataError(
+            f"{source} is a file of weights, not a folder in the Hub's layout; for a checkpoint of open_clip: --model "
+            f"open-clip:path={source},model=ViT-B-32 (or what it is); for a vision tower alone: tower={source}"
+        )
+    if local.is_dir() and (local / "open_clip_config.json").is_file() and not (local / "config.json").is_file():
+        raise DataError(f"{source} holds a model of open_clip; use --model open-clip:path={source}")
     if not local.is_dir() and (source.count("/") != 1 or source.startswith((".", "~", "/"))):
         raise DataError(
             f"no folder {source}; expected one in the Hub's layout (config.json, model.safetensors), or ORG/NAME"
         )
+    if local.is_dir() and (local / ADAPTER).is_file() and not (local / "config.json").is_file():
+        raise DataError(f"{local} is a peft adapter without its model; pass clip:path=BASE,adapter={local}")
     if local.is_dir() and not (local / "config.json").is_file():
         # transformers would silently assume the sizes of ViT-B/32.
         raise DataError(f"no config.json in {local}; expected a folder in the Hub's layout")
     if local.is_dir() and (local / ADAPTER).exists():
         raise DataError(
             f"{local} holds {ADAPTER}, an adapter of peft, which is not applied and may name a base on the Hub; "
-            f"merge it into the weights (merge_and_unload, save_pretrained), or move {ADAPTER} elsewhere"
+            f"move the adapter to a folder of its own, and pass clip:path={local},adapter=FOLDER"
         )
     return str(local) if local.is_dir() else source
 
@@ -60,37 +74,123 @@ def readable(where: str) -> Iterator[None]:
         ) from error
 
 
-def load_clip(source: str, revision: str | None) -> tuple[Any, Any, Any]:
-    """Return the model, its tokenizer and its image processor.
+def load_clip(
+    source: str, revision: str | None, *, processor: str | None, adapter: str | None, warn: Callable[[str], None]
+) -> Loaded:
+    """Return a CLIP or SigLIP with its vocabulary and its normalisation.
+
+    Args:
+        processor: Where the tokenizer and the normalisation are; `source` if None.
+        adapter: The folder of a peft adapter to merge.
+        warn: Is told what is computed otherwise than the files say.
 
     Raises:
         DataError: Files are missing, damaged or incomplete, or the Hub cannot be reached.
     """
-    from transformers import CLIPImageProcessor, CLIPModel
+    from transformers import CLIPImageProcessor, CLIPModel, SiglipImageProcessor, SiglipModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     where = locate(source)
+    sides = (where, revision) if processor is None else (processor, None)
     with readable(where):
         _refuse_adapter(where, revision)
-        clip, loading = CLIPModel.from_pretrained(
+        config = _config(where, revision)
+        sigmoid = config.get("model_type") == "siglip"
+        clip, loading = (SiglipModel if sigmoid else CLIPModel).from_pretrained(
             where,
             revision=revision or "main",
             dtype=torch.float32,
             ignore_mismatched_sizes=True,  # reported below, with names
             output_loading_info=True,
+            **_attention(config, warn),
         )
-        tokenizer = load_tokenizer(where, revision)
-        processor = CLIPImageProcessor.from_pretrained(where, revision=revision or "main")
-    unfit = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
-    if unfit:
-        names = ", ".join(sorted(unfit)[:3])
-        raise DataError(f"CLIP weights in {where} are incomplete: {names} missing or of the wrong shape")
-    tower = clip.vision_model
-    if not tower.config.attention_dropout:  # with dropout the other tokens draw random numbers, too
-        tower.encoder.layers[-1] = ClassTokenLayer(tower.encoder.layers[-1])
-    return clip, tokenizer, processor
+        unfit = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
+        if unfit:
+            names = ", ".join(sorted(unfit)[:3])
+            raise DataError(f"CLIP weights in {where} are incomplete: {names} missing or of the wrong shape")
+        words = load_words(*sides, clip)
+        reader = SiglipImageProcessor if sigmoid else CLIPImageProcessor
+        normal = reader.from_pretrained(sides[0], revision=sides[1] or "main")
+        bilinear = int(normal.resample) == 2
+        sight = Sight("squash" if sigmoid else "crop", "bilinear" if sigmoid and bilinear else "bicubic")
+    if adapter is not None:
+        clip = merged(clip, Path(adapter).expanduser())
+    return Loaded(clip=clip, words=words, mean=tuple(normal.image_mean), std=tuple(normal.image_std), sight=sight)
+
+
+def _config(where: str, revision: str | None) -> dict[str, Any]:
+    """Return config.json, of a kind that robench reads.
+
+    Raises:
+        DataError: It is of another kind.
+    """
+    from transformers.utils.hub import cached_file
+
+    path = cached_file(where, "config.json", revision=revision or "main")
+    config = json.loads(Path(str(path)).read_text(encoding="utf-8"))
+    kind = config.get("model_type", "clip") if isinstance(config, dict) else None
+    if kind not in KINDS:
+        raise DataError(
+            f"{where} holds a model of type {kind!r}; expected {' or '.join(KINDS)}"
+            + (
+                " (SigLIP 2 at a fixed size has the type siglip; naflex models are not read)"
+                if kind == "siglip2"
+                else ""
+            )
+        )
+    return dict(config)
+
+
+def _attention(config: dict[str, Any], warn: Callable[[str], None]) -> dict[str, str]:
+    """Return how attention is computed, if config.json asks for what needs a package or a GPU of its own."""
+    asked = str(config.get("_attn_implementation") or config.get("attn_implementation") or "")
+    if not asked.startswith(("flash_attention", "flex_attention", "paged", "kernels-community/")):
+        return {}
+    warn(f"config.json asks for the attention of {asked}; torch's own (sdpa) is used, which computes the same")
+    return {"attn_implementation": "sdpa"}
+
+
+def check_adapter(folder: Path) -> None:
+    """Check that `folder` holds a peft adapter.
+
+    Raises:
+        DataError: It does not.
+    """
+    if not (folder / ADAPTER).is_file():
+        raise DataError(f"no {ADAPTER} in {folder}; expected the folder of a peft adapter (save_pretrained)")
+
+
+def merged(clip: Any, folder: Path) -> Any:
+    """Return `clip` with the peft adapter in `folder` merged into its weights.
+
+    Raises:
+        DataError: The adapter is damaged, does not fit this model, or cannot be merged.
+    """
+    from peft import PeftConfig, PeftModel
+    from peft.utils.save_and_load import load_peft_weights
+
+    check_adapter(folder)
+    try:
+        state = load_peft_weights(str(folder), device="cpu")
+        kind = PeftConfig.from_pretrained(str(folder)).peft_type
+        with torch.random.fork_rng(devices=[]):
+            adapted = PeftModel.from_pretrained(clip, str(folder), is_trainable=False)
+    except Exception as error:  # a stranger's file leads peft to any of them
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"peft adapter {folder} does not fit this model: {' '.join(lines[:2])[:300]}") from error
+    own = adapted.state_dict()
+    names = {name: name.replace(".default.", ".").removesuffix(".default") for name in own}
+    given = {short: name for name, short in names.items()}
+    if strange := [name for name in state if name not in given]:
+        raise DataError(f"peft adapter {folder} has {strange[0]!r}, which this model has no place for")
+    added = [names[name] for name in own if ".default" in name]
+    if lacking := [short for short in added if short not in state and "vera_A" not in short and "vera_B" not in short]:
+        raise DataError(f"peft adapter {folder} has no {lacking[0]!r}; it is incomplete")
+    if not hasattr(adapted, "merge_and_unload") or getattr(kind, "value", "") in ("PROMPT_TUNING", "PREFIX_TUNING"):
+        raise DataError(f"peft adapter {folder} is of type {kind}, which cannot be merged into weights")
+    return adapted.merge_and_unload()
 
 
 def _refuse_adapter(where: str, revision: str | None) -> None:
@@ -99,12 +199,13 @@ def _refuse_adapter(where: str, revision: str | None) -> None:
 
     if not Path(where).is_dir() and find_adapter_config_file(where, revision=revision or "main"):
         raise DataError(
-            f"{where} on the Hub is an adapter of peft, no whole CLIP; merge it into its base and save that"
+            f"{where} on the Hub is an adapter of peft, no whole CLIP; download it and pass "
+            "clip:path=BASE,adapter=FOLDER"
         )
 
 
-def load_tokenizer(where: str, revision: str | None) -> Any:
-    """Return the tokenizer of a CLIP.
+def load_words(where: str, revision: str | None, clip: Any) -> TransformersWords:
+    """Return the vocabulary of a CLIP or SigLIP.
 
     Raises:
         DataError: Its files are missing or damaged.
@@ -115,5 +216,8 @@ def load_tokenizer(where: str, revision: str | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision or "main")
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         # Without files transformers makes a tokenizer without words.
-        raise DataError(f"CLIP in {where} has no vocabulary: expected tokenizer.json, or vocab.json and merges.txt")
-    return tokenizer
+        raise DataError(
+            f"CLIP in {where} has no vocabulary: expected tokenizer.json, or vocab.json and merges.txt; if these are "
+            "elsewhere, name their folder, or ORG/NAME, with processor="
+        )
+    return TransformersWords(tokenizer, clip, fixed=hasattr(clip, "logit_bias"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from robench import Component
 
+from robench_plugins.models.published import PUBLISHED
+
 _HERE = "robench_plugins.models"
 _RESNET = "He et al., Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), section 4.2"
 _CLIP = "Radford et al., Learning transferable visual models from natural language supervision, ICML 2021"
@@ -61,9 +63,18 @@ MODELS = [
         kind="model",
         name="clip",
         target=f"{_HERE}.clip:CLIP",
-        summary="any CLIP: clip:path=DIR or clip:path=ORG/NAME on the Hub",
+        summary="any CLIP or SigLIP of transformers: clip:path=DIR or clip:path=ORG/NAME on the Hub",
         reference=_CLIP,
     ),
+    Component(
+        kind="model",
+        name="open-clip",
+        target=f"{_HERE}.open_clip_model:OpenCLIP",
+        summary="any model of open_clip, such as open-clip-ViT-B-32:pretrained=TAG, or open-clip:path=FILE-OR-DIR",
+        reference="Ilharco et al., OpenCLIP, 2021 (doi:10.5281/zenodo.5143773)",
+        family="model",
+    ),
+    *PUBLISHED,
     Component(
         kind="model",
         name="leaf-inception",

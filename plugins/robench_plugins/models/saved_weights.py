@@ -24,8 +24,20 @@ def check_there(weights: str) -> None:
         raise DataError(f"no weights at {weights}")
 
 
-WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "model_state")
-"""Under which training scripts save the weights, beside their optimiser and their settings; the first one counts."""
+WRAPPERS = (
+    "state_dict",
+    "model",
+    "net",
+    "network",
+    "model_state_dict",
+    "model_state",
+    "vision_encoder_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+)
+"""Under which training scripts save the weights, beside their optimiser and their settings; the first one counts, so
+that averaged weights are read only where there are no others."""
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
 
@@ -145,3 +157,43 @@ def load_saved(network: nn.Module, path: Path, class_names: Sequence[str]) -> No
         "saves them",
         misfit=f"was it trained with other settings of this model, or on other classes than these {len(class_names)}?",
     )
+
+
+def by_order(
+    network: nn.Module, state: Mapping[str, Tensor], path: Path, except_for: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Return `state` under the names of `network`, tensor by tensor in the order of both.
+
+    Args:
+        except_for: Names of `network` whose tensor may have another shape.
+
+    Raises:
+        DataError: There are not as many tensors, or one has another shape; the message names the first.
+    """
+    own = network.state_dict()
+    counted = len(state) == len(own)
+    names = [name for name in own if counted or not name.endswith("num_batches_tracked")]
+    if len(names) != len(state):
+        raise DataError(
+            f"{path} has {len(state)} tensors and this architecture {len(names)}; match=order needs as many"
+        )
+    for name, (other, tensor) in zip(names, state.items(), strict=True):
+        if tensor.shape != own[name].shape and name not in except_for:
+            raise DataError(
+                f"{other!r} in {path} is {tuple(tensor.shape)}, and {name!r}, which has its place, "
+                f"{tuple(own[name].shape)}; match=order needs the same shapes in the same order"
+            )
+    return dict(zip(names, state.values(), strict=True))
+
+
+def without_head(state: Mapping[str, Tensor], network: nn.Module, head: Sequence[str]) -> tuple[dict[str, Tensor], int]:
+    """Return `state` with the tensors `head` of `network` in place of those of another number of classes.
+
+    Returns:
+        The tensors, and the number of classes that the file has; 0 if its head fits.
+    """
+    own = network.state_dict()
+    unfit = [name for name in head if name in state and state[name].shape[1:] == own[name].shape[1:]]
+    unfit = [name for name in unfit if state[name].shape != own[name].shape]
+    n_classes = len(state[unfit[0]]) if unfit else 0
+    return {**state, **{name: own[name] for name in unfit}}, n_classes

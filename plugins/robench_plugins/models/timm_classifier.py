@@ -6,16 +6,16 @@ import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
-from robench import DataError, Field, Model, Params, RunContext, SpecError
+from robench import DataError, Field, Later, Model, Params, RunContext, SpecError
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from robench_plugins.models.resizing import resize_and_crop
-from robench_plugins.models.saved_weights import check_there, load_all, read_state
+from robench_plugins.models.saved_weights import by_order, check_there, load_all, read_state, without_head
 
 
 class TimmParams(Params):
@@ -26,6 +26,11 @@ class TimmParams(Params):
         default="none",
         description="none: random; pretrained: timm's from the Hub, with a new head; or fine-tuned weights: a file "
         "(.safetensors, .pth), or a folder in the Hub's layout, whose config.json decides input size and normalisation",
+    )
+    match: Literal["name", "order"] = Later(
+        "name",
+        description="how tensors in a file find their places: by name; or by order, for files with the names of "
+        "another publisher, if every shape agrees",
     )
     image_size: int | None = Field(
         default=None, ge=8, description="height and width in pixels to which images are resized; its own if not given"
@@ -92,7 +97,7 @@ class TimmClassifier(Model):
         config: Any = network.pretrained_cfg
         size = self.params.image_size or config["input_size"][-1]
         if path is not None:
-            _load(network, path if folder is None else _weights_in(folder), context.dataset.class_names, size)
+            self._load(network, path if folder is None else _weights_in(folder), context, size)
         if self.params.image_size is not None:
             _try(network, name, size)
         return TimmNetwork(network, name, size, config["mean"], config["std"])
@@ -135,6 +140,35 @@ class TimmClassifier(Model):
             ) from error
         return network
 
+    def _load(self, network: Any, path: Path, context: RunContext, size: int) -> None:
+        # timm's training script saves its settings, a Namespace of plain values, with the weights.
+        with torch.serialization.safe_globals([Namespace]):
+            state: dict[str, Tensor] = clean_state_dict(read_state(path, context.dataset.class_names))
+        # robench saves the whole TimmNetwork, in which timm's network has this prefix.
+        state = {name.removeprefix("network."): tensor for name, tensor in state.items()}
+        heads = network.pretrained_cfg.get("classifier") or ()
+        heads = (heads,) if isinstance(heads, str) else heads
+        head = [f"{name}.{kind}" for name in heads for kind in ("weight", "bias")]
+        if self.params.match == "order":
+            state = by_order(network, state, path, except_for=head)
+        state, n_there = without_head(state, network, head)
+        if n_there:
+            n_here = len(context.dataset.class_names)
+            context.warn(
+                f"{path} has a head of {n_there} classes; a new, untrained head of {n_here} replaces it, so train "
+                "before you score"
+            )
+        missing = "it is not a checkpoint of this architecture"
+        if (
+            self.params.match == "name"
+            and len(state) in _counts(network)
+            and not state.keys() & network.state_dict().keys()
+        ):
+            missing = "its names are another publisher's; if it is the same network, add match=order"
+        n_classes = len(context.dataset.class_names)
+        misfit = f"the dataset has {n_classes} classes and the network sees {size} pixels (image_size)"
+        load_all(network, state, path, missing=missing, misfit=misfit)
+
     def _check_folder(self, folder: Path) -> None:
         try:
             found = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))["architecture"]
@@ -146,20 +180,16 @@ class TimmClassifier(Model):
             raise DataError(f"{folder} holds a {found}, not a {wanted}; use timm-{found}")
 
 
+def _counts(network: nn.Module) -> tuple[int, int]:
+    """Return how many tensors a file of `network` has, with and without the counts of batches."""
+    names = list(network.state_dict())
+    return len(names), sum(not name.endswith("num_batches_tracked") for name in names)
+
+
 def _weights_in(folder: Path) -> Path:
     """Return the weights file that timm wrote, by default a torch checkpoint."""
     safe, torch_own = folder / "model.safetensors", folder / "pytorch_model.bin"
     return torch_own if torch_own.is_file() and not safe.is_file() else safe
-
-
-def _load(network: nn.Module, path: Path, class_names: Sequence[str], size: int) -> None:
-    # timm's training script saves its settings, a Namespace of plain values, with the weights.
-    with torch.serialization.safe_globals([Namespace]):
-        state: dict[str, Tensor] = clean_state_dict(read_state(path, class_names))
-    # robench saves the whole TimmNetwork, in which timm's network has this prefix.
-    state = {name.removeprefix("network."): tensor for name, tensor in state.items()}
-    misfit = f"the dataset has {len(class_names)} classes and the network sees {size} pixels (image_size)"
-    load_all(network, state, path, missing="it is not a checkpoint of this architecture", misfit=misfit)
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ class SymmetricContrastive(Contrastive):
 
     whole_batch = True
 
-    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the mean of both cross-entropies."""
         logits = temperature * cosines[:, labels]
         same = (labels[:, None] == labels).float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from robench import ImageTextNetwork, PluginError
+from robench import BiasedNetwork, ImageTextNetwork, PluginError
 from torch import Tensor, nn
 
 from robench_plugins.objectives.mixed import Mixed
@@ -43,14 +43,16 @@ class Contrastive(Mixed):
         # Autocast would make this product bfloat16, with an error of half a logit at CLIP's temperature of 100.
         with torch.autocast(images.device.type, enabled=False):
             cosines = embeddings @ compared.class_embeddings().float().T
-            return self.contrast(cosines, compared.temperature().float(), labels)
+            bias = compared.bias() if isinstance(compared, BiasedNetwork) else None
+            return self.contrast(cosines, compared.temperature().float(), labels, bias)
 
     @abstractmethod
-    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the loss of a batch, a scalar.
 
         Args:
             cosines: Between each image and each class prompt, ``float32 (N, K)`` in ``[-1, 1]``.
             temperature: The network's factor on the cosine, ``exp(logit_scale)``, a scalar.
             labels: ``int64 (N,)``.
+            bias: The network's bias on the scaled cosines, a scalar; None if it has none.
         """

@@ -42,7 +42,7 @@ class Debiased(Contrastive):
     Params = DebiasedParams
     params: DebiasedParams
 
-    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the mean over images, computed from logarithms, because ``exp(1 / t)`` overflows for t = 1/100."""
         tau, given = self.params.tau_plus, self.params.temperature
         scale = temperature if given is None else temperature.new_tensor(1 / given)

@@ -18,7 +18,9 @@ class PairwiseSigmoidParams(MixedParams):
         default=None, ge=1, description="factor t on the cosine; the network's own, exp(logit_scale), if not given"
     )
     bias: float | None = Field(
-        default=None, description="bias b added to t * cos; the one with the smallest loss on the batch if not given"
+        default=None,
+        description="bias b added to t * cos; if not given the network's own, or the one with the smallest loss on the "
+        "batch for a network without",
     )
 
 
@@ -31,21 +33,24 @@ class PairwiseSigmoid(Contrastive):
     Source: Zhai et al., "Sigmoid loss for language image pre-training", ICCV 2023, section 3.2. Deviations: each image
     is paired with the prompts of all classes, not of the batch. t and b are not trained; the paper learns them from
     t = 10 and b = -10. The right bias is about ``-t`` times a cosine between those of right and wrong pairs: -10 suits
-    t = 10, but saturates every pair at CLIP's t = 100. The default is therefore the bias with the smallest loss on the
-    batch, where learning would take it. Then only differences of cosines count, as for the classifier.
+    t = 10, but saturates every pair at CLIP's t = 100. A SigLIP brings the t and b that it learned. For a network
+    without a bias the default is the one with the smallest loss on the batch, where learning would take it. Then
+    only differences of cosines count, as for the classifier.
     """
 
     whole_batch = True
     Params = PairwiseSigmoidParams
     params: PairwiseSigmoidParams
 
-    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the sum over classes, averaged over images."""
         params = self.params
         logits = (temperature if params.temperature is None else params.temperature) * cosines
-        bias = best_bias(logits.detach()) if params.bias is None else params.bias
+        added = bias if params.bias is None else params.bias
+        if added is None:
+            added = best_bias(logits.detach())
         signs = 2 * F.one_hot(labels, cosines.shape[1]) - 1
-        return -F.logsigmoid(signs * (logits + bias)).sum() / len(labels)
+        return -F.logsigmoid(signs * (logits + added)).sum() / len(labels)
 
 
 def best_bias(logits: Tensor) -> Tensor:

@@ -19,6 +19,6 @@ class TeCoA(Contrastive):
     ``adversary=white-box``).
     """
 
-    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor) -> Tensor:
+    def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the mean cross-entropy of the scaled cosines."""
         return F.cross_entropy(temperature * cosines, labels)

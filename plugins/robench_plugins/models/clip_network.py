@@ -1,0 +1,169 @@
+"""The classifier that every image-text model becomes: scaled cosines between images and class prompts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from robench import DataError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robench_plugins.models.class_token_layer import ClassTokenLayer
+from robench_plugins.models.resizing import CLIP_SIGHT, Sight, brought_to
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassTexts:
+    """The classes as text.
+
+    Attributes:
+        embeddings: Unit vectors ``float32 (n_classes, D)``.
+        tokens: For each class the token ids of its prompts, ``int64 (n_prompts, L)``.
+    """
+
+    embeddings: Tensor
+    tokens: tuple[Tensor, ...] = ()
+
+
+class CLIPNetwork(nn.Module):
+    """A classifier with logits ``exp(logit_scale) * cos(image, class prompts) + bias``.
+
+    It resizes and normalises images itself. Only networks that were trained with a sigmoid loss have a bias.
+
+    The rows of `head` are the class embeddings, unit vectors and frozen. If a tuner trains them, as a linear probe,
+    their lengths may change, and count in the logits.
+
+    Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
+    section 3.1.2; a class is the mean of its prompts' unit embeddings (section 3.1.4). The bias: Zhai et al.,
+    "Sigmoid loss for language image pre-training", ICCV 2023, section 3.2.
+
+    Args:
+        clip: A ``CLIPModel`` or ``SiglipModel`` of transformers, or what has their interface.
+        text: The classes, or only their embeddings.
+        sight: How images are resized.
+        identity: What decides the logits besides the weights, such as the activation function.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        clip: Any,
+        mean: Sequence[float],
+        std: Sequence[float],
+        text: Tensor | ClassTexts,
+        sight: Sight = CLIP_SIGHT,
+        identity: str = "",
+    ) -> None:
+        super().__init__()
+        texts = ClassTexts(embeddings=text) if isinstance(text, Tensor) else text
+        self.clip: Any = clip
+        self.image_size: int = clip.config.vision_config.image_size
+        self.sight, self.identity_text = sight, identity
+        self.class_tokens: tuple[Tensor, ...] = texts.tokens
+        if said := identity + (f" {sight}" if sight != CLIP_SIGHT else ""):
+            # Adversarial images are cached by the hash of a surrogate's weights and buffers.
+            self.register_buffer("identity", torch.tensor(list(said.encode()), dtype=torch.uint8))
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        n_classes, width = texts.embeddings.shape
+        # On the meta device, so that no random weights are drawn, only to be replaced.
+        self.head = nn.Linear(width, n_classes, bias=False, device="meta")
+        self.head.weight = nn.Parameter(texts.embeddings, requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
+        embeddings = self.embed_images(images).to(self.head.weight.dtype)
+        # Autocast would make this product bfloat16, with an error of half a logit at a temperature of 100.
+        with _no_autocast(images.device.type):
+            logits: Tensor = self.head(self.temperature() * embeddings)
+            bias = self.bias()
+            return logits if bias is None else logits + bias
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Return unit embeddings ``(N, D)``."""
+        return F.normalize(self.image_features(images), dim=-1)
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """Return the embeddings ``(N, D)`` as the projection gives them, of any length."""
+        features: Tensor = self.clip.get_image_features(pixel_values=self._pixels(images)).pooler_output
+        return features
+
+    def patch_features(self, images: Tensor) -> Tensor:
+        """Return what the last block makes of the patches ``(N, P, D)``, normalised and projected as embeddings are.
+
+        Raises:
+            DataError: The tower is no vision transformer whose patches robench knows.
+        """
+        tower, projection = getattr(self.clip, "vision_model", None), getattr(self.clip, "visual_projection", None)
+        if tower is None:
+            raise DataError("this vision tower gives no features of patches; expected a plain vision transformer")
+        n_patches = (self.image_size // tower.config.patch_size) ** 2
+        with _whole_last_block(tower):
+            hidden: Tensor = tower(pixel_values=self._pixels(images)).last_hidden_state[:, -n_patches:]
+        if projection is None:
+            return hidden  # SigLIP, whose tower normalises all tokens
+        features: Tensor = projection(tower.post_layernorm(hidden))
+        return features
+
+    def embed_text(self, tokens: Tensor) -> Tensor:
+        """Return unit embeddings ``(N, D)`` of token ids ``int64 (N, L)``."""
+        device = self.head.weight.device
+        return F.normalize(self.clip.get_text_features(input_ids=tokens.to(device)).pooler_output, dim=-1)
+
+    def class_embeddings(self) -> Tensor:
+        """Return the class embeddings ``(n_classes, D)``; unit vectors unless a tuner trained them."""
+        return self.head.weight
+
+    def temperature(self) -> Tensor:
+        """Return ``exp(logit_scale)``, a scalar."""
+        scale: Tensor = self.clip.logit_scale
+        return scale.exp().reshape(())
+
+    def bias(self) -> Tensor | None:
+        """Return the bias on the scaled cosines, a scalar; None if the network has none."""
+        bias: Tensor | None = getattr(self.clip, "logit_bias", None)
+        return None if bias is None else bias.reshape(())
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        return (brought_to(images, self.image_size, self.sight) - self.mean) / self.std
+
+
+def shorten(tower: Any) -> None:
+    """Let the last block of a tower in the layout of transformers work for the class token only."""
+    if not tower.config.attention_dropout:  # with dropout the other tokens draw random numbers, too
+        tower.encoder.layers[-1] = ClassTokenLayer(tower.encoder.layers[-1])
+
+
+@contextlib.contextmanager
+def _whole_last_block(tower: nn.Module) -> Iterator[None]:
+    layers = [module for module in tower.modules() if isinstance(module, ClassTokenLayer)]
+    for layer in layers:
+        layer.whole = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.whole = False
+
+
+def _no_autocast(kind: str) -> contextlib.AbstractContextManager[Any]:
+    """Return a context without autocast on devices of `kind`; ``meta`` has no autocast to switch off."""
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+
+
+@torch.no_grad()
+def check_works(network: CLIPNetwork) -> None:
+    """Run the network on one grey image; what a damaged configuration leads to shows here, before any data.
+
+    Raises:
+        DataError: The logits are not finite, or of another shape.
+    """
+    logits = network(torch.full((1, 3, 8, 8), 0.5))
+    if logits.shape != (1, len(network.head.weight)) or not torch.isfinite(logits).all():
+        raise DataError("CLIP gives logits of a wrong shape, NaN or infinity; is its config.json that of its weights?")

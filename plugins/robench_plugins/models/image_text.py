@@ -1,0 +1,151 @@
+"""What all image-text models have in common: prompts, a vision tower from a file, and the parts that tuners change."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robench import DataError, Field, Later, Model, Params, RunContext
+from torch import nn
+
+from robench_plugins.models.class_prompts import Words, embed_classes
+from robench_plugins.models.clip_network import ClassTexts, CLIPNetwork, check_works, shorten
+from robench_plugins.models.resizing import CLIP_SIGHT, Sight
+from robench_plugins.models.vision_towers import load_tower
+
+
+class ImageTextParams(Params):
+    """Parameters of image-text models."""
+
+    template: str | None = Field(
+        default=None, description="one prompt with {} for the class name, instead of the dataset's prompts"
+    )
+    tower: str | None = Later(
+        None,
+        description="file with another vision tower, such as a robust one that was published without its text tower",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """An image-text model as it was read.
+
+    Attributes:
+        clip: A ``CLIPModel`` or ``SiglipModel`` of transformers, or what has their interface.
+        identity: What decides the logits besides the weights, such as the activation function.
+    """
+
+    clip: Any
+    words: Words
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sight: Sight = CLIP_SIGHT
+    identity: str = ""
+
+
+class ImageText(Model):
+    """A classifier of scaled cosines between images and class prompts."""
+
+    Params = ImageTextParams
+    params: ImageTextParams
+
+    @abstractmethod
+    def load(self, context: RunContext) -> Loaded:
+        """Read the model.
+
+        Raises:
+            DataError: Files are missing, damaged or incomplete, or the Hub cannot be reached.
+        """
+
+    @abstractmethod
+    def words(self, clip: Any) -> Words:
+        """Read the vocabulary again, for the text tower of `clip`.
+
+        Raises:
+            DataError: Its files cannot be read any more.
+        """
+
+    @abstractmethod
+    def readable(self) -> AbstractContextManager[None]:
+        """Return a context that turns what a library raises for damaged files into a DataError."""
+
+    def build(self, context: RunContext) -> nn.Module:
+        """Load the weights, and encode the class prompts once.
+
+        Raises:
+            DataError: The weights are missing, damaged or incomplete, or the Hub cannot be reached.
+        """
+        loaded = self.load(context)
+        if self.params.tower is not None:
+            load_tower(loaded.clip, Path(self.params.tower).expanduser())
+        if (tower := getattr(loaded.clip, "vision_model", None)) is not None and has_class_token(tower):
+            shorten(tower)
+        texts = self._texts(loaded.clip, loaded.words, context)
+        with self.readable():
+            network = CLIPNetwork(
+                loaded.clip, loaded.mean, loaded.std, texts, sight=loaded.sight, identity=loaded.identity
+            )
+            check_works(network)
+        return network
+
+    def check_files(self) -> None:
+        """Check that the file of the vision tower is there, if one is named.
+
+        Raises:
+            DataError: It is not.
+        """
+        if self.params.tower is not None and not Path(self.params.tower).expanduser().is_file():
+            raise DataError(f"no vision tower at {self.params.tower}; expected a .pt, .pth.tar or .safetensors file")
+
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        """Return the vision tower, the tower with its projection, its blocks, and the class embeddings."""
+        assert isinstance(network, CLIPNetwork)
+        clip = network.clip
+        if (tower := getattr(clip, "vision_model", None)) is None:
+            return {**clip.parts(), "head": network.head}
+        projection = getattr(clip, "visual_projection", None)
+        return {
+            "vision": tower,
+            "encoder": nn.ModuleList([tower] if projection is None else [tower, projection]),
+            "blocks": tower.encoder.layers,
+            "head": network.head,
+        }
+
+    def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
+        """Return a classifier of the classes of `context` that shares both towers of `network`, as they are now.
+
+        Its class embeddings are those of the prompts, even if a tuner has trained the head of `network`, because rows
+        learned for some classes say nothing about others.
+
+        Raises:
+            DataError: The tokenizer cannot be read any more.
+        """
+        assert isinstance(network, CLIPNetwork)
+        texts = self._texts(network.clip, self.words(network.clip), context)
+        mean, std = (values.flatten().tolist() for values in (network.mean, network.std))
+        other = CLIPNetwork(network.clip, mean, std, texts, sight=network.sight, identity=network.identity_text)
+        return other.to(texts.embeddings.device)
+
+    def _texts(self, clip: Any, words: Words, context: RunContext) -> ClassTexts:
+        prompts = self._prompts(context)
+        with self.readable():
+            return embed_classes(clip, words, context.dataset.class_names, prompts, context.warn)
+
+    def _prompts(self, context: RunContext) -> tuple[tuple[str, ...], ...]:
+        template = self.params.template
+        if template is None:
+            return context.dataset.prompts()
+        if "{}" not in template:
+            raise DataError(
+                f"template {template!r} has no {{}} for the class name; expected one such as 'a photo of a {{}}'"
+            )
+        return tuple((template.replace("{}", name.replace("_", " ")),) for name in context.dataset.class_names)
+
+
+def has_class_token(tower: nn.Module) -> bool:
+    """Tell whether a tower in the layout of transformers reads images off a class token, as CLIP does."""
+    return hasattr(getattr(tower, "embeddings", None), "class_embedding")
