@@ -27,6 +27,10 @@ BENDS = (0.2, 5.0)
 """The same for one level alone, outside which to warn: sound networks bend less over a level."""
 DEVIATES = (0.10, 0.50)
 """Deviation from the claimed slope at the shortest length above which to warn, and, without ``HOLDS``, to fail."""
+SCATTERS, NEAR = 0.30, 0.125 * LEVEL
+"""Deviation in random directions, relative to the slopes there, above which to warn, and how far to go in each."""
+DIRECTIONS = 4
+"""Random directions; along them parts of the input count that have no gradient, or one of another size."""
 ABOVE_ROUNDING = 200.0
 """A claimed change must be so many times the rounding of a logit to be compared."""
 
@@ -58,6 +62,7 @@ def slopes(subject: Subject) -> Check | None:
     deviation, compared = None, int(clear.sum())
     if precision == torch.float32 and compared >= min(8, len(images) / 2):
         deviation = _deviation(margin, images, gradient, [along], shortest.clamp_max(LARGEST), clear)
+    scatter = _scatter(margin, images, gradient, rounding) if precision == torch.float32 else None
     if not long:
         return check(
             "slopes",
@@ -69,6 +74,7 @@ def slopes(subject: Subject) -> Check | None:
     estimated = deviation is not None and deviation > DEVIATES[0]
     if deviation is not None and deviation > DEVIATES[1]:
         misled = misled or not all(HOLDS[0] <= ratio <= HOLDS[1] for ratio in long)
+    partial = scatter is not None and scatter > SCATTERS
     bent = not BENDS[0] <= long[-1] <= BENDS[1]
     ratios = " and ".join(f"{ratio:.2f}" for ratio in long)
     reason = f"a step along the gradient of a quarter level and of one level changes the margin by {ratios} of what "
@@ -77,13 +83,16 @@ def slopes(subject: Subject) -> Check | None:
         reason += f"; shorter steps drown in the rounding of {str(precision).removeprefix('torch.')}"
     else:
         reason += f"; very short steps deviate by {100 * deviation:.0f} %"
+    reason += f", random directions by {100 * scatter:.0f} %" if scatter is not None else ""
     if misled:
         reason += "; the gradients are not those of this network, or shattered"
     elif estimated:
         reason += "; the gradients are estimates: quantised, detached in part, or of another network?"
+    elif partial:
+        reason += "; parts of the input have no gradient, or one that is scaled, blurred or of another function"
     elif bent:
         reason += "; the gradient holds over less than the step of an attack: shattered?"
-    return check("slopes", "fail" if misled else "warn" if estimated or bent else "pass", reason)
+    return check("slopes", "fail" if misled else "warn" if estimated or partial or bent else "pass", reason)
 
 
 class _Margin:
@@ -137,6 +146,28 @@ def _deviation(
         observed = margin.difference(images, direction, length) / (2 * length)
         far.append(((observed - claimed).abs() / claimed.abs().clamp_min(1e-30))[clear])
     return float(torch.stack(far).mean(dim=0).median())
+
+
+def _scatter(margin: _Margin, images: Tensor, gradient: Tensor, rounding: Tensor) -> float | None:
+    """Return the deviation from claimed slopes in random directions, relative to the slopes that are observed.
+
+    It is the median over images; None if the changes of most images are no larger than rounding. A gradient that
+    misses or bends parts of the input may still point the right way along itself.
+    """
+    wrong, all_of_it = [], []
+    generator = torch.Generator().manual_seed(0)  # of its own, so that later checks draw what they drew before
+    for _ in range(DIRECTIONS):
+        signs = 2.0 * torch.randint(2, gradient.shape, generator=generator) - 1
+        direction = signs.to(gradient)
+        claimed = (gradient * direction).flatten(1).double().sum(dim=1)
+        observed = margin.difference(images, direction, NEAR) / (2 * NEAR)
+        wrong.append((observed - claimed) ** 2)
+        all_of_it.append(observed**2)
+    size = torch.stack(all_of_it).mean(dim=0).sqrt()
+    clear = size * NEAR > 20 * rounding
+    if int(clear.sum()) < len(images) / 2:
+        return None
+    return float((torch.stack(wrong).mean(dim=0).sqrt() / size)[clear].median())
 
 
 class _Precisions(TorchDispatchMode):

@@ -156,6 +156,7 @@ def reproduce(run_id: str, device: str, results: Location) -> None:
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Check every completed run that has no checks.")
+@click.option("--again", is_flag=True, help="With --all, also those whose certificate lacks a check of this version.")
 @click.option(
     "--adapters",
     type=options.LocalPath(path_type=Path, exists=True, file_okay=False),
@@ -171,6 +172,7 @@ def reproduce(run_id: str, device: str, results: Location) -> None:
 def certify(
     run_ids: tuple[str, ...],
     everything: bool,
+    again: bool,
     adapters: Path | None,
     checks: Level,
     device: str,
@@ -184,14 +186,17 @@ def certify(
     """
     from robench.cli.runs import chosen_runs, plan_again
     from robench.compute.device import resolve_device
-    from robench.evidence.certify import certified
+    from robench.evidence.certify import certified, is_outdated
     from robench.records.shared_store import store_at
 
     if bool(run_ids) == everything:
         raise SpecError("robench certify takes either names of runs or --all; give one of the two")
+    if again and not everything:
+        raise SpecError("--again is for --all; a run that is named is checked again anyway")
     store = store_at(results)
     if everything:
-        records = [record for record in store.read(say) if record.status == "completed" and not record.checks]
+        completed = [record for record in store.read(say) if record.status == "completed"]
+        records = [record for record in completed if not record.checks or (again and is_outdated(record))]
     else:
         records = [record for record, _ in chosen_runs(results, run_ids)]
     registry, where, cache = discover(), resolve_device(device), options.cache_folder(cache_dir)

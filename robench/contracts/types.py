@@ -137,7 +137,10 @@ def parse_radius(value: object) -> Fraction:
         ValueError: It is not a number, or negative.
     """
     try:
-        radius = value if isinstance(value, Fraction) else Fraction(str(value))
+        text = str(value)
+        if len(text) > 100 or len(text.lower().partition("e")[2].lstrip("+-")) > 3:  # 1e999999999 takes for ever
+            raise ValueError
+        radius = value if isinstance(value, Fraction) else Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{value!r} is not a distance in pixels; expected a value such as 8/255 or 0.5") from None
     if radius < 0:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from robench.attack.adversary import Adversaries, admit, predictions
-from robench.checks.certificate import SAMPLE, Level, certify
+from robench.checks.certificate import NETWORK_CHECKS, SAMPLE, Level, certify
 from robench.checks.verdict import Subject
 from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
@@ -83,6 +83,13 @@ def certified(
             ),
         }
     )
+
+
+def is_outdated(record: RunResult) -> bool:
+    """Return whether the certificate is incomplete, or lacks a check of the network that is made today."""
+    names = {check.name for check in record.checks}
+    today = {check.__name__.replace("_", " ") for check in NETWORK_CHECKS}
+    return record.verdict == "incomplete" or not today <= names
 
 
 def _labelled(plan: Plan, number: int, context: RunContext, data: DataRecord) -> DataRecord:

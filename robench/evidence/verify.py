@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from robench.errors import DataError
+from robench.evidence.naming import misleading_labels
 from robench.records.consistency import contradictions
 from robench.records.limits import radius
 from robench.records.record import AttackScore, AttackSpec, RunResult
@@ -32,13 +33,15 @@ def verify_records(folder: Path) -> tuple[int, list[Fault]]:
     """Return the number of records in `folder` and their faults.
 
     Checks that a record follows the schema; that its name is the hash of its spec; that per-image results add up to the
-    counts; that the attacks are those asked for and stayed within their radius; and that the worst case follows from
-    the attacks.
+    counts; that the attacks are those asked for and stayed within their radius; that the worst case follows from the
+    attacks; and that labels name every parameter that is not its component's default here.
     """
     paths, faults = sorted(folder.glob("*.json")), []
     for path in paths:
         try:
-            faults += [Fault(path=path, reason=reason) for reason in record_faults(read_record(path))]
+            record = read_record(path)
+            wrong = record_faults(record) or list(misleading_labels(record))
+            faults += [Fault(path=path, reason=reason) for reason in wrong]
         except DataError as error:
             faults.append(Fault(path=path, reason=str(error).removeprefix(f"{path}: ")))
     return len(paths), faults

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import DataError
+from robench.evidence.naming import misleading_labels
 from robench.evidence.verify import Fault, record_faults
 from robench.exchange.incoming import read_incoming, read_incoming_samples
 from robench.records.record import RunResult
@@ -38,11 +39,17 @@ def unfit(record: RunResult, *, allow_fail: bool) -> list[str]:
     """
     if record.status != "completed":
         return [f"it is {record.status}; only completed runs can be submitted"]
-    if faults := record_faults(record):
+    if faults := [*record_faults(record), *misleading_labels(record)]:
         return faults
     if record.verdict is None:
         return [f"it has no certificate; `robench certify {record.run_id}` makes one"]
     reasons = []
+    if record.verdict == "incomplete":
+        missed = [
+            check for check in record.checks if check.verdict in ("incomplete", "skipped") or check.name == "checks"
+        ]
+        what = "; ".join(f"{check.name}: {check.reason}" for check in missed)
+        reasons.append(f"its certificate is incomplete ({what}); `robench certify {record.run_id}` makes another")
     covered = {check.attack for check in record.checks}
     if missing := [label for label in ("", *(score.label for score in record.attacks)) if label not in covered]:
         reasons.append(f"its certificate says nothing about {', '.join(label or 'the network' for label in missing)}")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from robench.errors import DataError
+from robench.evidence.naming import misleading_labels
 from robench.evidence.verify import record_faults
 from robench.exchange import clip_benchmark, robustbench
 from robench.exchange.document import Document
@@ -18,7 +19,7 @@ from robench.records.limits import MOST_BYTES
 from robench.records.record import RunResult
 from robench.records.store import first_fault
 from robench.registry.registry import Registry
-from robench.storage.plain_file import read_plain
+from robench.storage.plain_file import parse_json, read_plain
 
 EXTENSION = "robench"
 """The extra key with the whole record; readers of the other harnesses ignore it."""
@@ -80,7 +81,7 @@ def read_foreign(path: Path) -> RunResult | Reference:
         DataError: The format is unknown, or the figures are not those of the record it carries.
     """
     try:
-        content = json.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
+        content = parse_json(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from None
     found = [each for each in FORMATS.values() if isinstance(content, dict) and each.recognises(content)]
@@ -93,7 +94,7 @@ def read_foreign(path: Path) -> RunResult | Reference:
         record = RunResult.model_validate_json(json.dumps(content[EXTENSION]))
     except ValidationError as error:
         raise DataError(f"{path}: carries no valid record: {first_fault(error)}") from None
-    if faults := record_faults(record):
+    if faults := [*record_faults(record), *misleading_labels(record)]:
         raise DataError(f"{path}: carries a record that is not intact: {'; '.join(faults)}")
     # A failed run that somebody exported by hand has no figures to compare.
     known = found[0].documents(record) if record.status == "completed" else []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from robench.errors import DataError
 from robench.records.record import RunResult
-from robench.storage.plain_file import require_plain
+from robench.storage.plain_file import parse_json, require_plain
 from robench.storage.whole_file import whole_file
 
 MOST_BYTES = 256_000_000
@@ -110,8 +110,10 @@ class Samples:
         try:
             require_plain(path, MOST_BYTES)
             with safe_open(path, framework="np") as file:
+                with path.open("rb") as raw:  # safetensors takes the last of two keys
+                    parse_json(raw.read(int.from_bytes(raw.read(8), "little")))
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                about = json.loads((file.metadata() or {})["about"])
+                about = parse_json((file.metadata() or {})["about"])
             arrays |= {name: array.astype(np.int64) for name, array in arrays.items() if name.endswith(CLASSES)}
             attacks = tuple(
                 AttackSamples(label=label, **_named(arrays, f"{number}."))
@@ -179,6 +181,8 @@ def read_samples(path: Path, record: RunResult) -> Samples:
     Raises:
         DataError: The file is missing or damaged, or has other images, classes or attacks than the record.
     """
+    if path.parent.is_symlink():
+        raise DataError(f"samples in {path} cannot be read: {path.parent.name} is a link, which is not followed")
     samples = Samples.load(path)
     if not _fit(samples, record):
         raise DataError(f"samples in {path} do not fit their record: they have other images, classes or attacks")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from robench.errors import DataError
 from robench.records.limits import MOST_BYTES
 from robench.records.record import RunResult
-from robench.storage.plain_file import read_plain
+from robench.storage.plain_file import parse_json, read_plain
 from robench.storage.whole_file import remove_abandoned, whole_file, write_new, write_to_disk
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Store:
             named = result.model_copy(update={"run_id": run_id})
             path = self.folder / f"{run_id}.json"
             try:
-                self._create(path, named.model_dump_json(indent=1) + "\n")
+                self._create(path, as_text(named))
             except FileExistsError:
                 if once and (there := _completed_in(path)) is not None and same(there):
                     return there, path
@@ -164,7 +164,7 @@ class Store:
             raise DataError(f"{path}: the record with the certificate has other measurements; expected the same ones")
         try:
             with whole_file(path) as temporary:
-                write_to_disk(temporary, result.model_dump_json(indent=1) + "\n")
+                write_to_disk(temporary, as_text(result))
                 temporary.chmod(path.stat().st_mode)
         except OSError as error:
             raise DataError(f"cannot save {path}: {error.strerror}; the record is unchanged") from None
@@ -218,7 +218,7 @@ def _completed_in(path: Path) -> RunResult | None:
 
 def _mentions(path: Path, texts: Iterable[bytes]) -> bool:
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MOST_BYTES)
     except OSError:
         return False
     return any(text in content for text in texts)
@@ -232,6 +232,11 @@ def measured(result: RunResult) -> dict[str, Any]:
     return content
 
 
+def as_text(result: RunResult) -> str:
+    """Return the text of the file of a record."""
+    return result.model_dump_json(indent=1) + "\n"
+
+
 def read_record(path: Path) -> RunResult:
     """Read and validate one record.
 
@@ -239,11 +244,16 @@ def read_record(path: Path) -> RunResult:
         DataError: The file cannot be read, is not a record, or is not named after its run.
     """
     try:
-        result = RunResult.model_validate_json(read_plain(path, MOST_BYTES))
+        content = read_plain(path, MOST_BYTES)
+        result = RunResult.model_validate_json(content)
+        if content != as_text(result).encode("utf-8", "surrogatepass"):  # written by hand, or by an older robench
+            parse_json(content)
     except ValidationError as error:
         raise DataError(f"{path}: not a valid record: {first_fault(error)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not a valid record: {error}") from None
     if path.stem != result.run_id:
         raise DataError(f"{path}: holds run {result.run_id}; expected the name {result.run_id}.json")
     return result
@@ -252,5 +262,7 @@ def read_record(path: Path) -> RunResult:
 def first_fault(error: ValidationError) -> str:
     """Return the first fault that was found in a record, in one line."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":  # of a reason such as "unexpected end" only the place helps
+        return f"it is not JSON{first['msg'][first['msg'].rfind(' at line') :]}"
     where = ".".join(str(part)[:80] for part in first["loc"][:12]) or "the file"
     return f"{where}: {first['msg'].removeprefix('Value error, ')[:400]}"

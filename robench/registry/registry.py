@@ -34,23 +34,25 @@ class Registry:
     def __init__(self, plugins: Iterable[Plugin], manager: pluggy.PluginManager | None = None) -> None:
         self.plugins = tuple(plugins)
         self.manager = manager or plugin_manager()
-        self._refuse_taken_names()
+        self.plugins = tuple(self._without_taken_names(plugin) for plugin in self.plugins)
 
-    def _refuse_taken_names(self) -> None:
-        """Refuse an attack called as another plugin's attack on a surrogate, whose place it would take silently.
+    def _without_taken_names(self, plugin: Plugin) -> Plugin:
+        """Return `plugin`, or a failed one if it calls an attack as another plugin's attack on a surrogate.
 
-        Raises:
-            PluginError: A plugin has such a name.
+        Such an attack would silently take the place of the other.
         """
         attacks, models = (
             {item.name: plugin for plugin, item in self.components(kind)} for kind in ("attacker", "model")
         )
-        for name, plugin in attacks.items():
+        for name in (item.name for item in plugin.components if item.kind == "attacker"):
             for other, owner in attacks.items():
                 surrogate = name.removeprefix(f"{other}-")
                 if surrogate in models and surrogate != name and plugin.distribution != owner.distribution:
                     what = f"means attack {other!r} on surrogate {surrogate!r}; give the attack another name"
-                    raise PluginError(f"plugin {plugin.name} calls an attack {name!r}, which {what}")
+                    if self.manager.has_plugin(plugin.name):
+                        self.manager.unregister(name=plugin.name)
+                    return replace(plugin, components=(), error=f"it calls an attack {name!r}, which {what}")
+        return plugin
 
     def components(self, kind: Kind) -> list[tuple[Plugin, Component]]:
         """Return the components of one kind with their plugins, in order of registration."""
@@ -268,10 +270,10 @@ def discover(
     found = entry_points(group=GROUP) if points is None else points
     named = [*(path for path in os.environ.get(FILES, "").split(os.pathsep) if path), *files]
     plugins = [load_plugin(point, manager) for point in found]
-    for path in dict.fromkeys(named):
-        plugin = load_file(path, manager)
-        if plugin.error and not broken_files:
+    plugins += [load_file(path, manager) for path in dict.fromkeys(named)]
+    registry = Registry(plugins, manager)
+    for plugin in registry.plugins:
+        if plugin.error and (file := plugin.file) and not broken_files:
             why = plugin.error.strip().splitlines()[-1]
-            raise PluginError(f"--plugin {path}: {why} (`robench plugins --plugin {path}` has the traceback)")
-        plugins.append(plugin)
-    return Registry(plugins, manager)
+            raise PluginError(f"--plugin {file}: {why} (`robench plugins --plugin {file}` has the traceback)")
+    return registry

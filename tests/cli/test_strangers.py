@@ -7,11 +7,13 @@ import json
 import os
 import random
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from robench.contracts.types import parse_radius
 from robench.errors import DataError
 from robench.present.harmless import cell, markdown, script, terminal
 from robench.records.samples import Samples, samples_path
@@ -95,7 +97,53 @@ def test_only_regular_files_are_opened(tmp_path: Path, make: Any) -> None:
     make(path)
     for words in (["verify", "--since", str(tmp_path / "results")], ["verify"], ["leaderboard"]):
         code, _, err = run([*words, "--results", str(path.parent), "--cache-dir", str(tmp_path / "cache")])
-        assert code in (0, 1) and "not a regular file" in err and "unexpected" not in err
+        why = "not a regular file" in err or "a link out of its folder" in err
+        assert code in (0, 1) and why and "unexpected" not in err
+
+
+@pytest.mark.parametrize("words", [["leaderboard"], ["show", BASE["run_id"]], ["verify"]], ids=lambda words: words[0])
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "secret.json").write_text(json.dumps(BASE))
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / f"{GOOD['run_id']}.json").write_text(json.dumps(GOOD))
+    (results / f"{BASE['run_id']}.json").symlink_to(tmp_path / "secret.json")
+    cache = [] if words[0] == "show" else ["--cache-dir", str(tmp_path / "cache")]
+    code, out, err = run([*words, "--results", str(results), *cache])
+    assert "a link out of its folder" in err and BASE["run_id"] not in out
+    assert (code == 0 and GOOD["run_id"] in out) or words[0] != "leaderboard"
+
+
+@pytest.mark.parametrize("place", ["outside", "inside"])
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, place: str) -> None:
+    twice = '"seed": 5, "seed": 0' if place == "inside" else '"seed": 0'
+    text = json.dumps(BASE).replace('"seed": 0', twice, 1)
+    text = text if place == "inside" else text.replace("{", '{"status": "failed", ', 1)
+    path = tmp_path / f"{BASE['run_id']}.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match="stands twice") as refused:
+        read_record(path)
+    assert str(path) in str(refused.value)
+    path.write_text(json.dumps(BASE))
+    assert read_record(path)
+
+
+def test_a_label_names_every_parameter_that_is_not_the_default(tmp_path: Path) -> None:
+    bad = changed(BASE, ("spec", "attacks", 1, "params"), {"eps": "8/255", "steps": 2})
+    for record, told in ((bad, True), (BASE, False)):
+        (tmp_path / f"{record['run_id']}.json").write_text(json.dumps(record))
+        code, _, err = run(["verify", "--results", str(tmp_path), "--cache-dir", str(tmp_path / "cache")])
+        assert ("label 'pgd' leaves out steps=2" in err) is told and code == int(told)
+        code, _, err = run(["merge", str(tmp_path), "--dry-run", "--results", str(tmp_path / "mine")])
+        assert ("refused" in err) is told
+        (tmp_path / f"{record['run_id']}.json").unlink()
+
+
+def test_a_distance_that_takes_for_ever_is_refused() -> None:
+    for text in ("1e999999999", "1e-999999999", "1" * 5000):
+        with pytest.raises(ValueError, match="not a distance"):
+            parse_radius(text)
+    assert parse_radius("1e-3") == Fraction(1, 1000)
 
 
 SAMPLES: dict[str, dict[str, Any]] = {

@@ -181,7 +181,15 @@ def test_a_run_is_certified_afterwards_if_its_network_comes_out_the_same(
     adapter.rename(adapter.with_name(f"{path.stem}.safetensors"))
     command(capsys, "certify", "--all", "--adapters", str(adapter.parent), *where)
     assert Store(results).read(pytest.fail)[0].checks == certified.checks
+    for again in ([], ["--again"]):
+        assert command(capsys, "certify", "--all", *again, *where)[0] == ""
+
+    # A certificate of an older robench is made again if that is asked for.
+    older = [check for check in certified.checks if check.name != "slopes"]
+    path.write_text(certified.model_copy(update={"checks": tuple(older)}).model_dump_json())
     assert command(capsys, "certify", "--all", *where)[0] == ""
+    command(capsys, "certify", "--all", "--again", "--adapters", str(adapter.parent), *where)
+    assert Store(results).read(pytest.fail)[0].checks == certified.checks
 
     # Other weights than the record's are never certified, and the record stays.
     forged = json.loads(before)

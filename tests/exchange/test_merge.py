@@ -546,6 +546,9 @@ def test_since_and_quarantine_do_not_go_together(tmp_path: Path, capsys: pytest.
 def test_what_is_submitted_passes_the_check_of_a_pull_request() -> None:
     assert unfit(measured(), allow_fail=False) == []
     assert unfit(certified(result(), "fail"), allow_fail=True) == []
+    for allow_fail in (False, True):
+        (reason,) = unfit(certified(result(), "incomplete"), allow_fail=allow_fail)
+        assert "incomplete" in reason and "robench certify" in reason
 
 
 @pytest.fixture(scope="module")

@@ -286,6 +286,21 @@ def test_a_client_that_sends_its_request_too_slowly_is_cut_off(
         assert time.monotonic() - start < 5
 
 
+def test_few_connections_are_answered_at_the_same_time(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "CLIENTS", 2)
+    with server(Live(results, pytest.fail), "127.0.0.1", 0) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        address = "127.0.0.1", listening.server_port
+        before = threading.active_count()
+        idle = [socket.create_connection(address, timeout=10) for _ in range(8)]
+        time.sleep(0.3)
+        assert threading.active_count() - before <= 4  # two that answer, each with its timer
+        for connection in idle:
+            connection.close()
+        assert ask(address, "/")[0] == 200
+        listening.shutdown()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="makes links")
 def test_a_record_replaced_by_a_link_is_not_followed(results: Path, address: tuple[str, int]) -> None:
     (record,) = results.glob("*.json")

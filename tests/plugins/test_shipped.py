@@ -133,8 +133,9 @@ def test_shipped_weights_do_not_depend_on_the_seed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("component", MODELS, ids=lambda component: component.name)
 def test_what_is_downloaded_is_declared(component: Component) -> None:
-    path = str(component.defaults.get("path", ""))
+    path = str(component.defaults.get("path", "")).removeprefix("hf-hub:")
+    repositories = [path, *([str(component.defaults["processor"])] if "processor" in component.defaults else [])]
     if "/" in path:
-        assert component.downloads == (f"hf:{path}",)
+        assert component.downloads == tuple(f"hf:{each}" for each in repositories)
     if path.startswith("shipped:"):
         assert not component.downloads

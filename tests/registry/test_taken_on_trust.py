@@ -32,5 +32,7 @@ def test_no_plugin_takes_the_place_of_an_attack_on_a_surrogate() -> None:
 
     own = plugin("own", ("attacker", "pgd"), ("model", "resnet20"), ("attacker", "sign"), ("attacker", "sign-twice"))
     Registry([own, plugin("fine", ("attacker", "pgd-fast"))])
-    with pytest.raises(PluginError, match="'pgd-resnet20', which means attack 'pgd' on surrogate 'resnet20'"):
-        Registry([own, plugin("bad", ("attacker", "pgd-resnet20"))])
+    found = Registry([own, plugin("bad", ("attacker", "pgd-resnet20"), ("model", "other"))])
+    assert "'pgd-resnet20', which means attack 'pgd' on surrogate 'resnet20'" in str(found.plugins[1].error)
+    assert not found.plugins[0].error and found.names("model") == ["resnet20"]
+    assert found.names("attacker") == ["pgd", "sign", "sign-twice"]

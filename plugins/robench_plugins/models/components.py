@@ -70,9 +70,10 @@ MODELS = [
         kind="model",
         name="open-clip",
         target=f"{_HERE}.open_clip_model:OpenCLIP",
-        summary="any model of open_clip, such as open-clip-ViT-B-32:pretrained=TAG, or open-clip:path=FILE-OR-DIR",
+        summary="any model of open_clip: open-clip:ViT-B-32,pretrained=TAG, or open-clip:path=FILE-OR-DIR",
         reference="Ilharco et al., OpenCLIP, 2021 (doi:10.5281/zenodo.5143773)",
         family="model",
+        bare="model",
     ),
     *PUBLISHED,
     Component(

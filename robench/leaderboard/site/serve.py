@@ -26,6 +26,8 @@ from robench.run.status import running
 LIVE = "live.json"
 TIMEOUT = 20.0
 """Seconds that a client has to send its request, and to take each part of the answer."""
+CLIENTS = 64
+"""Connections that are answered at the same time; further ones wait, or are closed after ``TIMEOUT``."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -114,6 +116,25 @@ def server(live: Live, host: str, port: int) -> ThreadingHTTPServer:
     """
 
     class Server(ThreadingHTTPServer):
+        free = threading.BoundedSemaphore(CLIENTS)
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            """Answer in a thread of its own; close the connection if too many are open for too long."""
+            if not self.free.acquire(timeout=TIMEOUT):
+                self.shutdown_request(request)
+                return
+            try:
+                super().process_request(request, client_address)
+            except BaseException:
+                self.free.release()
+                raise
+
+        def process_request_thread(self, request: Any, client_address: Any) -> None:
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                self.free.release()
+
         @property
         def names(self) -> set[str]:
             return {name.lower().rstrip(".") for name in (host, self.server_name, platform.node())}
