@@ -20,17 +20,27 @@ from robench.registry.registry import Registry, discover
 from robench.testing import assert_conforms
 from torch import Tensor, nn
 
+from robench_plugins.datasets.catalogue import facts
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
+from tests.helpers.clip_kinds import save_tiny_open_clip, save_tiny_siglip
+from tests.plugins import test_published_sets
 from tests.plugins.test_cifar10 import write_parquet
 
 # What a component needs to be tried in seconds and without a network; every other is tried at its defaults.
 TEXTS: dict[tuple[Kind, str], str] = {
+    ("dataset", "leaf-synth"): "leaf-synth:size=16",
     ("dataset", "leaf"): "leaf:path={photographs}",
+    ("dataset", "folder"): "folder:path={photographs},size=32",
     ("dataset", "cifar10"): "cifar10:path={cifar10}",
+    ("dataset", "hub"): "hub:path={hub}",
+    ("dataset", "webdataset"): "webdataset:path={webdataset}",
+    ("dataset", "stl10"): "stl10:path={stl10}",
     ("model", "clip"): "clip:path=shipped:clip-tiny",
     ("model", "clip-vit-b32"): "clip-vit-b32:path=shipped:clip-tiny",
     ("model", "clip-tiny-cifar10"): "clip-tiny-cifar10",
+    ("model", "open-clip"): "open-clip:path={open_clip}",
+    ("model", "siglip-vit-b16"): "siglip-vit-b16:path={siglip}",
     ("model", "leaf-inception"): "leaf-inception:image_size=96",
     ("model", "timm"): "timm-resnet18",
     **{("model", f"resnet{depth}"): f"resnet{depth}:epochs=1" for depth in (32, 44, 56)},
@@ -58,12 +68,23 @@ DATASETS: dict[tuple[Kind, str], str] = {
 MODELS: dict[tuple[Kind, str], str] = {("adaptation", "head"): "timm-resnet18"}
 ATTACKED = "small-cnn"
 """What attacks are tried on: a network of two layers, because some make thousands of passes."""
+OWN_TESTS = {
+    ("dataset", "torchvision"): "test_published_sets.py, because torchvision refuses small samples",
+    ("attacker", "images"): "test_images_attack.py, because it needs images of the very run",
+}
 QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "fgsm", "tensorboard"}
 """Components, one of each kind, whose check is part of the quick tests."""
+BUILT_IN = {(kind, name): discover().find(kind, name)[1] for kind in KINDS for name in discover().names(kind)}
+PRESETS = {
+    at: component.target
+    for at, component in BUILT_IN.items()
+    if at not in TEXTS and (component.downloads or component.defaults.get("set"))
+}
+"""Components that need the Hub or files, each of a class that is tried under another name."""
 SHIPPED = [
     pytest.param(kind, name, marks=() if name in QUICK else pytest.mark.slow, id=f"{kind}-{name}")
-    for kind in KINDS
-    for name in discover().names(kind)
+    for kind, name in BUILT_IN
+    if (kind, name) not in PRESETS and (kind, name) not in OWN_TESTS
 ]
 
 
@@ -82,8 +103,26 @@ def places(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict
         return random.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8), np.arange(n) % 10
 
     write_parquet(cifar10, {"train": part(200), "test": part(50)})
-    logs = tmp_path_factory.mktemp("logs")
-    return {"photographs": photographs, "cifar10": cifar10, "logs": logs, "mlflow": mlflow_server}
+    published: dict[str, Path | str] = {
+        name: tmp_path_factory.mktemp(name) for name in ("hub", "webdataset", "stl10", "open_clip", "siglip", "logs")
+    }
+    parts = {
+        name: (random.integers(0, 256, (n, 20, 24, 3), dtype=np.uint8), np.arange(n) % 3)
+        for name, n in (("train", 60), ("test", 40))
+    }
+    test_published_sets.write_parquet(Path(published["hub"]), parts)
+    for name in ("webdataset", "stl10"):
+        test_published_sets.write_tar(Path(published[name]), parts)
+    names = "\n".join(facts()["stl10"]["classes"])
+    (Path(published["stl10"]) / "classnames.txt").write_text(names)
+    save_tiny_open_clip(Path(published["open_clip"]))
+    save_tiny_siglip(Path(published["siglip"]))
+    return {"photographs": photographs, "cifar10": cifar10, "mlflow": mlflow_server, **published}
+
+
+def test_a_preset_is_of_a_class_that_is_tried() -> None:
+    tried = {component.target for at, component in BUILT_IN.items() if at not in PRESETS}
+    assert set(PRESETS.values()) <= tried
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)

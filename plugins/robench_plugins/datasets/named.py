@@ -64,7 +64,7 @@ class Named(Published):
         if self.params.classes or not self._here:
             return super().class_names if self.params.classes else numbered_names(self.facts["classes"])
         known, given = self.facts["classes"], self.source.class_names
-        if isinstance(self.source, TarSource) and given:
+        if isinstance(self.source, TarSource) and given and abs(len(given) - len(known)) <= 1:  # with a background
             return numbered_names(given)  # its order is that of its labels, which may be others than torchvision's
         if given is None or len(given) == len(known):
             return numbered_names(self._in_order(given) if given else known)
