@@ -342,7 +342,7 @@ def runs(world: World, folder: Path) -> None:
         kept += ["--save-adapter", folder / f"{name}.safetensors", "--json"]
         said = io.StringIO()
         with (
-            mock.patch("robench.compute.launch.joined", lambda device: contextlib.nullcontext((sharing, device))),
+            mock.patch("robench.run.recorded_run.joined", lambda device: contextlib.nullcontext((sharing, device))),
             contextlib.redirect_stdout(said),
         ):
             try:

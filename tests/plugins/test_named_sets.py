@@ -81,7 +81,7 @@ def test_a_webdataset_keeps_the_order_of_its_own_class_names(tmp_path: Path) -> 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     write_tar(tmp_path, {"test": (images, np.arange(4) % 3)})
-    with pytest.raises(DataError, match="cifar100 has 100 classes; .* has 3"):
+    with pytest.raises(DataError, match=r"cifar100 has 100 classes; .* has 3"):
         dataset(f"cifar100:path={tmp_path}").class_names  # noqa: B018
     names = tuple(reversed(facts()["cifar100"]["classes"]))
     (tmp_path / "classnames.txt").write_text("\n".join(names))
