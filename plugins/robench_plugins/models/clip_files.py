@@ -87,6 +87,7 @@ def load_clip(
     Raises:
         DataError: Files are missing, damaged or incomplete, or the Hub cannot be reached.
     """
+    from huggingface_hub import snapshot_download
     from transformers import CLIPImageProcessor, CLIPModel, SiglipImageProcessor, SiglipModel
     from transformers.utils import logging
 
@@ -95,6 +96,8 @@ def load_clip(
     where = locate(source)
     sides = (where, revision) if processor is None else (processor, None)
     with readable(where):
+        if not Path(where).is_dir():  # asked once, because transformers asks for each file, five times if it cannot
+            snapshot_download(where, revision=revision, allow_patterns=["config.json"])
         _refuse_adapter(where, revision)
         config = _config(where, revision)
         sigmoid = config.get("model_type") == "siglip"
