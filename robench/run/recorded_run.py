@@ -13,8 +13,7 @@ from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry
 from robench.run.identity import Found
 from robench.run.plan import Plan
-from robench.storage.location import Location, local_folder
-from robench.storage.shared_folder import SharedFolder
+from robench.storage.location import Location, local_folder, prepare_cache
 from robench.storage.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -134,8 +133,7 @@ def _kept(registry: Registry, setting: Setting) -> Iterator[None]:
     with contextlib.ExitStack() as around:
         if setting.results is not None:
             store_at(setting.results).prepare()
-        if isinstance(setting.cache_dir, SharedFolder):
-            setting.cache_dir.prepare()
+        prepare_cache(setting.cache_dir)
         around.enter_context(listening(registry, setting.loggers))
         if setting.results is not None:
             around.enter_context(status_kept(registry.manager, setting.results))

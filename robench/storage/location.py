@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
-from robench.errors import SpecError, nearest
+from robench.errors import DataError, SpecError, nearest
 from robench.storage.shared_folder import FILES, OBJECTS, SharedFolder
 
 CACHE = "ROBENCH_CACHE"
@@ -42,6 +43,23 @@ def local_folder(place: Location) -> Path:
 def shared_folder(place: Location) -> SharedFolder | None:
     """Return `place` if it is a URL."""
     return place if isinstance(place, SharedFolder) else None
+
+
+def prepare_cache(place: Location) -> None:
+    """Make the cache, if it is not there, and check that it can be written to, before a run spends time.
+
+    Raises:
+        DataError: It cannot be made, reached or written to.
+    """
+    if isinstance(place, SharedFolder):
+        place.prepare()
+        return
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place) as probe:
+            probe.write(b"robench")
+    except OSError as error:
+        raise DataError(f"cannot write the cache {place}: {error.strerror}; pass --cache-dir DIR") from None
 
 
 def cache_folder() -> Path:

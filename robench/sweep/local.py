@@ -25,8 +25,7 @@ from robench.run.loggers import listening
 from robench.run.plan import Request, plan
 from robench.run.runner import run
 from robench.run.status import status_kept
-from robench.storage.location import Location, local_folder
-from robench.storage.shared_folder import SharedFolder
+from robench.storage.location import Location, local_folder, prepare_cache
 from robench.sweep.claims import ClaimedError, claimed, claimed_among
 from robench.sweep.cost import duration
 from robench.sweep.plan import Job
@@ -104,8 +103,7 @@ def run_sweep(
         SpecError: No such device on this machine, without `engine`.
     """
     store_at(bench.results).prepare()
-    if isinstance(bench.cache_dir, SharedFolder):
-        bench.cache_dir.prepare()
+    prepare_cache(bench.cache_dir)
     if engine is None:
         resolve_device(bench.device)
     if bench.adapters is not None:
