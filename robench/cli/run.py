@@ -196,7 +196,7 @@ def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
     run = spec.run_id()
     if done is not None:
         run += ", already recorded" + (f" as {done.run_id}" if done.run_id != run else "")
-    about = described(planned.dataset.build())
+    about = described(planned.dataset.build(), planned.model.build())
     notes = [*about, *(("note", note if done else f"to be measured again: {note}") for note in found.notes)]
     for name, value in [*planned.rows(), ("run", run), *notes]:
         echo(f"{name:9} {value}")

@@ -13,6 +13,8 @@ from robench.errors import PluginError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from robench.contracts.dataset import Dataset
+
 
 class Model(Configured, ABC):
     """A classifier of the dataset's classes."""
@@ -24,6 +26,14 @@ class Model(Configured, ABC):
         Raises:
             DataError: Weights are missing, damaged, or do not fit the classes.
         """
+
+    def prompts(self, dataset: Dataset) -> tuple[tuple[str, ...], ...]:
+        """Return the prompts of each class of `dataset` that the network is built with; by default the dataset's own.
+
+        Raises:
+            SpecError: Parameters ask for prompts that cannot be made.
+        """
+        return dataset.prompts()
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the parts of `network` that a tuner may change, by name.

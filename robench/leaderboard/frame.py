@@ -54,6 +54,8 @@ def leaderboard(
     rankings = rank(measured, sort=sort, filters=[filters] if isinstance(filters, str) else filters)
     text = "".join(to_csv(map(make_table, rankings), csv_fields(rankings)))
     names = ("dataset", "split", "images", "model", "tuner", "checks", "plugins", "run_id", "worst_eps")
+    if not text:
+        return pd.DataFrame(columns=list(names))
     return pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(names, "str"), keep_default_na=False, na_values=[""])
 
 

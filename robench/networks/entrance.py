@@ -30,13 +30,19 @@ def enter(network: nn.Module, images: Tensor, n_classes: int, warn: Callable[[st
         n_classes: The number of logits expected of each image.
 
     Raises:
-        PluginError: It returns something else than logits, or changes its input in place.
+        PluginError: It fails, returns something else than logits, or changes its input in place.
     """
     devices = [images.device] if images.is_cuda else []
     with evaluation_mode(network), torch.random.fork_rng(devices=devices):
         given = images.clone()
-        with torch.no_grad():
-            logits = network(given)
+        try:
+            with torch.no_grad():
+                logits = network(given)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise PluginError(f"the model fails on images of shape {tuple(images.shape)}: {reason}") from error
         if not isinstance(logits, Tensor):
             raise PluginError(
                 f"the model returned a {type(logits).__name__}; expected a tensor of logits, such as "

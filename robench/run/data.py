@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.dataset import Dataset, SplitName
+from robench.contracts.model import Model
 from robench.images.image_set import ImageSet, repeated
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunSpec
@@ -65,8 +66,8 @@ def visits(spec: RunSpec) -> str:
     return f"{epochs} epoch{'' if epochs == 1 else 's'} of {drawn}{looked}"
 
 
-def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> DataRecord:
-    """Describe the images of a run; `train` is None if nothing is trained."""
+def data_record(context: RunContext, model: Model, train: ImageSet | None, test: ImageSet) -> DataRecord:
+    """Describe the images of a run and the prompts of `model`; `train` is None if nothing is trained."""
     return DataRecord(
         class_names=context.dataset.class_names,
         image_size=(test.images.shape[2], test.images.shape[3]),
@@ -75,24 +76,24 @@ def data_record(context: RunContext, train: ImageSet | None, test: ImageSet) -> 
         train_counts=class_counts(train, context.dataset) if train else None,
         test_counts=class_counts(test, context.dataset),
         notes=context.dataset.notes(),
-        prompts=templates(context.dataset),
+        prompts=templates(context.dataset, model),
         labels=pack_labels(test.labels),
     )
 
 
-def templates(dataset: Dataset) -> tuple[tuple[str, ...], ...]:
+def templates(dataset: Dataset, model: Model) -> tuple[tuple[str, ...], ...]:
     """Return the prompts of each class; or one group with ``{}`` for the class name, if all classes have the same."""
-    prompts = dataset.prompts()
+    prompts = model.prompts(dataset)
     names = [" ".join(name.replace("_", " ").split()) for name in dataset.class_names]
     bare = {tuple(text.replace(name, "{}", 1) for text in group) for name, group in zip(names, prompts, strict=False)}
     return tuple(bare) if len(bare) == 1 else prompts
 
 
-def described(dataset: Dataset) -> list[tuple[str, str]]:
-    """Return classes, prompts and notes of a dataset for a person to read; nothing if they are not at hand."""
+def described(dataset: Dataset, model: Model) -> list[tuple[str, str]]:
+    """Return classes, the prompts of `model` and notes of a dataset for a person; nothing if they are not at hand."""
     if not dataset.at_hand():
         return []
-    names, prompts = dataset.class_names, templates(dataset)
+    names, prompts = dataset.class_names, templates(dataset, model)
     more = "" if len(names) <= SHOWN else ", ..."
     rows = [("classes", f"{len(names)}: {', '.join(names[:SHOWN])}{more}")]
     for group in prompts[:SHOWN]:

@@ -55,7 +55,7 @@ def measure(
     with findings.timed("data"):
         train = load_split(context, "train", spec.train_size, dataset_cache, spec.shots) if spec.train_size else None
         test = load_split(context, spec.split, spec.test_size, dataset_cache)
-        findings.data = data_record(context, train, test)
+        findings.data = data_record(context, plan.model.build(), train, test)
         if train is not None and (leaked := leak(train, test, spec.split)):
             findings.warn(leaked)
         world.same(f"{findings.data.train_fingerprint} {findings.data.test_fingerprint}", "the images")
@@ -120,7 +120,7 @@ def _evaluate_elsewhere(
     ]
     return Evaluation(
         dataset=dataset,
-        data=data_record(context, None, test),
+        data=data_record(context, model, None, test),
         clean=clean,
         attacks=tuple(attacks),
         worst_case=worst_cases(clean, attacks),

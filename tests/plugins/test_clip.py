@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from robench import DataError, ImageTextNetwork
+from robench import DataError, ImageTextNetwork, SpecError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -174,8 +174,10 @@ def test_braces_in_a_template_are_text_but_for_the_class(tiny_clip: Path) -> Non
 
 
 def test_a_template_without_a_place_for_the_class_is_refused(tiny_clip: Path) -> None:
-    with pytest.raises(DataError, match=r"has no \{\} for the class name"):
+    with pytest.raises(SpecError, match=r"has no \{\} for the class name"):
         build(tiny_clip, template="a photo")
+    with pytest.raises(SpecError, match=r"has no \{\} for the class name"):  # also in a dry run
+        CLIP(CLIP.Params(path=str(tiny_clip), template="a photo")).check_files()
 
 
 def test_half_precision_weights_are_computed_in_single_precision(tmp_path: Path) -> None:

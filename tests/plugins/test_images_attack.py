@@ -132,3 +132,10 @@ def test_a_folder_that_holds_something_is_not_written_to(folder: Path) -> None:
     with pytest.raises(robench.SpecError, match="not empty"):
         run("sign", save_images=folder)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+def test_a_file_with_none_of_the_images_is_refused(tmp_path: Path) -> None:
+    clean = Dots().split("test", 40)
+    np.savez(tmp_path / "others.npz", images=clean.images, index=np.arange(40) + 5000)
+    with pytest.raises(robench.DataError, match="has none of the 40 test images"):
+        run(f"images:path={tmp_path / 'others.npz'}")

@@ -201,3 +201,7 @@ def test_the_notebook_runs(root: Path, tmp_path: Path, monkeypatch: pytest.Monke
     scores = scope["scores"]
     assert scores.clean.accuracy > 0.13 and scores.attacks[1].correct < scores.clean.correct
     assert int(scope["largest"]) <= 4
+
+
+def test_no_records_are_an_empty_table() -> None:
+    assert robench.leaderboard([]).empty

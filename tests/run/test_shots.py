@@ -89,3 +89,19 @@ def test_a_few_shot_run_trains_on_its_shots_of_its_seed(photographs: Path, capsy
     assert runs[0]["data"]["train_counts"] == [2, 2]
     assert runs[2]["spec"]["train_size"] == sum(runs[2]["data"]["train_counts"]) == 23
     assert len({run["data"]["train_fingerprint"] for run in runs}) == len({run["run_id"] for run in runs}) == 3
+
+
+def test_prompts_of_a_model_are_shown_and_recorded_in_place_of_the_datasets(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "run",
+        "--dataset",
+        f"folder:path={photographs},size=32",
+        "--model",
+        "clip-tiny:template=an {} at work",
+        *TINY,
+    ]
+    assert "prompts   an {} at work\n" in command(capsys, *words, "--dry-run")[0]
+    out = command(capsys, *words, "--results", tmp_path / "results", "--cache-dir", tmp_path / "cache", "--json")[0]
+    assert json.loads(out)["data"]["prompts"] == [["an {} at work"]]

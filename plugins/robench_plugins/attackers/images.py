@@ -99,6 +99,7 @@ class Images(Attacker):
                     f"{self._name(entry)} has label {entry.label}, the test image at {position} has {label}; expected "
                     "the same images and classes as those of the run"
                 )
+            self.matched.append(position)
             made = self._read(entry)
             if made.shape != clean.shape:
                 raise DataError(
@@ -108,7 +109,16 @@ class Images(Attacker):
         return found
 
     def remarks(self) -> Iterator[str]:
-        """Yield how many of the images asked for the file has not."""
+        """Yield how many of the images asked for the file has not.
+
+        Raises:
+            DataError: It has none of them.
+        """
+        if self.missing and not self.matched:
+            raise DataError(
+                f"{self.params.path} has none of the {len(self.missing)} test images; expected images of this dataset "
+                "and split, with index or clean_sha256 of the test images"
+            )
         if self.missing:
             some = ", ".join(map(str, self.missing[:10])) + (" and more" if len(self.missing) > 10 else "")
             yield f"{len(self.missing)} images are not in {self.params.path} and count as no attack: {some}"
@@ -116,6 +126,11 @@ class Images(Attacker):
     @cached_property
     def missing(self) -> list[int]:
         """Positions that were asked for and are not there."""
+        return []
+
+    @cached_property
+    def matched(self) -> list[int]:
+        """Positions that were asked for and are there."""
         return []
 
     @cached_property

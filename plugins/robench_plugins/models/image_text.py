@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robench import DataError, Field, Later, Model, Params, RunContext
+from robench import DataError, Dataset, Field, Later, Model, Params, RunContext, SpecError
 from torch import nn
 
 from robench_plugins.models.class_prompts import Words, embed_classes
@@ -93,11 +93,13 @@ class ImageText(Model):
         return network
 
     def check_files(self) -> None:
-        """Check that the file of the vision tower is there, if one is named.
+        """Check the prompt template, and that the file of the vision tower is there, if one is named.
 
         Raises:
-            DataError: It is not.
+            SpecError: The template has no place for the class name.
+            DataError: There is no such file.
         """
+        self._check_template()
         if self.params.tower is not None and not Path(self.params.tower).expanduser().is_file():
             raise DataError(f"no vision tower at {self.params.tower}; expected a .pt, .pth.tar or .safetensors file")
 
@@ -131,19 +133,27 @@ class ImageText(Model):
         return other.to(texts.embeddings.device)
 
     def _texts(self, clip: Any, words: Words, context: RunContext) -> ClassTexts:
-        prompts = self._prompts(context)
+        prompts = self.prompts(context.dataset)
         with self.readable():
             return embed_classes(clip, words, context.dataset.class_names, prompts, context.warn)
 
-    def _prompts(self, context: RunContext) -> tuple[tuple[str, ...], ...]:
+    def prompts(self, dataset: Dataset) -> tuple[tuple[str, ...], ...]:
+        """Return the template with the name of each class in it, or without a template the prompts of the dataset.
+
+        Raises:
+            SpecError: The template has no place for the class name.
+        """
+        self._check_template()
+        if (template := self.params.template) is None:
+            return dataset.prompts()
+        return tuple((template.replace("{}", name.replace("_", " ")),) for name in dataset.class_names)
+
+    def _check_template(self) -> None:
         template = self.params.template
-        if template is None:
-            return context.dataset.prompts()
-        if "{}" not in template:
-            raise DataError(
+        if template is not None and "{}" not in template:
+            raise SpecError(
                 f"template {template!r} has no {{}} for the class name; expected one such as 'a photo of a {{}}'"
             )
-        return tuple((template.replace("{}", name.replace("_", " ")),) for name in context.dataset.class_names)
 
 
 def has_class_token(tower: nn.Module) -> bool:

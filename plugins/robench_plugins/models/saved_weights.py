@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def read_state(path: Path, class_names: Sequence[str] | None = None) -> dict[str
     try:
         found, named = _safe(path) if path.suffix == ".safetensors" else _torch(path)
     except Exception as error:  # a damaged file makes the readers raise anything, such as struct.error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if " " in str(error) else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "its pickle is damaged or holds more than tensors; save network.state_dict() instead"
         raise DataError(f"weights in {path} cannot be read: {reason}") from error
     if not _is_state(found):
         raise DataError(f"{path} holds no state dict of tensors")
