@@ -79,7 +79,7 @@ def _require_plain_value(value: Any, depth: int) -> None:
         if kind is str and len(value) > 100_000:
             raise ValueError("a parameter has more than 100,000 characters")
     elif kind is int or kind is float:
-        if not math.isfinite(value) or (abs(value) > MOST_NUMBER and kind is int):
+        if abs(value) > MOST_NUMBER if kind is int else not math.isfinite(value):
             raise ValueError(f"parameter {str(value)[:40]} is not a finite number of at most 63 bits")
     elif isinstance(value, dict | list | tuple):
         if depth >= MOST_DEPTH:

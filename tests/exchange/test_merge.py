@@ -330,6 +330,7 @@ RECORD = json.loads(measured().model_dump_json())
     ),
 )
 @example(where=("tuning", "trainable_parameters"), what=2**63)
+@example(where=("spec", "tuner", "params", "tuner"), what=10**400)
 def test_a_record_with_any_part_replaced_is_taken_or_refused(where: tuple[str | int, ...], what: object) -> None:
     content = json.loads(json.dumps(RECORD))
     inner = content
