@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.attack.live import LiveAdversary
-from robench.attack.perturbation import ATTACK_BATCH, perturb_set
+from robench.attack.perturbation import ATTACK_BATCH, perturb_set, told_outside
 from robench.compute.precision import Precision
 from robench.contracts.attacker import Attacker
 from robench.contracts.context import RunContext
@@ -183,10 +183,7 @@ class Adversaries:
         """Say which images of the attacker were outside its ball, and what became of them."""
         if positions:
             which = ", ".join(map(str, positions[:NAMED])) + (" and more" if len(positions) > NAMED else "")
-            fate = "are outside and count as no attack"
-            if attack.implementation.projected:  # type: ignore[attr-defined]
-                fate = "came back far outside and were projected on the ball"
-            self.context.warn(f"{attack.label}: {len(positions)} of {n} images {fate} ({attack.threat()}): {which}")
+            self.context.warn(f"{told_outside(attack, len(positions), n)}: {which}")
 
     def _warn_if_broken(self, surrogate: SurrogateRecord, n: int) -> None:
         halfway = (1 + 1 / len(self.context.dataset.class_names)) / 2

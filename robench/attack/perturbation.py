@@ -28,6 +28,7 @@ from robench.networks.compiled import Compiled
 from robench.networks.evaluate import evaluation_mode
 from robench.networks.folding import folded
 from robench.networks.memory import in_batches
+from robench.registry.resolved import ResolvedAttack
 
 ATTACK_BATCH = 125
 """Images attacked together. Another number gives other images, because each batch draws its random starts."""
@@ -247,3 +248,11 @@ def perturb_set(
         size = in_batches(len(result), ATTACK_BATCH, attack, warn, stage)
     found_outside(np.concatenate(world.gather(mine.start + np.flatnonzero(beyond))))
     return world.concatenate(result), min(world.gather(size))
+
+
+def told_outside(attack: ResolvedAttack, count: int, n: int) -> str:
+    """Return a sentence on `count` of `n` images that were outside the ball of `attack`, and what became of them."""
+    fate = "are outside and count as no attack"
+    if attack.implementation.projected:  # type: ignore[attr-defined]
+        fate = "came back far outside and were projected on the ball"
+    return f"{attack.label}: {count} of {n} images {fate} ({attack.threat()})"

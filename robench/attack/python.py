@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.attack.perturbation import check_ball, perturb_set
+from robench.attack.perturbation import check_ball, perturb_set, told_outside
 from robench.compute.device import resolve_device
 from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
@@ -84,10 +84,7 @@ def attack(
 
     def say_outside(positions: NDArray[np.int64]) -> None:
         if len(positions):
-            fate = "came back far outside and were projected on the ball"
-            if not resolved.build().projected:
-                fate = "are outside and count as no attack"
-            warn(f"{resolved.label}: {len(positions)} of {len(data)} images {fate} ({resolved.threat()})")
+            warn(told_outside(resolved, len(positions), len(data)))
 
     with borrowed(network):
         given = Borrowed(network).to(where)

@@ -173,4 +173,4 @@ def component_option(kind: Kind, *names: str, **more: Any) -> Callable[[Any], An
 
 def cache_folder(given: Location | None) -> Location:
     """Return the cache: `given`, or by default the user's cache folder."""
-    return given if given is not None else location.cache_folder()
+    return given if given is not None else location.cache_location()

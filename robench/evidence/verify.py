@@ -89,6 +89,11 @@ def record_faults(record: RunResult) -> list[str]:
     return list(_faults(record))
 
 
+def faults_of_stranger(record: RunResult) -> list[str]:
+    """Return what is wrong in a record that somebody else made: as :func:`record_faults`, and misleading labels."""
+    return [*record_faults(record), *misleading_labels(record)]
+
+
 def _faults(record: RunResult) -> Iterator[str]:
     if record.status != "completed" or record.data is None or record.clean is None:
         return

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import DataError
-from robench.evidence.naming import misleading_labels
-from robench.evidence.verify import Fault, record_faults
+from robench.evidence.verify import Fault, faults_of_stranger
 from robench.exchange.incoming import read_incoming, read_incoming_samples
 from robench.records.record import RunResult
 from robench.records.samples import MOST_BYTES
@@ -39,7 +38,7 @@ def unfit(record: RunResult, *, allow_fail: bool) -> list[str]:
     """
     if record.status != "completed":
         return [f"it is {record.status}; only completed runs can be submitted"]
-    if faults := [*record_faults(record), *misleading_labels(record)]:
+    if faults := faults_of_stranger(record):
         return faults
     if record.verdict is None:
         return [f"it has no certificate; `robench certify {record.run_id}` makes one"]

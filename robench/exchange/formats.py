@@ -10,8 +10,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from robench.errors import DataError
-from robench.evidence.naming import misleading_labels
-from robench.evidence.verify import record_faults
+from robench.evidence.verify import faults_of_stranger, record_faults
 from robench.exchange import clip_benchmark, robustbench
 from robench.exchange.document import Document
 from robench.exchange.published import Reference
@@ -94,7 +93,7 @@ def read_foreign(path: Path) -> RunResult | Reference:
         record = RunResult.model_validate_json(json.dumps(content[EXTENSION]))
     except ValidationError as error:
         raise DataError(f"{path}: carries no valid record: {first_fault(error)}") from None
-    if faults := [*record_faults(record), *misleading_labels(record)]:
+    if faults := faults_of_stranger(record):
         raise DataError(f"{path}: carries a record that is not intact: {'; '.join(faults)}")
     # A failed run that somebody exported by hand has no figures to compare.
     known = found[0].documents(record) if record.status == "completed" else []

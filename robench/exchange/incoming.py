@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from robench.errors import DataError
-from robench.evidence.naming import misleading_labels
-from robench.evidence.verify import record_faults
+from robench.evidence.verify import faults_of_stranger
 from robench.records.record import RunResult
 from robench.records.samples import Samples, read_samples, samples_path
 from robench.records.store import read_record
@@ -23,7 +22,7 @@ def read_incoming(path: Path) -> RunResult:
     """
     _require_plain(path)
     record = read_record(path)
-    if faults := [*record_faults(record), *misleading_labels(record)]:
+    if faults := faults_of_stranger(record):
         raise DataError(f"{path}: {'; '.join(faults)}")
     return record
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.records.record import RunResult
-from robench.storage.location import Location, parse_location
+from robench.storage.location import cache_location, local_folder, parse_location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +46,8 @@ def leaderboard(
     from robench.leaderboard.tables import make_table
 
     if isinstance(results, str | Path):
-        cache = cache_dir or os.environ.get("ROBENCH_CACHE") or _user_cache()
-        measured = read_measurements(_folder(results), Path(cache), _warn, lambda done, total: None)
+        cache = local_folder(cache_location(cache_dir))
+        measured = read_measurements(_folder(results), cache, _warn, lambda done, total: None)
     else:
         measured = measurement_table([results] if isinstance(results, RunResult) else results)
     rankings = rank(measured, sort=sort, filters=[filters] if isinstance(filters, str) else filters)
@@ -62,16 +61,9 @@ def leaderboard(
 def _folder(results: str | Path) -> Path:
     from robench.records.shared_store import store_at
 
-    place: Location = parse_location(results) if isinstance(results, str) else results
-    store = store_at(place)
+    store = store_at(parse_location(results))
     store.refresh()
     return store.folder
-
-
-def _user_cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("robench")
 
 
 def _warn(message: str) -> None:

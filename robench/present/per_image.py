@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
-from robench.present.harmless import cell
+from robench.present.grid import csv_text
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
@@ -17,10 +14,8 @@ def per_image(record: RunResult, samples: Samples) -> str:
     """
     classes = record.data.class_names if record.data else ()
     columns = {"clean": samples.predictions, **{attack.label: attack.predictions for attack in samples.attacks}}
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(map(cell, ("image", "class", *columns)))
+    rows = []
     for at, label in enumerate(samples.labels):
         found = [classes[predicted[at]] if at < len(predicted) else "" for predicted in columns.values()]
-        table.writerow(map(cell, (samples.names[at] if samples.names else str(at), classes[label], *found)))
-    return text.getvalue().removesuffix("\n")
+        rows.append((samples.names[at] if samples.names else str(at), classes[label], *found))
+    return csv_text(("image", "class", *columns), rows).removesuffix("\n")

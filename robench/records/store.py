@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from robench.errors import DataError
 from robench.records.limits import MOST_BYTES
 from robench.records.record import RunResult
+from robench.storage.location import make_writable
 from robench.storage.plain_file import parse_json, read_plain
 from robench.storage.whole_file import remove_abandoned, whole_file, write_new, write_to_disk
 
@@ -53,9 +53,7 @@ class Store:
             DataError: The folder cannot be made or written to.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder) as probe:
-                probe.write(b"robench")
+            make_writable(self.folder)
             if not self._swept:
                 self.sweep()
         except OSError as error:
@@ -246,8 +244,7 @@ def read_record(path: Path) -> RunResult:
     try:
         content = read_plain(path, MOST_BYTES)
         result = RunResult.model_validate_json(content)
-        if content != as_text(result).encode("utf-8", "surrogatepass"):  # written by hand, or by an older robench
-            parse_json(content)
+        parse_json(content)  # pydantic takes the last of two keys
     except ValidationError as error:
         raise DataError(f"{path}: not a valid record: {first_fault(error)}") from None
     except OSError as error:

@@ -34,16 +34,16 @@ class Registry:
     def __init__(self, plugins: Iterable[Plugin], manager: pluggy.PluginManager | None = None) -> None:
         self.plugins = tuple(plugins)
         self.manager = manager or plugin_manager()
-        self.plugins = tuple(self._without_taken_names(plugin) for plugin in self.plugins)
+        attacks, models = (
+            {item.name: plugin for plugin, item in self.components(kind)} for kind in ("attacker", "model")
+        )
+        self.plugins = tuple(self._without_taken_names(plugin, attacks, models) for plugin in self.plugins)
 
-    def _without_taken_names(self, plugin: Plugin) -> Plugin:
+    def _without_taken_names(self, plugin: Plugin, attacks: dict[str, Plugin], models: dict[str, Plugin]) -> Plugin:
         """Return `plugin`, or a failed one if it calls an attack as another plugin's attack on a surrogate.
 
         Such an attack would silently take the place of the other.
         """
-        attacks, models = (
-            {item.name: plugin for plugin, item in self.components(kind)} for kind in ("attacker", "model")
-        )
         for name in (item.name for item in plugin.components if item.kind == "attacker"):
             for other, owner in attacks.items():
                 surrogate = name.removeprefix(f"{other}-")

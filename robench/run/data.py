@@ -116,6 +116,13 @@ def check_sizes(dataset: Dataset, wanted: Mapping[SplitName, int]) -> None:
                 dataset.split(split, size)
 
 
+def lacks(label: str, split: str) -> str:
+    """Return a message on a split of the dataset `label` that has no images."""
+    cure = "such as --tuner none" if split == "train" else f"so score another split than --split {split}"
+    only = "so only runs that train nothing can use it, " if split == "train" else ""
+    return f"{label} has no {split} images, {only}{cure}"
+
+
 def leak(train: ImageSet, test: ImageSet, split: str) -> str | None:
     """Return a warning if scored images are also among the training images, pixel by pixel; else None."""
     pairs = repeated(test, train)

@@ -16,7 +16,7 @@ from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
-from robench.run.data import check_sizes, few, visits
+from robench.run.data import check_sizes, few, lacks, visits
 from robench.run.given import refuse_given
 from robench.run.requested_tuner import read_adapter, resolve_tuner
 from robench.storage.location import Location, local_folder, shared_folder
@@ -187,7 +187,7 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
     if shots is not None:
         train_size = len(few(dataset.build().labels("train"), shots, 0))
         if not train_size:
-            raise SpecError(_lacks(dataset, "train"))
+            raise SpecError(lacks(dataset.label, "train"))
     test_size = _count(request.test_size, "--test-size", dataset, request.split)
     spec = RunSpec(
         dataset=component_spec(dataset),
@@ -224,12 +224,13 @@ def check_files(plan: Plan) -> None:
         RobenchError: One is missing, or is not what it should be.
     """
     networks = [plan.model, *(each.surrogate for each in (*plan.attacks, plan.adversary) if each and each.surrogate)]
-    for part in (plan.dataset, *plan.eval_datasets, *networks, *plan.attacks):
-        part.build().check_files()
+    dataset, *others = (each.build() for each in (plan.dataset, *plan.eval_datasets))
+    for part in (dataset, *others, *(each.build() for each in (*networks, *plan.attacks))):
+        part.check_files()
     wanted: dict[SplitName, int] = {plan.spec.split: plan.spec.test_size}
-    check_sizes(plan.dataset.build(), {"train": plan.spec.train_size or 0, **wanted})
-    for other in plan.eval_datasets:
-        check_sizes(other.build(), wanted)
+    check_sizes(dataset, {"train": plan.spec.train_size or 0, **wanted})
+    for other in others:
+        check_sizes(other, wanted)
 
 
 def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
@@ -242,17 +243,10 @@ def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
     if size == "all":
         if there := int(dataset.build().size(split)):
             return there
-        raise SpecError(_lacks(dataset, split))
+        raise SpecError(lacks(dataset.label, split))
     if isinstance(size, str) or size < 1:
         raise SpecError(f"{option} must be at least 1, or all (got {size!r})")
     return size
-
-
-def _lacks(dataset: Resolved, split: str) -> str:
-    """Return a message on a split without images."""
-    cure = "such as --tuner none" if split == "train" else f"so score another split than --split {split}"
-    only = "so only runs that train nothing can use it, " if split == "train" else ""
-    return f"{dataset.label} has no {split} images, {only}{cure}"
 
 
 def _refuse_repeats(what: str, labels: list[str]) -> None:

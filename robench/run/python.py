@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +22,7 @@ from robench.run.plan import (
     plan,
 )
 from robench.run.recorded_run import Setting, recorded_run, remarks
-from robench.storage.location import Location, parse_location
+from robench.storage.location import cache_location, parse_location
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,8 +99,8 @@ def run(
         white_box=white_box,
     )
     setting = Setting(
-        results=None if results is None else _place(results),
-        cache_dir=_cache(cache_dir),
+        results=None if results is None else parse_location(results),
+        cache_dir=cache_location(cache_dir),
         device=device,
         checks=checks,
         loggers=_texts(log),
@@ -166,8 +165,8 @@ def evaluate(
         white_box=white_box,
     )
     setting = Setting(
-        results=None if results is None else _place(results),
-        cache_dir=_cache(cache_dir),
+        results=None if results is None else parse_location(results),
+        cache_dir=cache_location(cache_dir),
         device=device,
         checks=checks,
         loggers=_texts(log),
@@ -214,14 +213,3 @@ def _warn(message: str) -> None:
 
 def _texts(given: Names) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _place(given: str | Path) -> Location:
-    return parse_location(given) if isinstance(given, str) else given
-
-
-def _cache(given: str | Path | None) -> Location:
-    from platformdirs import user_cache_path
-
-    given = given or os.environ.get("ROBENCH_CACHE") or user_cache_path("robench")
-    return _place(given)

@@ -51,16 +51,15 @@ def measure(
         save_images: Where to write the scored images.
         checks: How thoroughly the figures are checked.
     """
-    spec, world = plan.spec, context.world
+    spec, world, model = plan.spec, context.world, plan.model.build()
     with findings.timed("data"):
         train = load_split(context, "train", spec.train_size, dataset_cache, spec.shots) if spec.train_size else None
         test = load_split(context, spec.split, spec.test_size, dataset_cache)
-        findings.data = data_record(context, plan.model.build(), train, test)
+        findings.data = data_record(context, model, train, test)
         if train is not None and (leaked := leak(train, test, spec.split)):
             findings.warn(leaked)
         world.same(f"{findings.data.train_fingerprint} {findings.data.test_fingerprint}", "the images")
     with findings.timed("model"):
-        model = plan.model.build()
         network: nn.Module = model.build(context).to(context.device)
         admit(network, test, context)
     adversaries = Adversaries.of(context)

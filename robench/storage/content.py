@@ -30,7 +30,7 @@ def content_hash(path: Path, cache: Path) -> str:
     state = hashlib.sha256(os.fsencode(path.absolute()))
     newest = 0
     for name, file in files.items():
-        found = _stat(file)
+        found = stat_of(file)
         numbers = (0, 0, 0, 0) if found is None else (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         newest = max(newest, *numbers[1:3])
         state.update(f"{name} {numbers}\n".encode("utf-8", "surrogateescape"))
@@ -74,7 +74,8 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
     yield from sorted(found.items())
 
 
-def _stat(file: Path) -> os.stat_result | None:
+def stat_of(file: Path) -> os.stat_result | None:
+    """Return what the file system says of a file; None if it is missing."""
     try:
         return file.stat()
     except OSError:

@@ -15,12 +15,14 @@ Location = Path | SharedFolder
 """A folder of this machine, or a folder that machines share by its URL."""
 
 
-def parse_location(text: str) -> Location:
-    """Return the folder or the URL that a user typed.
+def parse_location(text: str | Path) -> Location:
+    """Return the folder or the URL that a user typed; a path is a folder.
 
     Raises:
         SpecError: A URL of a kind that is not supported.
     """
+    if isinstance(text, Path):
+        return text
     known = (*OBJECTS, *FILES)
     protocol, separator, rest = text.partition("://")
     if not separator:
@@ -45,6 +47,17 @@ def shared_folder(place: Location) -> SharedFolder | None:
     return place if isinstance(place, SharedFolder) else None
 
 
+def make_writable(folder: Path) -> None:
+    """Make `folder`, if it is not there, and write to it once, which leaves nothing behind.
+
+    Raises:
+        OSError: It cannot be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"robench")
+
+
 def prepare_cache(place: Location) -> None:
     """Make the cache, if it is not there, and check that it can be written to, before a run spends time.
 
@@ -55,17 +68,20 @@ def prepare_cache(place: Location) -> None:
         place.prepare()
         return
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place) as probe:
-            probe.write(b"robench")
+        make_writable(place)
     except OSError as error:
         raise DataError(f"cannot write the cache {place}: {error.strerror}; pass --cache-dir DIR") from None
 
 
-def cache_folder() -> Path:
-    """Return the folder of this machine for what may be deleted at any time: ``ROBENCH_CACHE``, or the user's cache."""
-    if given := os.environ.get(CACHE):
-        return local_folder(parse_location(given))
+def cache_location(given: str | Path | None = None) -> Location:
+    """Return where what may be deleted at any time is kept: `given`, else ``ROBENCH_CACHE``, else the user's cache."""
+    if chosen := given or os.environ.get(CACHE):
+        return parse_location(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("robench")
+
+
+def cache_folder() -> Path:
+    """Return the folder of this machine that is the cache, or that has the copies of it."""
+    return local_folder(cache_location())

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from robench.storage.content import SETTLED
+from robench.storage.content import SETTLED, stat_of
 from robench.storage.location import cache_folder
 from robench.storage.whole_file import whole_file
 
@@ -59,11 +59,8 @@ def remembered(name: str, files: Sequence[Path], make: Callable[[Path], Any]) ->
 
 def _state(file: Path) -> list[int] | None:
     """Return the size and the times of a file; None if it is missing."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    found = stat_of(file)
+    return None if found is None else [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _kept(path: Path) -> dict[str, Any]:

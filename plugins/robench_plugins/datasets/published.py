@@ -15,6 +15,7 @@ from PIL import Image
 from robench import DataError, Dataset, Field, ImageSet, Params, gather_images
 
 from robench_plugins.datasets.readers.photographs import decoded, to_rgb, to_square
+from robench_plugins.datasets.readers.texts import read_lines
 
 VALIDATION_SHARE = 10
 """One training image in ten is locked away for validation where a set has no validation images."""
@@ -99,7 +100,7 @@ class Published(Dataset):
     def class_names(self) -> tuple[str, ...]:
         """The classes: those of ``classes=FILE``, else those that the files give."""
         if self.params.classes:
-            return read_lines(Path(self.params.classes).expanduser(), "class name")
+            return distinct_lines(Path(self.params.classes).expanduser(), "class name")
         if (names := self.source.class_names) is None:
             raise DataError(f"{self.called} does not name its classes; pass classes=FILE with one name a line")
         return names
@@ -202,21 +203,18 @@ def fill(templates: tuple[str, ...], names: tuple[str, ...]) -> tuple[tuple[str,
     return tuple(tuple(each.replace("{c}", name).replace("{}", name) for each in templates) for name in names)
 
 
-def read_lines(path: Path, what: str) -> tuple[str, ...]:
+def distinct_lines(path: Path, what: str) -> tuple[str, ...]:
     """Return the lines of a text file, each a `what`; a blank line at the end is none.
 
     Raises:
         DataError: The file is missing, no text, or has an empty line or a name twice.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    lines = read_lines(path, f"one {what} a line")
     if not lines or "" in lines:
         raise DataError(f"{path} has an empty line; expected one {what} a line")
     if twice := next((line for line in lines if lines.count(line) > 1), None):
         raise DataError(f"{path} has the {what} {twice!r} twice; each class needs its own")
-    return tuple(lines)
+    return lines
 
 
 def numbered_names(names: Any) -> tuple[str, ...]:

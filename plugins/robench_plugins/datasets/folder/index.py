@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +17,6 @@ from robench_plugins.datasets.folder.listing import Listing
 from robench_plugins.datasets.readers.folders import is_named_as_image, note
 from robench_plugins.datasets.readers.near_duplicates import perceptual_hash
 from robench_plugins.datasets.readers.photographs import open_photograph
-
-Naming = Callable[[tuple[str, ...]], dict[str, str]]
-"""Returns the class name of each of what the data call the classes, in the order of the labels."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

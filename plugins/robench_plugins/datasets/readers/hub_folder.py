@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from robench import DataError
 
 from robench_plugins.datasets.readers.folders import is_hidden, note
+from robench_plugins.datasets.readers.texts import read_lines
 
 SPLITS = {
     "train": ("train", "training"),
@@ -71,7 +72,7 @@ class HubSource:
         if feature.dtype in ("string", "large_string"):
             return tuple(sorted({text for part in self.parts for text in self._column(part)}))
         names_file = self.root / "classnames.txt"
-        return tuple(names_file.read_text(encoding="utf-8").rstrip().splitlines()) if names_file.is_file() else None
+        return read_lines(names_file, "one class name a line") if names_file.is_file() else None
 
     def labels(self, part: str) -> NDArray[np.int64]:
         """Return all labels of `part`, ``int64 (N,)``.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from robench import DataError
 
 from robench_plugins.datasets.readers.folders import is_hidden, note
+from robench_plugins.datasets.readers.texts import read_lines
 
 IMAGES = ("webp", "png", "jpg", "jpeg")
 PARTS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
@@ -98,12 +99,7 @@ class TarSource:
 
     def _text(self, name: str) -> tuple[str, ...]:
         path = self.root / name
-        if not path.is_file():
-            return ()
-        try:
-            return tuple(line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
+        return read_lines(path, "a text with a line for each class or template") if path.is_file() else ()
 
 
 def _shards_of(folder: Path) -> list[Path]:

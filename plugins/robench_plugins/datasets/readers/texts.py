@@ -34,6 +34,15 @@ def read_text(path: Path, what: str) -> str:
         raise DataError(f"{path} is no text in UTF-8; expected {what}") from None
 
 
+def read_lines(path: Path, what: str) -> tuple[str, ...]:
+    """Return the lines of a text file without the space around them; blank lines at the end are none.
+
+    Raises:
+        DataError: As for :func:`read_text`.
+    """
+    return tuple(line.strip() for line in read_text(path, what).rstrip().splitlines())
+
+
 def read_json(path: Path, what: str) -> Any:
     """Return the content of a JSON file.
 
