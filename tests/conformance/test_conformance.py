@@ -65,9 +65,14 @@ TEXTS: dict[tuple[Kind, str], str] = {
 DATASETS: dict[tuple[Kind, str], str] = {
     ("model", f"resnet{depth}"): "cifar10:path={cifar10}" for depth in (32, 44, 56)
 }
-MODELS: dict[tuple[Kind, str], str] = {("adaptation", "head"): "timm-resnet18"}
 TUNED = "clip:path={siglip}"
-"""What adaptations and objectives are tried on: the smallest image-text model."""
+"""What adaptations, objectives and most tuners are tried on: the smallest image-text model."""
+CLASSIFIER = "leaf-vit:image_size=16,patch_size=4,stride=4,dim=8,dense1=8,dense2=8"
+MODELS: dict[tuple[Kind, str], str] = (
+    {("adaptation", "head"): "timm-test_resnet"}
+    | {("tuner", f"supervised{how}"): CLASSIFIER for how in ("", "-at", "-trades")}
+    | {("tuner", name): TUNED for name in ("lora-ce", "tecoa", "vpt")}
+)
 ATTACKED = "small-cnn"
 """What attacks are tried on: a network of two layers, because some make thousands of passes."""
 OWN_TESTS = {
@@ -131,9 +136,9 @@ def test_a_preset_is_of_a_class_that_is_tried() -> None:
 def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path | str]) -> None:
     text = TEXTS.get((kind, name), name).format(**places)
     dataset = DATASETS.get((kind, name), "leaf-synth").format(**places)
-    attacked = {"attacker": ATTACKED, "adaptation": TUNED, "objective": TUNED}.get(kind, "").format(**places) or None
+    model = MODELS.get((kind, name), {"attacker": ATTACKED, "adaptation": TUNED, "objective": TUNED}.get(kind, ""))
     registry = discover([*entry_points(group=GROUP, name="builtin"), entry_point("small", __name__, "small")])
-    assert_conforms(kind, text, dataset=dataset, model=MODELS.get((kind, name), attacked), registry=registry)
+    assert_conforms(kind, text, dataset=dataset, model=model.format(**places) or None, registry=registry)
 
 
 class SmallCnn(Model):
