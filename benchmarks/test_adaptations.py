@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from robench import Component
+from robench import Component, TuningSetting
 from robench.contracts.context import RunContext
 from robench.contracts.model import Model
 from robench.contracts.tuning import Adaptation
@@ -36,7 +36,9 @@ def test_a_step_on_64_images_of_clip_tiny(
     network = model.build(context)
     kind = load_class(component)
     assert issubclass(kind, Adaptation)
-    kind().adapt(network, model.adaptable(network))
+    adaptation, parts = kind(), model.adaptable(network)
+    adaptation.set_up(TuningSetting(network=network, parts=parts, model=model, context=context))
+    adaptation.adapt(network, parts)
     data = context.dataset.split("train", BATCH)
     images, labels = to_pixels(data.images, CPU), torch.from_numpy(data.labels)
     network.train()

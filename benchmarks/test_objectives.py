@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from robench import Component, to_pixels
+from robench import Component, TuningSetting, to_pixels
 from robench.contracts.context import RunContext
 from robench.registry.discovery import load_class
 from robench.registry.registry import discover
@@ -22,12 +22,15 @@ CPU = torch.device("cpu")
 def test_one_pass_over_64_images(benchmark: BenchmarkFixture, component: Component, tmp_path: Path) -> None:
     dataset = discover().resolve("dataset", "leaf-synth").build()
     context = RunContext(dataset=dataset, dataset_name="leaf-synth", device=CPU, seed=0, cache_dir=tmp_path)
-    network = discover().resolve("model", "clip-tiny").build().build(context)
+    model = discover().resolve("model", "clip-tiny").build()
+    network = model.build(context)
     data = dataset.split("train", 64)
     clean, labels = to_pixels(data.images, CPU), torch.from_numpy(data.labels)
     adversarial = (clean + 8 / 255 * torch.randn_like(clean).sign()).clamp(0, 1)
     kind: Any = load_class(component)
     objective = kind()
+    parts = model.adaptable(network)
+    objective.set_up(TuningSetting(network=network, parts=parts, model=model, context=context))
     objective.prepare(network)
     network.train()
 

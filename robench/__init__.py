@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from robench.contracts.attacker import Attacker
     from robench.contracts.context import Progress, RunContext
     from robench.contracts.dataset import Dataset
+    from robench.contracts.defence import Certified, Defence, Purifier
     from robench.contracts.logger import Logger
     from robench.contracts.model import (
         BiasedNetwork,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
         TextNetwork,
         TokenNetwork,
     )
-    from robench.contracts.params import AttackParams, Later, NormParams, Params, Pixels, Radius
+    from robench.contracts.params import AttackParams, Later, NormParams, Params, Pixels, Radius, StepSize
+    from robench.contracts.setting import TuningSetting
     from robench.contracts.tuning import Adaptation, Objective, Tuner, TuningTask
     from robench.contracts.types import ThreatModel
     from robench.errors import BudgetError, DataError, PluginError, RobenchError, SpecError
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from robench.images.image_set import ImageSet, to_pixels
     from robench.images.memory_mapped import gather_images
     from robench.leaderboard.frame import leaderboard
+    from robench.networks.part import Part
     from robench.records.record import RunResult, RunSpec
     from robench.run.python import evaluate, run
     from robench.storage.checkpoint import Checkpoint
@@ -63,6 +66,7 @@ _HOMES = {
     "robench.contracts.attacker": ("Attacker",),
     "robench.contracts.context": ("Progress", "RunContext"),
     "robench.contracts.dataset": ("Dataset",),
+    "robench.contracts.defence": ("Certified", "Defence", "Purifier"),
     "robench.contracts.logger": ("Logger",),
     "robench.contracts.model": (
         "BiasedNetwork",
@@ -72,13 +76,15 @@ _HOMES = {
         "TextNetwork",
         "TokenNetwork",
     ),
-    "robench.contracts.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius"),
+    "robench.contracts.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius", "StepSize"),
+    "robench.contracts.setting": ("TuningSetting",),
     "robench.contracts.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
     "robench.contracts.types": ("ThreatModel",),
     "robench.errors": ("BudgetError", "DataError", "PluginError", "RobenchError", "SpecError"),
     "robench.images.augmentation": ("augment",),
     "robench.images.image_set": ("ImageSet", "to_pixels"),
     "robench.images.memory_mapped": ("gather_images",),
+    "robench.networks.part": ("Part",),
     "robench.records.record": ("RunResult", "RunSpec"),
     "robench.run.python": ("evaluate",),
     "robench.storage.checkpoint": ("Checkpoint",),
@@ -94,10 +100,12 @@ __all__ = [
     "Attacker",
     "BiasedNetwork",
     "BudgetError",
+    "Certified",
     "Checkpoint",
     "Component",
     "DataError",
     "Dataset",
+    "Defence",
     "FeatureNetwork",
     "Field",
     "ImageSet",
@@ -108,19 +116,23 @@ __all__ = [
     "NormParams",
     "Objective",
     "Params",
+    "Part",
     "Pixels",
     "PluginError",
     "Progress",
+    "Purifier",
     "Radius",
     "RobenchError",
     "RunContext",
     "RunResult",
     "RunSpec",
     "SpecError",
+    "StepSize",
     "TextNetwork",
     "ThreatModel",
     "TokenNetwork",
     "Tuner",
+    "TuningSetting",
     "TuningTask",
     "attack",
     "augment",

@@ -29,6 +29,10 @@ from robench.registry.discovery import GROUP
 from robench.registry.registry import Registry, discover
 from robench.run.plan import Request, plan
 from robench.scaffold.write import package
+from robench.suite.definition import read_suite
+from robench.suite.parts import parts_of
+from robench.suite.places import Places
+from robench.suite.published import read_published
 from robench.sweep.plan import plan_sweep, read_sweep
 from safetensors.numpy import save_file
 from sphinx.util.inventory import InventoryFile
@@ -80,7 +84,7 @@ def test_parameters_are_described_with_what_they_take() -> None:
     found = describe(discover(), "attacker", "pgd").parameters
     types = {parameter.name: parameter.type for parameter in found}
     assert types["norm"] == "Linf or L2" and types["steps"] == "int ≥ 1" and types["random_start"] == "bool"
-    assert types["eps"].startswith("radius") and types["alpha"].startswith("radius")
+    assert types["eps"].startswith("radius") and types["alpha"].startswith("step")
 
 
 @pytest.mark.slow
@@ -189,6 +193,13 @@ def test_the_toml_of_a_page_parses(page: Path, folder: Path) -> None:
         if {"title", "rows"} <= tomllib.loads(block.text).keys():  # rows alone are to be put into a definition
             (folder / "sweep.toml").write_text(block.text)
             assert plan_sweep(discover(), read_sweep(folder / "sweep.toml"))
+        elif "datasets" in tomllib.loads(block.text):
+            (folder / "suite.toml").write_text(block.text)
+            suite = read_suite(folder / "suite.toml")
+            assert parts_of(discover(), suite, {"tuner": "tecoa"}, Places(), {})
+        elif "reported" in tomllib.loads(block.text):
+            (folder / "papers.toml").write_text(block.text)
+            assert read_published(suite, folder / "suite.toml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -44,6 +44,7 @@ FLOORS = (
     ("attack",),
     ("bench", "checks"),
     ("run",),
+    ("suite",),
     ("conformance", "evidence", "leaderboard", "sweep"),
     ("exchange", "testing"),
     ("cli",),
@@ -181,6 +182,7 @@ def test_every_public_name_exists_and_a_misspelt_one_does_not() -> None:
         ["run", "--help"],
         ["leaderboard", "--help"],
         ["sweep", "--help"],
+        ["suite", "--help"],
     ],
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:

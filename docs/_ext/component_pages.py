@@ -8,28 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from robench.cli.components import PLURALS
-from robench.contracts.types import Component, Kind
+from robench.contracts.types import Component
 from robench.registry.describe import Description, describe
 from robench.registry.discovery import GROUP
 from robench.registry.registry import Registry, discover
 from sphinx.application import Sphinx
 
 FOLDER = "generated"
-OPTIONS: dict[Kind, str] = {
-    "dataset": "--dataset {}",
-    "model": "--model {}",
-    "tuner": "--tuner {}",
-    "adaptation": "--tuner {}+tecoa",
-    "objective": "--tuner lora+{}",
-    "attacker": "--attack {}",
-    "logger": "--log {}",
-}
 LEADS = {
     "datasets": "Given as `--dataset NAME`.",
     "models": "Given as `--model NAME`, or as the surrogate of an attack, `ATTACK-MODEL`.",
     "tuners": "Given as `--tuner NAME`. Any `ADAPTATION+OBJECTIVE` is a tuner too.",
     "adaptations": "One half of a tuner, what may change: `--tuner ADAPTATION+OBJECTIVE`.",
     "objectives": "The other half of a tuner, what is optimised: `--tuner ADAPTATION+OBJECTIVE`.",
+    "defences": "Given as `--defence NAME`. A defence answers in place of the tuned network.",
     "attacks": "Given as `--attack NAME`, repeatable; `NAME-MODEL` takes gradients from a surrogate.",
     "loggers": "Given as `--log NAME`, repeatable. A logger listens to a run and shows it elsewhere.",
 }
@@ -71,12 +63,8 @@ def kind_page(plural: str, components: list[Component]) -> str:
 
 def component_page(component: Component, described: Description) -> str:
     """Return a component's page: what it is, how to type it, its parameters and its source."""
-    typed = shown_name(component)
-    if needed := [each.name for each in described.parameters if each.default == "required"]:
-        typed += ":" + ",".join(f"{name}={name.upper()}" for name in needed if name != component.family)
-    command = OPTIONS[component.kind].format(typed.removesuffix(":"))
     lines = [f"# {shown_name(component)}", "", f"{sentence(component.summary)}", ""]
-    lines += ["```sh", f"robench run {command}", "```", ""]
+    lines += ["```sh", described.example, "```", ""]
     # Docstrings are reStructuredText.
     lines += ["```{eval-rst}", *described.documentation.splitlines(), "```", ""]
     lines += ["## Parameters", ""]

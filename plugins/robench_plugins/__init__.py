@@ -4,17 +4,22 @@ Each folder is a kind of component, with one component a file and their declarat
 
 - ``attackers/``: PGD is ``attackers/pgd.py``.
 - ``models/``, ``datasets/``, ``loggers/``.
+- ``defences/``: JPEG is ``defences/jpeg.py``.
 - ``tuners/``, made of ``adaptations/`` (what may change) and ``objectives/`` (what is optimised).
+- ``suites/``: protocols of the field, and the figures that papers report.
 - ``weights/``: the weights that come with robench, and the programs that made them.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from robench import Component, hookimpl
 
 from robench_plugins.adaptations.components import ADAPTATIONS
 from robench_plugins.attackers.components import ATTACKERS
 from robench_plugins.datasets.components import DATASETS
+from robench_plugins.defences.components import DEFENCES
 from robench_plugins.loggers.components import LOGGERS
 from robench_plugins.models.components import MODELS
 from robench_plugins.objectives.components import OBJECTIVES
@@ -24,4 +29,10 @@ from robench_plugins.tuners.components import TUNERS
 @hookimpl
 def robench_components() -> list[Component]:
     """Return the components."""
-    return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *ATTACKERS, *LOGGERS]
+    return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *DEFENCES, *ATTACKERS, *LOGGERS]
+
+
+@hookimpl
+def robench_suites() -> list[Path]:
+    """Return the files of the suites."""
+    return sorted(Path(__file__).with_name("suites").glob("*@*.toml"))

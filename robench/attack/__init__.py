@@ -3,6 +3,7 @@
 - ``perturbation.py``: run an attack on a set of images without side effects, and check the ball.
 - ``projection.py``: the nearest 8-bit images within the ball.
 - ``adversary.py``: the adversarial sets of a run, and the cache of those made on a surrogate.
+- ``seen.py``: the network as an attack sees it, with its defence or without.
 - ``python.py``: ``robench.attack``.
 - ``live.py``: white-box adversarial training images, made batch by batch.
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.attack.live import LiveAdversary
-from robench.attack.perturbation import ATTACK_BATCH, perturb_set, told_outside
+from robench.attack.perturbation import ATTACK_BATCH, perturb_set, seeded, told_outside
+from robench.attack.seen import prepared, seen_by
 from robench.compute.precision import Precision
-from robench.contracts.attacker import Attacker
 from robench.contracts.context import RunContext
 from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
@@ -91,6 +91,8 @@ class Adversaries:
             "seed": seed,
         }
         identity |= self._contents(attack, attack.surrogate)
+        identity |= {"samples": attack.answers} if attack.answers > 1 else {}
+        identity |= {"taken": taken} if (taken := prepared(attack, self.context)[1]) else {}
         precision = self.context.precision.attacks
         if precision != "float32":
             identity["precision"] = precision
@@ -148,10 +150,10 @@ class Adversaries:
     ) -> tuple[NDArray[np.uint8], int, list[int]]:
         """Return the images, how many were attacked at a time, and the positions of those that were outside."""
         beyond: list[int] = []
-        attacker: Attacker = attack.build()
+        attacker, _ = prepared(attack, self.context)
         images, size = perturb_set(
             attacker,
-            network,
+            seen_by(attack, network),
             data,
             threat=attack.threat(),
             device=self.context.device,
@@ -205,16 +207,17 @@ def admit(network: nn.Module, data: ImageSet, context: RunContext) -> None:
 
 
 def predictions(network: nn.Module, images: NDArray[np.uint8], context: RunContext, stage: str) -> NDArray[np.int64]:
-    """Return the predicted class of each image, ``int64 (N,)``."""
+    """Return the predicted class of each image, ``int64 (N,)``; a random network draws the same for each `stage`."""
     n_classes = len(context.dataset.class_names)
-    return predict(
-        network,
-        images,
-        n_classes=n_classes,
-        device=context.device,
-        precision=context.precision.evaluation,
-        report=context.report,
-        warn=context.warn,
-        stage=stage,
-        world=context.world,
-    )
+    with seeded(context.stream(stage), context.device):
+        return predict(
+            network,
+            images,
+            n_classes=n_classes,
+            device=context.device,
+            precision=context.precision.evaluation,
+            report=context.report,
+            warn=context.warn,
+            stage=stage,
+            world=context.world,
+        )

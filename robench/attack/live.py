@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.attack.perturbation import perturb_on_device
+from robench.attack.seen import prepared, seen_by
 from robench.contracts.context import RunContext
 from robench.errors import SpecError
 from robench.images.image_set import ImageSet, to_device, to_levels
@@ -17,6 +19,7 @@ from robench.networks.compiled import Compiled
 from robench.registry.resolved import ResolvedAttack
 
 if TYPE_CHECKING:
+    from robench.contracts.attacker import Attacker
     from robench.contracts.tuning import Score
 
 
@@ -50,13 +53,22 @@ class LiveAdversary:
     """
 
     def __init__(self, attack: ResolvedAttack, target: nn.Module, data: ImageSet, context: RunContext) -> None:
-        self.attacker, self.threat, self.target, self.data = attack.build(), attack.threat(), target, data
+        self.attacker, self.threat, self.data = prepared(attack, context)[0], attack.threat(), data
+        self.target = target = seen_by(attack, target)
         self.label = attack.label
         self.device, self.seed = context.device, context.stream("attack/train")
         self.precision = context.precision.attacks
         self.attacked = Compiled(target, context.warn, "training adversary") if context.compiled else target
-        self.calls = 0
+        self.calls, self._attack, self._share = 0, attack, Fraction(1)
         self.finite = torch.ones((), dtype=torch.bool, device=self.device)
+
+    def at(self, share: Fraction) -> None:
+        """Attack with `share` of the radius, and of a step size that is a parameter, from now on."""
+        params = self._attack.params
+        lengths = {name: getattr(params, name, None) for name in ("eps", "alpha")}
+        scaled = {name: length * share for name, length in lengths.items() if length is not None}
+        self.attacker = cast("Attacker", self._attack.implementation(params.model_copy(update=scaled)))
+        self.threat, self._share = self.attacker.threat(surrogate=False), share
 
     def __call__(
         self, indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None
@@ -78,7 +90,7 @@ class LiveAdversary:
             seed=self.seed + self.calls,
             precision=self.precision,
         )
-        if score is not None and self.calls == 1 and torch.equal(perturbed, levels):
+        if score is not None and self.calls == 1 and self._share == 1 and torch.equal(perturbed, levels):
             raise SpecError(
                 f"adversary {self.label!r} changed no image of a batch: it looks for misclassifications, and this "
                 "objective raises a loss of its own; expected a gradient attack such as 'pgd' or 'apgd-ce'"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.attack.perturbation import check_ball, perturb_set, told_outside
+from robench.attack.seen import seen_by
 from robench.compute.device import resolve_device
 from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
@@ -74,6 +75,8 @@ def attack(
         raise SpecError(f"{attack!r} names a surrogate; give the surrogate as the network and ask for {own!r}")
     if resolved.n is not None:
         raise SpecError(f"{attack!r} asks for n={resolved.n} images; give that many images instead")
+    if resolved.aware != "yes":
+        raise SpecError(f"{attack!r} sets aware, but nothing defends the network; leave aware out")
     data = ImageSet(images=_levels(images), labels=_labels(labels))
     if not len(data):
         raise DataError("there are no images to attack; expected at least one")
@@ -96,7 +99,7 @@ def attack(
         data.check_labels(n_classes)
         made, _ = perturb_set(
             resolved.build(),
-            given,
+            seen_by(resolved, given),
             data,
             threat=resolved.threat(),
             device=where,

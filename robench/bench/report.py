@@ -17,10 +17,13 @@ from robench.compute.software import git_state, versions
 from robench.errors import DataError
 from robench.present.grid import NOTHING, Grid, headings
 from robench.records.record import Record
+from robench.storage.plain_file import read_plain
 
 if TYPE_CHECKING:
     import torch
 
+MOST_BYTES = 16_000_000
+"""Largest file of a report."""
 RIVALS = ("foolbox", "open_clip_torch")
 """Distributions that robench is compared with and does not use itself."""
 
@@ -154,7 +157,7 @@ def read_report(path: Path) -> Report:
         DataError: The file is missing or is not a report.
     """
     try:
-        return Report.model_validate_json(path.read_bytes())
+        return Report.model_validate_json(read_plain(path, MOST_BYTES))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except ValidationError as error:

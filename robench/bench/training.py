@@ -23,6 +23,7 @@ from robench.bench.rivals import adapters, training_loop
 from robench.bench.setting import Setting
 from robench.bench.timing import Prepare, in_turns
 from robench.contracts.model import Model
+from robench.contracts.setting import TuningSetting
 from robench.contracts.tuning import Tuner, TuningTask
 from robench.images.image_set import ImageSet, to_pixels
 
@@ -113,7 +114,9 @@ def fitting(setting: Setting, name: str, model: Model, base: nn.Module, given: I
     settings = {"lr": LR, "epochs": 1, "batch_size": given.batch}
     tuner: Tuner = setting.registry.resolve("tuner", name, settings).build()
     with seeded(context.stream("adapt"), context.device):
-        tuner.adapt(network, model.adaptable(network))
+        parts = model.adaptable(network)
+        tuner.set_up(TuningSetting(network=network, parts=parts, model=model, context=context))
+        tuner.adapt(network, parts)
 
     def adversary(indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None) -> Tensor:
         return to_pixels(given.adversarial[indices], context.device)

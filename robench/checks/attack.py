@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robench.attack.projection import project
 from robench.checks import probes
-from robench.checks.verdict import Subject, check, must_beat, one_sided, significantly_more
+from robench.checks.verdict import Subject, check, must_beat, significantly_more
 from robench.images.image_set import to_bytes, to_device
 from robench.records.record import AttackScore, Check
 from robench.registry.resolved import ResolvedAttack
@@ -73,8 +73,10 @@ def noise(trial: Trial) -> Check:
     found = must_beat("noise", trial.label, trial.withstood, noisy, "random noise of the same length")
     if found.verdict == "fail":
         return found
-    weaker = one_sided(trial.withstood, than=noisy, level=0.05)
-    alike = trial.iterated and noisy.any() and trial.withstood.any() and not one_sided(noisy, than=trial.withstood)
+    weaker = significantly_more(trial.withstood, than=noisy, level=0.05)
+    alike = (
+        trial.iterated and noisy.any() and trial.withstood.any() and not significantly_more(noisy, than=trial.withstood)
+    )
     if not (weaker or alike):
         return found
     return check("noise", "warn", f"{found.reason}; the attack does not clearly beat noise", trial.label)
@@ -122,6 +124,14 @@ def early_exit(trial: Trial) -> Check | None:
         return None
     reason = "images stop as soon as they fool the surrogate; more transfer without early_exit"
     return check("early exit", "warn", reason, trial.label)
+
+
+def expectation(trial: Trial) -> Check | None:
+    """Warn if a random defence is attacked by the gradient of one answer, and not of the mean of several."""
+    if not trial.subject.random or trial.score.knowledge != "white-box" or trial.attack.answers > 1:
+        return None
+    reason = "the defence is random, and the attack follows single answers; samples=10 averages"
+    return check("expectation", "warn", reason, trial.label)
 
 
 def single_step(trial: Trial) -> Check | None:

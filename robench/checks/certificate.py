@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.attack.perturbation import frozen_for_attack, seeded
-from robench.checks.attack import Trial, ball, early_exit, noise, random_search, resampling, single_step, surrogate
+from robench.checks.attack import (
+    Trial,
+    ball,
+    early_exit,
+    expectation,
+    noise,
+    random_search,
+    resampling,
+    single_step,
+    surrogate,
+)
 from robench.checks.comparison import above_clean, white_box
 from robench.checks.network import batch_neighbours, check_labels, determinism, gradients, normalisation
 from robench.checks.repeated import epsilon, huge_epsilon, logit_scale, restarts, rounding, steps
 from robench.checks.slopes import slopes
 from robench.checks.verdict import Subject, check
+from robench.contracts.context import Progress
 from robench.records.record import AttackScore, Check
 from robench.registry.resolved import ResolvedAttack
 
@@ -38,6 +50,7 @@ ATTACK_CHECKS: tuple[Callable[[Trial], Check | None], ...] = (
     resampling,
     surrogate,
     early_exit,
+    expectation,
     single_step,
     random_search,
     epsilon,
@@ -69,28 +82,45 @@ def certify(
     """
     if level == "off":
         return ()
-    context = subject.context
+    context, made = subject.context, count()
+    total = len(NETWORK_CHECKS) + len(ATTACK_CHECKS) * sum(score.knowledge != "nothing" for _, score in attacks)
+
+    def tell(about: str) -> None:
+        context.report(Progress(stage="checks", done=min(next(made), total), total=total, detail=about))
+
     with seeded(context.stream("checks"), context.device), frozen_for_attack(subject.network):
-        found = [result for each in NETWORK_CHECKS if (result := _made(each, subject)) is not None]
+        found = [result for each in NETWORK_CHECKS if (result := _made(each, subject, tell)) is not None]
         found.append(check_labels(predictions, labels, len(context.dataset.class_names)))
         for attack, score in attacks:
-            found += check_attack(subject, attack, score, full=level == "full")
+            found += check_attack(subject, attack, score, full=level == "full", tell=tell)
+    tell("done")
     scores = [score for _, score in attacks]
     found += above_clean(scores, predictions == labels)
     return (*found, *(result for each in RUN_CHECKS for result in each(scores)))
 
 
-def check_attack(subject: Subject, attack: ResolvedAttack, score: AttackScore, *, full: bool) -> list[Check]:
-    """Return the results of all checks of one attack; a control, which knows nothing of the network, has none."""
+def check_attack(
+    subject: Subject,
+    attack: ResolvedAttack,
+    score: AttackScore,
+    *,
+    full: bool,
+    tell: Callable[[str], None] = lambda about: None,
+) -> list[Check]:
+    """Return the results of all checks of one attack; a control, which knows nothing of the network, has none.
+
+    `tell` is told the name of each check before it is made.
+    """
     if score.knowledge == "nothing":
         return []
     sample = replace(subject, data=subject.data.first(min(len(subject.data), score.n)))
     trial = Trial(subject=sample, attack=attack, score=score, full=full)
-    return [found for each in ATTACK_CHECKS if (found := _made(each, trial)) is not None]
+    return [found for each in ATTACK_CHECKS if (found := _made(each, trial, tell)) is not None]
 
 
-def _made(make: Callable[[Any], Check | None], about: Any) -> Check | None:
+def _made(make: Callable[[Any], Check | None], about: Any, tell: Callable[[str], None]) -> Check | None:
     """Return the result of a check; ``incomplete`` if it raises, because checks must never cost a run its figures."""
+    tell(make.__name__.replace("_", " "))
     try:
         return make(about)
     except Exception as error:  # checks call plugins and networks in ways of their own

@@ -6,19 +6,23 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from robench.checks.verdict import check, must_beat, one_sided
+from robench.checks.verdict import check, must_beat, significantly_more
 from robench.records.record import AttackScore, Check
 from robench.statistics.intervals import Mask
 
 
 def white_box(scores: Sequence[AttackScore]) -> Iterator[Check]:
-    """Compare the white-box attacks together with each transfer and query attack of the same norm and radius.
+    """Compare the white-box attacks together with each transfer, query and unaware attack of the same norm and radius.
 
-    Attacks that see the network's gradients must break at least as many images. A failure means masked gradients.
+    Attacks that see the network's gradients, and its defence, must break at least as many images. A failure means
+    masked gradients.
     """
     white = [score for score in scores if score.knowledge == "white-box"]
-    blind = [score for score in scores if score.knowledge in ("transfer", "query")]
-    if blind and not white:
+    blind = [score for score in scores if score.knowledge in ("transfer", "query", "unaware")]
+    if not white and any(score.knowledge == "unaware" for score in scores):
+        reason = "no attack knows the defence, so the figures say nothing of an adaptive attacker; leave out aware=no"
+        yield check("white-box", "warn", reason)
+    elif blind and not white:
         yield check("white-box", "warn", "no white-box attack was made, so that nothing bounds what transfers")
     elif white:
         seen = {(score.norm, score.eps) for score in white}
@@ -41,7 +45,7 @@ def above_clean(scores: Sequence[AttackScore], clean: Mask) -> Iterator[Check]:
     """See that no attack leaves more images right than no attack does."""
     for score in scores:
         found = score.mask()
-        if score.knowledge != "nothing" and one_sided(found, than=clean[: score.n]):
+        if score.knowledge != "nothing" and significantly_more(found, than=clean[: score.n]):
             reason = (
                 f"{100 * found.mean():.1f} % are right under the attack, {100 * clean[: score.n].mean():.1f} % clean"
             )

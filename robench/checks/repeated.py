@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from robench.attack.perturbation import perturb_set
+from robench.attack.seen import prepared, seen_by
 from robench.checks import probes
 from robench.checks.attack import Trial
-from robench.checks.verdict import SIGNIFICANT, check, one_sided, significantly_more
+from robench.checks.verdict import SIGNIFICANT, check, significantly_more
 from robench.contracts.attacker import Attacker
 from robench.records.record import Check
 from robench.statistics.intervals import Mask
@@ -140,7 +141,7 @@ def rounding(trial: Trial) -> Check | None:
     with torch.no_grad():
         found = torch.cat([trial.subject.network(images).argmax(dim=1).cpu() for images in raw])
     exact: Mask = (found == labels).numpy()
-    undone = one_sided(rounded, than=exact)
+    undone = significantly_more(rounded, than=exact)
     reason = f"{100 * exact.mean():.0f} % are right before rounding to 8 bits, {100 * rounded.mean():.0f} % after it"
     reason += "; rounding undoes the attack" if undone else ""
     return check("rounding", "warn" if undone else "pass", reason, trial.label)
@@ -192,6 +193,7 @@ def _affordable(trial: Trial) -> Trial:
     values = trial.attack.params.model_dump()
     known = [values[name] for name in ("steps", "search_steps", "restarts", "neighbours") if name in values]
     gradients = int(np.prod([int(value) for value in known if isinstance(value, int)])) if known else 1
+    gradients *= trial.attack.answers
     n = min(len(trial.subject.data), REPEATED)
     while n > FEWEST and n * gradients > BUDGET:
         n = max(FEWEST, n // 2)
@@ -205,9 +207,10 @@ def _again(trial: Trial, *, seed: int = 0, raw: list[Tensor] | None = None, **ch
     if "eps" in changes and given.get("alpha") is not None:
         given["alpha"] = given["alpha"] * changes["eps"] / attack.threat().eps
     changed = replace(attack, params=type(attack.params).model_validate({**given, **changes}))
+    attacker, _ = prepared(changed, subject.context)
     images, _ = perturb_set(
-        changed.build() if raw is None else _Recording(changed.build(), raw),
-        subject.network,
+        attacker if raw is None else _Recording(attacker, raw),
+        seen_by(changed, subject.network),
         subject.data,
         threat=changed.threat(),
         device=subject.context.device,

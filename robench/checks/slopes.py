@@ -8,12 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from robench.attack.perturbation import seeded
 from robench.checks import probes
 from robench.checks.verdict import Subject, check
+from robench.networks.defended import Defended
 from robench.records.record import Check
 
 IMAGES = 32
 """Images of the sample that are looked at."""
+IMAGES_AWAY, AWAY = 16, 8 / 255
+"""Images that are looked at once more with noise of this size in every pixel, because gradients may lie away from clean
+images alone."""
 LEVEL = 1 / 255
 STEPS = (0.25 * LEVEL, LEVEL)
 """Lengths at which an attack relies on gradients: a quarter level and one level in every pixel."""
@@ -27,8 +32,9 @@ BENDS = (0.2, 5.0)
 """The same for one level alone, outside which to warn: sound networks bend less over a level."""
 DEVIATES = (0.10, 0.50)
 """Deviation from the claimed slope at the shortest length above which to warn, and, without ``HOLDS``, to fail."""
-SCATTERS, NEAR = 0.30, 0.125 * LEVEL
-"""Deviation in random directions, relative to the slopes there, above which to warn, and how far to go in each."""
+SCATTERS, NEAR = (0.10, 0.30), 0.125 * LEVEL
+"""Deviation in random directions, relative to the slopes there, and how far to go in each. Above the first, warn if it
+is so over very short steps, too, where networks hardly bend; above the second, warn in any case."""
 DIRECTIONS = 4
 """Random directions; along them parts of the input count that have no gradient, or one of another size."""
 ABOVE_ROUNDING = 200.0
@@ -39,13 +45,35 @@ def slopes(subject: Subject) -> Check | None:
     """Compare claimed slopes of the margin with central differences along the gradient and two random directions.
 
     The margin is the top logit minus the runner-up of the unperturbed image, which no temperature or softmax bends
-    as it bends the cross-entropy. A failure means that steps of an attack do not lead where gradients say.
+    as it bends the cross-entropy. A failure means that steps of an attack do not lead where gradients say. If nothing
+    is wrong at the images, the same is done at noisy ones, where an attack goes. A random defence draws the same in
+    every pass. Behind a defence whose gradients are an approximation, the network itself is looked at.
     """
+    network, about = subject.network, ""
+    if isinstance(network, Defended) and not network.defence.differentiable:
+        network, about = network.network, "without the defence, whose gradients are an approximation, "
+    elif subject.random:
+        network = _SameDraws(network)
     images = subject.tensors()[0][:IMAGES]
+    found = _compared(network, images, about)
+    if found is None or found.verdict != "pass":
+        return found
+    images = images[:IMAGES_AWAY]
+    with seeded(0, subject.context.device):  # so that later checks draw what they drew before
+        there = _compared(network, images + torch.randn_like(images).sign() * AWAY, about)
+    if there is not None and there.verdict == "pass":
+        return found
+    away = f"{255 * AWAY:g}/255 from the images"
+    if there is None:
+        return check("slopes", "fail", f"{away} the network has no gradient, and at the images it has; an attack stops")
+    return check("slopes", there.verdict, f"{away}, {there.reason}")
+
+
+def _compared(network: nn.Module, images: Tensor, about: str) -> Check | None:
     # Off the grid of 8-bit levels and away from 0 and 1, where rounding and clamping have their kinks.
     images = (images + (torch.rand_like(images) - 0.5) * LEVEL).clamp(2 * LEVEL, 1 - 2 * LEVEL)
-    precision = _lowest_precision(subject.network, images)
-    if (found := _margin(subject.network, images)) is None:
+    precision = _lowest_precision(network, images)
+    if (found := _margin(network, images)) is None:
         return None
     margin, gradient = found
     rounding = torch.finfo(precision).eps * margin.largest
@@ -62,7 +90,7 @@ def slopes(subject: Subject) -> Check | None:
     deviation, compared = None, int(clear.sum())
     if precision == torch.float32 and compared >= min(8, len(images) / 2):
         deviation = _deviation(margin, images, gradient, [along], shortest.clamp_max(LARGEST), clear)
-    scatter = _scatter(margin, images, gradient, rounding) if precision == torch.float32 else None
+    scatter, closer = _scatter(margin, images, gradient, rounding) if precision == torch.float32 else (None, None)
     if not long:
         return check(
             "slopes",
@@ -74,16 +102,20 @@ def slopes(subject: Subject) -> Check | None:
     estimated = deviation is not None and deviation > DEVIATES[0]
     if deviation is not None and deviation > DEVIATES[1]:
         misled = misled or not all(HOLDS[0] <= ratio <= HOLDS[1] for ratio in long)
-    partial = scatter is not None and scatter > SCATTERS
+    # Two lengths: what bends a network fades over short steps, and what rounding does fades over longer ones.
+    partial = scatter is not None and scatter > SCATTERS[0 if closer is not None and closer > SCATTERS[0] else 1]
     bent = not BENDS[0] <= long[-1] <= BENDS[1]
     ratios = " and ".join(f"{ratio:.2f}" for ratio in long)
-    reason = f"a step along the gradient of a quarter level and of one level changes the margin by {ratios} of what "
+    reason = (
+        f"{about}a step along the gradient of a quarter level and of one level changes the margin by {ratios} of what "
+    )
     reason += f"the gradient says (median of {len(images)} images)"
     if deviation is None:
         reason += f"; shorter steps drown in the rounding of {str(precision).removeprefix('torch.')}"
     else:
         reason += f"; very short steps deviate by {100 * deviation:.0f} %"
     reason += f", random directions by {100 * scatter:.0f} %" if scatter is not None else ""
+    reason += f" and very short ones by {100 * closer:.0f} %" if closer is not None else ""
     if misled:
         reason += "; the gradients are not those of this network, or shattered"
     elif estimated:
@@ -93,6 +125,19 @@ def slopes(subject: Subject) -> Check | None:
     elif bent:
         reason += "; the gradient holds over less than the step of an attack: shattered?"
     return check("slopes", "fail" if misled else "warn" if estimated or partial or bent else "pass", reason)
+
+
+class _SameDraws(nn.Module):
+    """A random network that draws the same random numbers in every pass."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        with seeded(0, images.device):
+            logits: Tensor = self.network(images)
+        return logits
 
 
 class _Margin:
@@ -148,26 +193,29 @@ def _deviation(
     return float(torch.stack(far).mean(dim=0).median())
 
 
-def _scatter(margin: _Margin, images: Tensor, gradient: Tensor, rounding: Tensor) -> float | None:
+def _scatter(margin: _Margin, images: Tensor, gradient: Tensor, rounding: Tensor) -> tuple[float | None, float | None]:
     """Return the deviation from claimed slopes in random directions, relative to the slopes that are observed.
 
-    It is the median over images; None if the changes of most images are no larger than rounding. A gradient that
-    misses or bends parts of the input may still point the right way along itself.
+    Both figures are medians over images: at ``NEAR``, and as short as rounding allows. None if the changes of most
+    images are no larger than rounding. A gradient that misses or bends parts of the input may still point the right way
+    along itself.
     """
-    wrong, all_of_it = [], []
     generator = torch.Generator().manual_seed(0)  # of its own, so that later checks draw what they drew before
-    for _ in range(DIRECTIONS):
-        signs = 2.0 * torch.randint(2, gradient.shape, generator=generator) - 1
-        direction = signs.to(gradient)
-        claimed = (gradient * direction).flatten(1).double().sum(dim=1)
-        observed = margin.difference(images, direction, NEAR) / (2 * NEAR)
-        wrong.append((observed - claimed) ** 2)
-        all_of_it.append(observed**2)
-    size = torch.stack(all_of_it).mean(dim=0).sqrt()
-    clear = size * NEAR > 20 * rounding
-    if int(clear.sum()) < len(images) / 2:
-        return None
-    return float((torch.stack(wrong).mean(dim=0).sqrt() / size)[clear].median())
+    drawn = [2.0 * torch.randint(2, gradient.shape, generator=generator) - 1 for _ in range(DIRECTIONS)]
+    directions = [signs.to(gradient) for signs in drawn]
+    claimed = torch.stack([(gradient * direction).flatten(1).double().sum(dim=1) for direction in directions])
+    usual = claimed.square().mean(dim=0).sqrt().clamp_min(1e-30)
+    shortest = (2 * ABOVE_ROUNDING * rounding / usual).clamp(SMALLEST, NEAR)
+
+    def deviation(length: Tensor) -> float | None:
+        observed = torch.stack([margin.difference(images, each, length) for each in directions]) / (2 * length)
+        size = observed.square().mean(dim=0).sqrt()
+        clear = size * length > 20 * rounding
+        if int(clear.sum()) < len(images) / 2:
+            return None
+        return float(((observed - claimed).square().mean(dim=0).sqrt() / size)[clear].median())
+
+    return deviation(torch.full_like(usual, NEAR)), deviation(shortest)
 
 
 class _Precisions(TorchDispatchMode):

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from robench.contracts.context import RunContext
 from robench.images.image_set import ImageSet, to_pixels
+from robench.networks.defended import Defended
 from robench.networks.evaluate import predict
 from robench.records.record import Check, Verdict
 from robench.statistics.intervals import Mask
-from robench.statistics.paired import paired
 
 SIGNIFICANT = 0.01
 """Level of the tests that compare two results image by image."""
@@ -27,6 +27,11 @@ class Subject:
     network: nn.Module
     data: ImageSet
     context: RunContext
+
+    @property
+    def random(self) -> bool:
+        """Whether the network has a defence that says that its answers are random."""
+        return isinstance(self.network, Defended) and self.network.defence.stochastic
 
     def right(self, images: NDArray[np.uint8]) -> Mask:
         """Return which of `images`, versions of the sample ``uint8 (n, 3, H, W)``, are classified correctly."""
@@ -47,12 +52,6 @@ class Subject:
 
 
 def significantly_more(right: Mask, *, than: Mask, level: float = SIGNIFICANT) -> bool:
-    """Return whether `right` has more images than `than`, by McNemar's test on the same images ``bool (n,)``."""
-    found = paired(than, right)
-    return found.difference > 0 and found.p < level
-
-
-def one_sided(right: Mask, *, than: Mask, level: float = SIGNIFICANT) -> bool:
     """Return whether `right` has more images than `than`, by the exact one-sided sign test on the same images."""
     from scipy.stats import binomtest
 
@@ -71,7 +70,7 @@ def must_beat(name: str, attack: str, withstood: Mask, other: Mask, what: str, h
         what: What the weaker adversary is called.
         hint: What a failure often means.
     """
-    fails = one_sided(withstood, than=other)
+    fails = significantly_more(withstood, than=other)
     n, left = len(withstood), 100 * withstood.mean()
     reason = f"{what} leaves {100 * other.mean():.0f} % right, the attack {left:.0f} %, of {n}"
     return check(name, "fail" if fails else "pass", f"{reason}; {hint}" if fails and hint else reason, attack)

@@ -3,9 +3,11 @@
 | file | commands |
 |---|---|
 | ``run.py`` | ``run`` |
+| ``suite.py`` | ``suite`` |
 | ``sweep.py`` | ``sweep`` |
 | ``transfer.py`` | ``transfer`` |
 | ``leaderboard.py`` | ``leaderboard``, ``serve`` |
+| ``predict.py`` | ``predict`` |
 | ``present.py`` | ``show``, ``report`` |
 | ``evidence.py`` | ``compare``, ``verify``, ``reproduce``, ``certify`` |
 | ``sharing.py`` | ``merge``, ``submit`` |
@@ -38,13 +40,15 @@ from robench.cli import (
     evidence,
     exchange,
     leaderboard,
+    predict,
     present,
     run,
     sharing,
+    suite,
     sweep,
     transfer,
 )
-from robench.cli.output import echo, say
+from robench.cli.output import echo, hear_retries_once, say
 from robench.compute.launch import launched, speaks
 from robench.errors import RobenchError, nearest
 
@@ -52,8 +56,16 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 PATIENCE = 10.0
 """Seconds within which the processes of one run fail with the same error."""
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Run": (run.run, sweep.sweep),
-    "See results": (
+    "Run": (
+        run.run,
+        suite.suite,
+        sweep.sweep,
+        predict.predict,
+        evidence.reproduce,
+        evidence.certify,
+        environment.doctor,
+    ),
+    "Read": (
         leaderboard.leaderboard,
         leaderboard.serve,
         present.show,
@@ -61,16 +73,16 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         evidence.compare,
         transfer.transfer,
     ),
-    "Check results": (evidence.verify, evidence.reproduce, evidence.certify),
-    "Share results": (sharing.merge, sharing.submit, exchange.export, exchange.import_),
-    "Components and plugins": (
+    "Share": (evidence.verify, sharing.merge, sharing.submit, exchange.export, exchange.import_),
+    "Extend": (
         components.list_components,
         components.describe,
-        components.check,
         components.plugins,
         components.plugin,
+        components.check,
+        bench.bench,
+        environment.completion,
     ),
-    "This installation": (environment.doctor, bench.bench, environment.completion),
 }
 """All commands, in the sections of ``robench --help``."""
 
@@ -82,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     # Otherwise Python looks for garbage among everything that was imported, which takes a second at the end.
     atexit.register(gc.freeze)
+    hear_retries_once()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # A name in a script that the terminal cannot print must not end a command.
@@ -182,7 +195,7 @@ def cli(context: click.Context, debug: bool) -> None:
     """
     name = context.invoked_subcommand
     if launched() > 1 and name != "run":
-        cure = "; to carry out several runs at a time it has --jobs and --engine" if name == "sweep" else ""
+        cure = "; to carry out several runs at a time it has --jobs and --engine" if name in ("suite", "sweep") else ""
         raise click.UsageError(
             f"{launched()} processes can share `robench run`, not `robench {name}`; start it without a launcher{cure}"
         )

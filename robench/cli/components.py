@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.output import echo, warn
+from robench.cli.output import columns, echo, warn
 from robench.contracts.types import KINDS, Component, Kind
 from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry, discover
 
 if TYPE_CHECKING:
+    from robench.registry.discovery import Plugin
     from robench.scaffold.write import Scaffold
 
 PLURALS: dict[str, Kind] = {
@@ -23,22 +24,31 @@ PLURALS: dict[str, Kind] = {
     "tuners": "tuner",
     "adaptations": "adaptation",
     "objectives": "objective",
+    "defences": "defence",
     "attacks": "attacker",
     "loggers": "logger",
 }
+
+MOST_OF_A_GROUP = 20
+"""Components of a group that `robench list` names without --all."""
+MOST_NAMED = 5
+"""Components of a plugin that `robench plugins` names."""
+SCAFFOLDS = ("dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "logger")
+"""Kinds that `robench plugin new` knows."""
 
 
 @click.command(name="list")
 @click.argument("what", required=False, type=options.Choice(PLURALS))
 @click.option("--available", is_flag=True, help="Only those whose files are on this machine; with datasets.")
+@click.option("--all", "everything", is_flag=True, help="Every component of large groups, such as torchattacks.")
 @options.PLUGIN
 @options.JSON
 @options.COLOR
 @options.DEBUG
-def list_components(what: str | None, available: bool, as_json: bool) -> None:
+def list_components(what: str | None, available: bool, everything: bool, as_json: bool) -> None:
     """List components, all or of one kind.
 
-    `robench describe NAME` shows one of them with its parameters.
+    `robench describe NAME` shows one of them with its parameters and an example.
     """
     registry = discover()
     if available and what != "datasets":
@@ -50,6 +60,7 @@ def list_components(what: str | None, available: bool, as_json: bool) -> None:
                 "name": registry.displayed_name(plugin, item) + ("-NAME" if item.family else ""),
                 "summary": item.summary,
                 "plugin": f"{plugin.distribution} {plugin.version}",
+                "group": item.group,
             }
             for plugin, item in registry.components(kind)
             if not available or _is_available(registry, item)
@@ -59,17 +70,32 @@ def list_components(what: str | None, available: bool, as_json: bool) -> None:
     if as_json:
         echo(json.dumps(found, indent=1))
         return
-    width = max((len(row["name"]) for rows in found.values() for row in rows), default=0)
-    for plural, rows in found.items():
-        click.secho(plural, bold=True)
-        for row in rows:
-            foreign = "" if row["plugin"].startswith("robench ") else f"  [{row['plugin']}]"
-            echo(f"  {row['name']:{width}}  {row['summary']}{foreign}")
+    _print_lists(found, everything)
     if what in (None, "tuners"):
-        echo("\nAny ADAPTATION+OBJECTIVE is a tuner too, as in --tuner lora+trades:rank=4,beta=3.")
+        echo("\nAny ADAPTATION+OBJECTIVE is a tuner too: --tuner lora+trades:rank=4,beta=3")
+    echo("\n`robench describe NAME` shows the parameters of one, and an example.")
     for plugin in registry.plugins:
         if plugin.error:
             warn(f"plugin {plugin.name} failed to load; see `robench plugins`")
+
+
+def _print_lists(found: dict[str, list[dict[str, str]]], everything: bool) -> None:
+    """Print components under the headings of their kinds and groups."""
+    from robench.registry.paragraphs import hanging
+
+    for plural, rows in found.items():
+        click.secho(plural, bold=True)
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for row in sorted(rows, key=lambda row: row["group"] == ""):
+            foreign = "" if row["plugin"].startswith("robench ") else f" [{row['plugin']}]"
+            groups.setdefault(row["group"], []).append((row["name"], row["summary"] + foreign))
+        shown = []
+        for group, members in groups.items():
+            if len(members) > MOST_OF_A_GROUP and group and not everything:
+                members = [(f"{members[0][0].partition('-')[0]}-*", f"{len(members)} of them; --all lists each")]
+            shown += [(f"{group}:", "")] if group else []
+            shown += [(f"  {name}" if group else name, summary) for name, summary in members]
+        echo("\n".join(hanging(shown, columns())))
 
 
 def _is_available(registry: Registry, component: Component) -> bool:
@@ -99,8 +125,11 @@ def describe(name: str, model: str | None, as_json: bool) -> None:
     descriptions = [describe_component(registry, kind, name, model) for kind in _kinds_of(registry, name)]
     if as_json:
         echo(json.dumps([description.as_dict() for description in descriptions], indent=1))
-    else:
-        echo("\n\n".join(description.text() for description in descriptions))
+        return
+    for at, each in enumerate(descriptions):
+        # The documentation of a tuner holds that of its halves, one of which may have its name.
+        told = any(each.documentation in before.documentation for before in descriptions[:at])
+        echo(("\n" if at else "") + (each.line(columns()) if told else each.text(columns())))
 
 
 def _kinds_of(registry: Registry, name: str) -> list[Kind]:
@@ -123,8 +152,8 @@ def _kinds_of(registry: Registry, name: str) -> list[Kind]:
 @options.DEVICE
 @options.PLUGIN
 @options.COLOR
-@options.DEBUG
-def check(name: str, dataset: str, model: str | None, device: str) -> None:
+@click.option("--debug", is_flag=True, hidden=True)
+def check(name: str, dataset: str, model: str | None, device: str, debug: bool) -> None:
     """Check that a component keeps the rules of its interface.
 
     It is tried on a few images: shapes and ranges, the same results with the same seed, weights and modes left
@@ -140,6 +169,8 @@ def check(name: str, dataset: str, model: str | None, device: str) -> None:
         for each in examine(registry, kind, name, dataset=dataset, model=model, device=where):
             click.secho("pass" if each.kept else "FAIL", fg="green" if each.kept else "red", nl=False)
             echo(f"  {each.rule}: {each.seen}")
+            if debug and each.traceback:
+                echo(each.traceback.rstrip())
             kept.append(each.kept)
         all_kept = all_kept and all(kept)
         result = f"keeps all {len(kept)} rules" if all(kept) else f"breaks {kept.count(False)} of {len(kept)} rules"
@@ -153,7 +184,7 @@ def check(name: str, dataset: str, model: str | None, device: str) -> None:
 @options.JSON
 @options.DEBUG
 def plugins(as_json: bool) -> None:
-    """List plugins with their components, and why any failed to load."""
+    """List installed plugins, what each brings, and why any failed to load."""
     registry = discover(broken_files=True)
     if as_json:
         rows = [
@@ -168,12 +199,18 @@ def plugins(as_json: bool) -> None:
         echo(json.dumps(rows, indent=1))
         return
     for plugin in registry.plugins:
-        state = "FAILED" if plugin.error else f"{len(plugin.components)} components"
-        echo(f"{plugin.name} {plugin.version}: {state}")
+        echo(f"{plugin.name} {plugin.version}: {'FAILED' if plugin.error else _brought(plugin)}")
         if plugin.error:
             echo("  " + plugin.error.rstrip().replace("\n", "\n  "))
-        for item in plugin.components:
-            echo(f"  {item.kind:10} {item.name}")
+    echo("\n`robench list` names the components.")
+
+
+def _brought(plugin: Plugin) -> str:
+    """Return what a plugin brings: its components by name if they are few, else their number by kind."""
+    if len(plugin.components) <= MOST_NAMED:
+        return ", ".join(f"{item.kind} {item.name}" for item in plugin.components) or "no components"
+    counts = ((sum(item.kind == kind for item in plugin.components), plural) for plural, kind in PLURALS.items())
+    return ", ".join(f"{count} {plural}" for count, plural in counts if count)
 
 
 @click.group()
@@ -183,9 +220,7 @@ def plugin() -> None:
 
 @plugin.command()
 @click.argument("name")
-@click.option(
-    "--kind", required=True, type=options.Choice(["dataset", "model", "attacker", "tuner"]), help="Kind of component."
-)
+@click.option("--kind", required=True, type=options.Choice(SCAFFOLDS), help="Kind of component.")
 @click.option("--output", type=options.PATH, metavar="DIR", help="Folder of the package.  [default: NAME]")
 @options.DEBUG
 def new(name: str, kind: Scaffold, output: Path | None) -> None:

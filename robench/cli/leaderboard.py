@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 200
 """Rows that are shown to a person unless more are asked for."""
 FEWEST = 5
-"""Rows that each shown table has at least."""
+"""Rows that each shown table has at least; in a terminal it shows no more unless they are asked for."""
 FOLLOW_EVERY = 10.0
 """Seconds between two looks of ``robench serve`` at a place that machines share."""
 
@@ -31,7 +32,8 @@ FOLLOW_EVERY = 10.0
 @click.command()
 @options.RESULTS
 @options.format_option(
-    "table", "markdown", "csv", "json", "html", help="How to print the tables; html writes a page into --output."
+    *("table", "markdown", "latex", "csv", "json", "html"),
+    help="How to print the tables; html writes a page into --output.",
 )
 @click.option(
     "--sort",
@@ -50,8 +52,10 @@ FOLLOW_EVERY = 10.0
 @click.option(
     "--top",
     type=options.Count("rows", 10),
-    help="How many of the best rows of each table to show.  [default: all; table and markdown show about 200 rows]",
+    help="How many of the best rows of each table to show.  [default: 5 in a terminal; otherwise all; --runs and "
+    "markdown show about 200 rows]",
 )
+@click.option("--runs", is_flag=True, help="Show every run with all its figures, and not one line a method.")
 @click.option("--classes", is_flag=True, help="Also show the mean accuracy over classes, and that of the worst class.")
 @click.option("--output", type=options.PATH, metavar="DIR", help="Folder for --format html.  [default: site]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -64,15 +68,16 @@ def leaderboard(
     sort: str,
     filters: tuple[str, ...],
     top: int | str | None,
+    runs: bool,
     classes: bool,
     output: Path | None,
     as_json: bool,
     cache_dir: Location | None,
 ) -> None:
-    """Rank all recorded runs.
+    """Rank all recorded methods.
 
-    Only comparable runs share a table: the same test images, attacks and number of images. Rows that the images cannot
-    tell apart share a rank.
+    A row is a method: the runs that differ in nothing but their seed. Only comparable runs share a table: the same test
+    images, attacks and number of images. A rank such as 3-6 means that chance leaves the ranks 3 to 6 open.
 
     --format html writes a page that needs no network, with tables to sort and filter, plots, and every run in detail.
     With 1,000 records or more, an index in the cache folder makes the next call faster.
@@ -81,7 +86,7 @@ def leaderboard(
     from robench.leaderboard.index import read_measurements
     from robench.leaderboard.ranking import rank
     from robench.leaderboard.tables import make_table
-    from robench.leaderboard.text import to_markdown, to_rich
+    from robench.leaderboard.text import to_latex, to_markdown
 
     style = "json" if as_json else style
     if output is not None and style != "html":
@@ -89,12 +94,13 @@ def leaderboard(
     folder = results if isinstance(results, Path) else _up_to_date_copies(results)
     with _reading() as progress:
         measurements = read_measurements(folder, local_folder(options.cache_folder(cache_dir)), warn, progress)
-    rankings = rank(measurements, sort=sort, filters=filters)
+    rankings = rank(measurements, sort=sort, filters=filters, runs=runs)
     if not rankings and style != "json":
         raise RobenchError(f"no completed run in {results} matches; change --filter, or make one with `robench run`")
-    kept = [top if isinstance(top, int) else len(ranking.order) for ranking in rankings]
+    kept = [top if isinstance(top, int) else len(ranking) for ranking in rankings]
     if style in ("table", "markdown") and top is None:
-        kept = _readable(rankings)
+        most = FEWEST if style == "table" and not (runs or classes) else None
+        kept = _readable(rankings, most)
     tables = (make_table(ranking, rows) for ranking, rows in zip(rankings, kept, strict=True) if rows)
     if style == "json":
         for piece in to_json(tables):
@@ -104,21 +110,35 @@ def leaderboard(
         for piece in to_csv(tables, csv_fields(rankings)):
             echo(piece, nl=False)
     elif style == "html":
-        echo(str(_write_page(results, list(tables), sort, output or Path("site"))))
+        echo(str(_write_page(results, list(tables), output or Path("site"))))
+    elif style == "table":
+        _print_tables(tables, detailed=runs or classes, classes=classes)
     else:
+        write = to_latex if style == "latex" else partial(to_markdown, classes=classes)
         for number, table in enumerate(tables):
-            if style == "markdown":
-                echo(("\n" if number else "") + to_markdown(table, classes=classes))
-            else:
-                console().print(to_rich(table, classes=classes))
+            echo(("\n" if number else "") + write(table))
 
 
-def _readable(rankings: Sequence[Ranking]) -> list[int]:
-    """Return how many rows of each table to show a person, and say how many are left out."""
+def _print_tables(tables: Iterable[Table], *, detailed: bool, classes: bool) -> None:
+    """Print tables in a terminal, and one legend for all."""
+    from rich.text import Text
+
+    from robench.leaderboard.detailed import to_detailed
+    from robench.leaderboard.text import LEGEND, to_short
+
+    out = console()
+    for table in tables:
+        out.print(to_detailed(table, out.width, classes=classes) if detailed else to_short(table, out.width))
+        out.print()
+    out.print(Text("\n".join(LEGEND), style="dim"))
+
+
+def _readable(rankings: Sequence[Ranking], most: int | None) -> list[int]:
+    """Return how many rows of each table to show a person, at most `most`, and say how many are left out."""
     from robench.leaderboard.tables import rows_to_show
 
-    sizes = [len(ranking.order) for ranking in rankings]
-    kept = rows_to_show(sizes, SHOWN, FEWEST)
+    sizes = [len(ranking) for ranking in rankings]
+    kept = rows_to_show([size if most is None else min(size, most) for size in sizes], SHOWN, FEWEST)
     if kept != sizes:
         tables = f" and {kept.count(0):,} of {len(kept):,} tables" if 0 in kept else ""
         say(
@@ -136,18 +156,18 @@ def _up_to_date_copies(results: SharedFolder) -> Path:
     return store.folder
 
 
-def _write_page(results: Location, tables: list[Table], sort: str, output: Path) -> Path:
+def _write_page(results: Location, tables: list[Table], output: Path) -> Path:
     from robench.leaderboard.site.pages import pages
     from robench.leaderboard.site.write import write_pages
     from robench.records.shared_store import SharedStore, store_at
     from robench.records.store import read_record
 
     store = store_at(results)
-    shown = sorted({row.run_id for table in tables for row in table.rows})
+    shown = sorted({run.run_id for table in tables for row in table.rows for run in row.runs})
     records = [read_record(store.folder / f"{run_id}.json") for run_id in shown]
     if isinstance(store, SharedStore):
         store.fetch_samples()
-    return write_pages(pages(store.folder, tables, records, sort=sort), output)
+    return write_pages(pages(store.folder, tables, records), output)
 
 
 @contextlib.contextmanager

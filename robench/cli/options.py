@@ -151,6 +151,14 @@ def _print_without_colors(context: click.Context, parameter: click.Parameter, wa
         context.color = False
 
 
+DATA = click.option(
+    "--data",
+    multiple=True,
+    metavar="DIR|NAME=DIR",
+    help="Where data sets lie: a folder with a folder for each, such as DIR/cifar100, or that of one; repeatable.",
+)
+
+
 COLOR = click.option(
     "--no-color",
     is_flag=True,
@@ -169,6 +177,14 @@ def component_option(kind: Kind, *names: str, **more: Any) -> Callable[[Any], An
         return [CompletionItem(name) for name in discover().names(kind) if name.startswith(typed)]
 
     return click.option(*names, metavar="NAME", shell_complete=complete, **more)
+
+
+def complete_suite(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the suites whose names begin so."""
+    from robench.suite.shelf import shelf
+
+    names = [each.suite.full_name for each in shelf(discover())]
+    return [CompletionItem(name) for name in names if name.startswith(typed)]
 
 
 def cache_folder(given: Location | None) -> Location:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,34 @@ PIPED_WIDTH = 160
 def echo(message: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text, which may come from other people; use it instead of ``click.echo``."""
     click.echo(terminal(message), err=err, nl=nl)
+
+
+def columns() -> int | None:
+    """Return the width of the terminal, or COLUMNS; None if neither is known, as in a pipe."""
+    if not (sys.stdout.isatty() or "COLUMNS" in os.environ):
+        return None
+    return max(20, shutil.get_terminal_size().columns)
+
+
+def hear_retries_once() -> None:
+    """Let the Hugging Face Hub's client say once that it tries again; its own two lines for each try go."""
+    import logging
+
+    told = False
+
+    def once(record: logging.LogRecord) -> bool:
+        nonlocal told
+        text = record.getMessage()
+        if "thrown while requesting" not in text and not text.startswith("Retrying in"):
+            return True
+        if not told:
+            told = True
+            say(f"the Hugging Face Hub does not answer ({text.partition(' thrown')[0]}); it is asked up to six times")
+        return False
+
+    client = logging.getLogger("huggingface_hub.utils._http")
+    client.filters[:] = [each for each in client.filters if getattr(each, "__module__", "") != __name__]
+    client.addFilter(once)
 
 
 def say(message: str) -> None:

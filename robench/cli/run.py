@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from robench.checks.certificate import Level
     from robench.records.record import RunResult
     from robench.run.identity import Found
-    from robench.run.plan import Plan
+    from robench.run.plan import Plan, Request
 
 
 @click.command()
@@ -29,12 +29,25 @@ if TYPE_CHECKING:
     "tuner", "--tuner", default="none", help="How to tune the model: a name, or ADAPTATION+OBJECTIVE as in lora+trades."
 )
 @options.component_option(
+    "defence",
+    "--defence",
+    help="What answers in place of the tuned network, such as jpeg:quality=75.  [default: nothing]",
+)
+@options.component_option(
     "attacker",
     *("--attack", "attacks"),
     multiple=True,
+    callback=lambda context, parameter, typed: typed or None,
     help="Attack to test with; repeatable. pgd is white-box; pgd-resnet20 is made on a ResNet-20 and transferred.  "
-    "[default: pgd-resnet20, pgd]",
+    "[default: pgd-resnet20, pgd:eps=2/255,n=500, pgd:n=100]",
 )
+@click.option(
+    "--suite",
+    metavar="NAME@VERSION",
+    shell_complete=options.complete_suite,
+    help="Take images, attacks and training from a suite; --dataset names which of its data sets.",
+)
+@options.DATA
 @click.option("--protocol", metavar="NAME", help="Shorthand for the dataset's protocol=, such as study for leaf.")
 @click.option(
     "--train-size",
@@ -113,6 +126,7 @@ def run(
     quiet: bool,
     save_adapter: Path | None,
     save_images: Path | None,
+    data: tuple[str, ...],
     **request: Any,
 ) -> None:
     """Tune a model, score it clean and under attack, and record it.
@@ -120,16 +134,19 @@ def run(
     Names take parameters, as in --tuner tecoa:lr=5e-4 or --attack pgd:eps=2/255,n=500. `robench list` shows all names,
     `robench describe NAME` the parameters of one.
     """
-    from robench.compute.device import resolve_device
-    from robench.compute.launch import speaks
-    from robench.records.shared_store import store_at
-    from robench.records.store import UnsavedError
-    from robench.run.identity import contents_of, recorded
-    from robench.run.plan import Request, check_files, plan
-    from robench.run.recorded_run import Setting, recorded_run, remarks
+    with _preparing(request, quiet=quiet or as_json or dry_run):
+        from robench.compute.device import resolve_device
+        from robench.compute.launch import speaks
+        from robench.records.shared_store import store_at
+        from robench.records.store import UnsavedError
+        from robench.run.identity import contents_of, recorded
+        from robench.run.plan import Request, check_files, plan
+        from robench.run.recorded_run import Setting, recorded_run, refuse_unused, remarks
 
-    registry = discover()
-    planned = plan(registry, Request(**request))
+        registry = discover()
+        asked = Request(**request) if request["suite"] is None else _of_suite(registry, data, request)
+        planned = plan(registry, asked)
+        refuse_unused(asked, planned)
     setting = Setting(
         results=results,
         cache_dir=options.cache_folder(cache_dir),
@@ -172,12 +189,35 @@ def run(
         _show_result(result, results)
 
 
-def _bars(registry: Registry, quiet: bool) -> contextlib.AbstractContextManager[None]:
-    """Return what shows the progress of a run, if somebody looks."""
-    from robench.run.progress import progress_bars
+def _of_suite(registry: Registry, data: tuple[str, ...], request: dict[str, Any]) -> Request:
+    """Return the run of a suite that `request` means."""
+    from robench.run.plan import Request
+    from robench.suite.parts import run_of
+    from robench.suite.places import read_places
+    from robench.suite.shelf import find_suite
 
+    context, typed = click.get_current_context(), click.core.ParameterSource.COMMANDLINE
+    given = {name: value for name, value in request.items() if context.get_parameter_source(name) is typed}
+    suite, dataset = find_suite(registry, given.pop("suite")).suite, given.pop("dataset", None)
+    return Request(**run_of(registry, suite, given, read_places(data), dataset))
+
+
+def _preparing(request: dict[str, Any], *, quiet: bool) -> contextlib.AbstractContextManager[object]:
+    """Show in a terminal what is prepared, as the libraries that components need take seconds to load."""
     log = console(stderr=True)
-    return progress_bars(registry.manager, log) if log.is_terminal and not quiet else contextlib.nullcontext()
+    if quiet or not log.is_terminal:
+        return contextlib.nullcontext()
+    return log.status(f"preparing {request['tuner']} on {request['dataset']}: loading libraries")
+
+
+def _bars(registry: Registry, quiet: bool) -> contextlib.AbstractContextManager[None]:
+    """Return what shows the progress of a run: bars in a terminal, and lines elsewhere."""
+    from robench.run.progress import progress_bars, progress_lines
+
+    if quiet:
+        return contextlib.nullcontext()
+    log = console(stderr=True)
+    return progress_bars(registry.manager, log) if log.is_terminal else progress_lines(registry.manager, say)
 
 
 def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
@@ -203,9 +243,11 @@ def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
 
 
 def _show_result(result: RunResult, results: Location) -> None:
+    from robench.leaderboard.detailed import to_detailed
     from robench.leaderboard.tables import leaderboard
-    from robench.leaderboard.text import to_rich
 
+    out = console()
     for table in leaderboard([result]):
-        console().print(to_rich(table))
+        out.print(to_detailed(table, out.width))
+        out.print()
     echo(f"record: {results}/{result.run_id}.json")

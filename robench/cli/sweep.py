@@ -6,6 +6,8 @@ import contextlib
 import functools
 import math
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,11 +91,8 @@ def sweep(
     Only missing runs are carried out, so an interrupted sweep continues where it stopped. The table shows the mean over
     seeds. benchmarks/*.toml are examples. Exits with 1 if a run failed.
     """
-    from robench.records.shared_store import store_at
-    from robench.run.dataset_cache import DatasetCache
-    from robench.run.identity import contents_of, recorded_among
     from robench.sweep.cost import cost_grid, cost_json, sweep_cost
-    from robench.sweep.local import Bench, describe
+    from robench.sweep.local import Bench
     from robench.sweep.plan import plan_sweep, read_sweep
     from robench.sweep.summary import summarise, summary_json
     from robench.sweep.summary_table import summary_grid
@@ -101,14 +100,7 @@ def sweep(
     registry = discover()
     definition = read_sweep(file)
     planned = plan_sweep(registry, definition)
-    if engine == "local" and (cpus, gpus) != (None, None):
-        raise SpecError(
-            "--cpus and --gpus are for --engine ray and slurm; on this machine, runs share the CPU by --jobs"
-        )
-    if engine == "slurm" and cache_dir is None:
-        raise SpecError("--engine slurm needs --cache-dir DIR, a folder or a URL that all nodes share")
-    if engine == "ray" and jobs > 1:
-        raise SpecError(f"--jobs {jobs} is for this machine; Ray runs as many at a time as --cpus and --gpus allow")
+    check_engine(engine, jobs, cpus, gpus, cache_dir)
     bench = Bench(
         results=results,
         cache_dir=options.cache_folder(cache_dir),
@@ -120,18 +112,74 @@ def sweep(
     )
     resources = (cpus or 1.0, gpus or 0.0)
     if engine == "slurm":
-        echo(_slurm(file, bench, jobs, *resources), nl=False)
+        echo(slurm_of(["robench", "sweep", str(file)], bench, jobs, *resources), nl=False)
         return
-    store = store_at(results)
+    done = complete(registry, planned, bench, jobs, resources if engine == "ray" else None, dry_run, quiet)
+    if dry_run:
+        costs = sweep_cost(planned, done.completed)
+        print_grid(cost_grid(definition, costs), cost_json(definition, costs), style)
+    else:
+        summary = summarise(definition, planned, done.completed)
+        print_grid(summary_grid(summary, intervals), summary_json(summary), style)
+    done.end()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What has become of the runs of a comparison: the completed records by run ID, and how those ended that failed."""
+
+    completed: Mapping[str, RunResult]
+    failed: Sequence[Outcome]
+
+    def end(self) -> None:
+        """Say which runs failed, and exit with 1 if any did."""
+        from robench.sweep.local import describe
+
+        for outcome in self.failed:
+            say(describe(outcome))
+        if self.failed:
+            raise click.exceptions.Exit(1)
+
+
+def check_engine(engine: str, jobs: int, cpus: float | None, gpus: float | None, cache_dir: Location | None) -> None:
+    """Refuse options that do not go with an engine."""
+    if engine == "local" and (cpus, gpus) != (None, None):
+        raise SpecError(
+            "--cpus and --gpus are for --engine ray and slurm; on this machine, runs share the CPU by --jobs"
+        )
+    if engine == "slurm" and cache_dir is None:
+        raise SpecError("--engine slurm needs --cache-dir DIR, a folder or a URL that all nodes share")
+    if engine == "ray" and jobs > 1:
+        raise SpecError(f"--jobs {jobs} is for this machine; Ray runs as many at a time as --cpus and --gpus allow")
+
+
+def complete(
+    registry: Registry,
+    planned: list[Job],
+    bench: Bench,
+    jobs: int,
+    on_ray: tuple[float, float] | None,
+    dry_run: bool,
+    quiet: bool,
+) -> Done:
+    """Carry out the runs that are missing, unless it is a dry run.
+
+    Args:
+        on_ray: CPUs and GPUs of each run on a Ray cluster; None for this machine.
+    """
+    from robench.records.shared_store import store_at
+    from robench.run.dataset_cache import DatasetCache
+    from robench.run.identity import contents_of, recorded_among
+
+    store = store_at(bench.results)
     known: dict[Path, str] = {}
     contents = {job.run_id: contents_of(job.plan, bench.cache_dir, known) for job in planned}
-
     images = DatasetCache()
 
     def recorded(records: list[RunResult]) -> dict[str, Found]:
         return {job.run_id: recorded_among(records, job.plan, contents[job.run_id], images) for job in planned}
 
-    found = recorded(store.read(warn) if results.is_dir() else [])
+    found = recorded(store.read(warn) if bench.results.is_dir() else [])
     completed = {run_id: each.record for run_id, each in found.items() if each.record is not None}
     missing = [job for job in planned if job.run_id not in completed]
     changed = dict.fromkeys(note for each in found.values() if each.record is None for note in each.notes)
@@ -139,29 +187,20 @@ def sweep(
         say(f"measured again: {note}")
     failed: list[Outcome] = []
     if missing and not dry_run:
-        failed = _run(registry, missing, bench, jobs, resources if engine == "ray" else None, quiet)
+        failed = _run(registry, missing, bench, jobs, on_ray, quiet)
         found = recorded(store.read(lambda message: None))
         completed = {run_id: each.record for run_id, each in found.items() if each.record is not None}
-    if dry_run:
-        costs = sweep_cost(planned, completed)
-        print_grid(cost_grid(definition, costs), cost_json(definition, costs), style)
-    else:
-        summary = summarise(definition, planned, completed)
-        print_grid(summary_grid(summary, intervals), summary_json(summary), style)
-    for outcome in failed:
-        say(describe(outcome))
-    if failed:
-        raise click.exceptions.Exit(1)
+    return Done(completed=completed, failed=failed)
 
 
-def _slurm(file: Path, bench: Bench, tasks: int, cpus: float, gpus: float) -> str:
-    """Return the script of an array job of `tasks` sweeps."""
+def slurm_of(words: list[str], bench: Bench, tasks: int, cpus: float, gpus: float) -> str:
+    """Return the script of an array job of `tasks` processes that each carry out the command `words`."""
     from robench.sweep.slurm import slurm_script
 
     results, cache = (
         each.url if isinstance(each, SharedFolder) else str(each) for each in (bench.results, bench.cache_dir)
     )
-    command = ["robench", "sweep", str(file), "--results", results, "--cache-dir", cache]
+    command = [*words, "--results", results, "--cache-dir", cache]
     command += ["--device", bench.device, "--checks", bench.checks, "--quiet"]
     command += ["--compile"] if bench.compiled else []
     command += ["--save-adapters", str(bench.adapters)] if bench.adapters else []

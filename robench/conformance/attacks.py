@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.conformance.finding import Finding, rule
 from robench.contracts.context import RunContext
+from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
 from robench.networks.evaluate import fingerprint
 from robench.registry.resolved import ResolvedAttack
@@ -31,7 +32,8 @@ def check_attacker(
     def made(n: int) -> Tensor:
         with seeded(0, device), torch.enable_grad():
             found = attack.build().perturb(network, images[:n], labels[:n])
-            assert isinstance(found, Tensor)
+            if not isinstance(found, Tensor):
+                raise PluginError(f"perturb returned {type(found).__name__}; expected a torch.Tensor of the images")
             return found.detach()
 
     before = fingerprint(network)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +16,13 @@ from robench.images.image_set import ImageSet, repeated
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 LOOKED_AT = 40
 """Images that are loaded of each split."""
+COMPARED = 4096
+"""Images of each split that are compared with those of the others; a run compares all that it uses."""
 
 
 def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
     """Yield the rules ``classes`` and ``prompts``; for each split ``limit``, ``labels``, ``again``, ``prefix`` and
-    ``too many``; and ``disjoint``.
+    ``too many``; ``files``; and ``disjoint``.
     """
     dataset = build()
     names = dataset.class_names
@@ -27,17 +31,35 @@ def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
     prompts = dataset.prompts()
     told = len(prompts) == len(names) and all(prompts)
     yield rule("prompts", told, f"{sum(map(len, prompts))} prompts for {len(prompts)} classes")
-    whole: dict[SplitName, ImageSet] = {}
+    some: dict[SplitName, ImageSet] = {}
     for split in SPLITS:
         data = dataset.split(split, min(LOOKED_AT, dataset.size(split)))
         yield from _split(dataset, build(), split, data, len(names))
-        whole[split] = dataset.split(split)
-    shared = {(a, b): repeated(whole[b], whole[a]) for i, b in enumerate(SPLITS) for a in SPLITS[:i]}
+        some[split] = dataset.split(split, min(COMPARED, dataset.size(split)))
+    yield _files(dataset, some["test"])
+    shared = {(a, b): repeated(some[b], some[a]) for i, b in enumerate(SPLITS) for a in SPLITS[:i]}
     count = sum(map(len, shared.values()))
     first = next(
         (f"; first: {b} {pairs[0][0]} is {a} {pairs[0][1]}" for (a, b), pairs in shared.items() if len(pairs)), ""
     )
-    yield rule("disjoint", count == 0, f"{count} of all images are in another split too{first}")
+    left_out = any(dataset.size(split) > COMPARED for split in SPLITS)
+    what = f"the first {COMPARED:,} images of each split" if left_out else "all images"
+    rest = "; a run compares all that it uses" if left_out else ""
+    yield rule("disjoint", count == 0, f"{count} of {what} are in another split too{first}{rest}")
+
+
+def _files(dataset: Dataset, data: ImageSet) -> Finding:
+    """Look whether an image of the dataset, saved as PNG, is read as it was."""
+    from PIL import Image
+
+    image = data.images[0]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.png"
+        Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(file)
+        read = dataset.read_image(file, (image.shape[1], image.shape[2]))
+    same = read.dtype == np.uint8 and read.shape == image.shape and bool((read == image).all())
+    told = "the same" if same else f"another image, {read.dtype} {read.shape}"
+    return rule("files", same, f"an image that is saved and read with read_image is {told}")
 
 
 def _split(dataset: Dataset, another: Dataset, split: SplitName, data: ImageSet, n_classes: int) -> Iterator[Finding]:

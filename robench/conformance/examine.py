@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,12 +14,14 @@ import torch
 from robench.compute.precision import ieee
 from robench.conformance.attacks import check_attacker
 from robench.conformance.datasets import check_dataset
-from robench.conformance.finding import Finding, rule
+from robench.conformance.defences import check_defence
+from robench.conformance.finding import Finding
 from robench.conformance.loggers import check_logger
 from robench.conformance.models import check_model
 from robench.conformance.tuners import check_tuner
 from robench.contracts.context import RunContext
 from robench.contracts.types import Kind
+from robench.errors import RobenchError
 from robench.registry.registry import Registry
 from robench.run.plan import DEFAULT_DATASET, DEFAULT_MODEL, Request
 
@@ -41,8 +44,8 @@ def examine(
 
     Args:
         text: The component as typed on the command line, such as ``pgd:steps=3``.
-        dataset: The images for models, attacks and tuners.
-        model: The network for attacks and tuners; by default what the dataset recommends.
+        dataset: The images for models, attacks, defences and tuners.
+        model: The network for attacks, defences and tuners; by default what the dataset recommends.
 
     Raises:
         SpecError: No such component, or a parameter is wrong.
@@ -61,13 +64,19 @@ def examine(
                 network = registry.resolve("model", chosen).build().build(context).to(context.device)
                 attack = registry.resolve_attack(text)
                 yield from check_attacker(attack, network, context, context.dataset.split("test", SAMPLE))
+            elif kind == "defence":
+                assert resolved is not None
+                network = registry.resolve("model", chosen).build().build(context).to(context.device)
+                yield from check_defence(resolved.build, network, context, context.dataset.split("test", SAMPLE))
             elif kind == "logger":
                 trains = _request(registry, "adaptation", registry.names("adaptation")[0], dataset, chosen)
                 yield from check_logger(registry, text, trains, context)
             else:
                 yield from check_tuner(registry, _request(registry, kind, text, dataset, chosen), context)
         except Exception as error:  # an error of the component is a result
-            yield rule("works", False, f"{type(error).__name__}: {' '.join(str(error).split())}")
+            said = " ".join(str(error).split()) or "no message; --debug shows where"
+            seen = said if isinstance(error, RobenchError) else f"{type(error).__name__}: {said}"
+            yield Finding(rule="works", kept=False, seen=seen, traceback=traceback.format_exc())
 
 
 @contextmanager
@@ -80,6 +89,7 @@ def _context(registry: Registry, dataset: str, device: torch.device | None) -> I
             device=device or torch.device("cpu"),
             seed=0,
             cache_dir=Path(folder),
+            component=registry.build,
         )
 
 

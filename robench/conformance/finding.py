@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One rule, whether it is kept, and what was seen."""
+    """One rule, whether it is kept, and what was seen.
+
+    Attributes:
+        traceback: Where the component raised an error, if it did.
+    """
 
     rule: str
     kept: bool
     seen: str
+    traceback: str = ""
 
 
 def rule(name: str, kept: bool, seen: str, otherwise: str = "") -> Finding:

@@ -9,6 +9,7 @@ import torch
 
 from robench.checks import probes
 from robench.conformance.finding import Finding, rule
+from robench.conformance.parts import check_parts
 from robench.contracts.context import RunContext
 from robench.contracts.model import Model
 from robench.images.image_set import ImageSet, to_pixels
@@ -20,7 +21,7 @@ CLOSE = 1e-3
 
 def check_model(model: Model, context: RunContext, data: ImageSet) -> Iterator[Finding]:
     """Yield the rules ``logits``, ``inputs``, ``modes``, ``extremes``, ``determinism``, ``batches``, ``gradients``,
-    ``weights``, ``again``, ``save and load``, ``parts`` and, if there is a GPU, ``devices``.
+    ``weights``, ``again``, ``save and load``, those of :func:`check_parts` and, if there is a GPU, ``devices``.
     """
     device, n_classes = context.device, len(context.dataset.class_names)
     network = model.build(context).to(device)
@@ -64,10 +65,8 @@ def check_model(model: Model, context: RunContext, data: ImageSet) -> Iterator[F
     yield rule(
         "save and load", same, f"another build with these weights gives {'the same' if same else 'other'} logits"
     )
-    inside = set(network.parameters())
-    parts = model.adaptable(network)
-    strange = ", ".join(name for name, part in parts.items() if not inside.issuperset(part.parameters()))
-    yield rule("parts", not strange, f"named: {', '.join(parts) or 'none'}", f"not in the network: {strange}")
+    with evaluation_mode(network):
+        yield from check_parts(model, network, images)
     if torch.cuda.is_available():
         with evaluation_mode(network), torch.no_grad():
             there = network.to("cuda")(images.to("cuda")).cpu()

@@ -14,6 +14,7 @@ from torch import nn
 
 from robench.attack.adversary import Adversaries, predictions
 from robench.conformance.finding import Finding, rule
+from robench.conformance.terms import check_terms
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.tuning import Tuner
 from robench.errors import PluginError
@@ -29,8 +30,8 @@ CLOSE = 1e-4
 
 
 def check_tuner(registry: Registry, request: Request, context: RunContext) -> Iterator[Finding]:
-    """Yield the rules ``parameters``, ``history``, ``learning``, ``again``, ``save and load``, ``resumed`` and
-    ``without parts``.
+    """Yield the rules ``parameters``, ``history``, ``learning``, ``again``, ``save and load``, ``resumed``, of
+    products ``terms``, and ``without parts``.
 
     Args:
         request: A run of few images with the tuner.
@@ -57,6 +58,8 @@ def check_tuner(registry: Registry, request: Request, context: RunContext) -> It
         far = float(np.abs(loaded - logits).max() / np.abs(logits).max())
         yield rule("save and load", far < CLOSE, f"logits of the loaded adapter differ by {far:.1e} of the largest")
         yield _resumed(registry, request, context)
+        if (terms := check_terms(planned, context)) is not None:
+            yield terms
     yield _without_parts(planned.tuner.build())
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench.contracts import params as parameters
 from robench.contracts.configured import Configured
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from robench.contracts.context import RunContext
 
 
 class Attacker(Configured, ABC):
@@ -42,6 +44,20 @@ class Attacker(Configured, ABC):
         norm: Norm = getattr(self.params, "norm", self.norm)
         return ThreatModel(norm=norm, eps=self.params.eps, knowledge=knowledge)
 
+    def prepare(self, context: RunContext) -> Mapping[str, Any]:
+        """Is called once before the first batch; override it to look at the classes or the images of the run.
+
+        An attack must not learn from the split that is scored.
+
+        Returns:
+            What it took from `context` that decides its images, as plain JSON values; nothing by default. Cached sets
+            are told apart by it.
+
+        Raises:
+            SpecError: A parameter does not fit the run; for example no class has a name.
+        """
+        return {}
+
     @abstractmethod
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return adversarial versions of `images`, ``float32 (N, 3, H, W)`` in ``[0, 1]``, on the same device.
@@ -49,7 +65,9 @@ class Attacker(Configured, ABC):
         torch's global random state is seeded for this batch.
 
         Args:
-            network: From images in ``[0, 1]`` to logits ``(N, n_classes)``, in evaluation mode with frozen weights.
+            network: From images in ``[0, 1]`` to logits ``(N, n_classes)``, in evaluation mode with frozen weights. It
+                answers as the target does, adapter, prompt and defence included. If the attack was asked for
+                ``samples=N``, each call returns the mean of N answers.
             images: ``float32 (N, 3, H, W)`` in ``[0, 1]``.
             labels: ``int64 (N,)``.
         """

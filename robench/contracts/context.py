@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from robench.compute.precision import Precision
 from robench.compute.world import ALONE, World
 from robench.contracts.dataset import Dataset
+from robench.contracts.types import Kind
+from robench.errors import PluginError
 
 if TYPE_CHECKING:
     from torch import device
@@ -46,6 +48,15 @@ def silent(progress: Progress) -> None:
     """Report nothing."""
 
 
+def no_component(kind: Kind, text: str) -> Any:
+    """Refuse to build a component where nobody can look one up.
+
+    Raises:
+        PluginError: Always.
+    """
+    raise PluginError(f"{kind} {text!r} was asked for outside a run, where no component can be looked up")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """What a component may know of the run.
@@ -62,6 +73,7 @@ class RunContext:
         precision: What each stage computes in.
         shared: The place of which `cache_dir` holds copies, if machines share a cache by its URL.
         compiled: Whether torch compiles networks while they are attacked.
+        component: Builds another component, as typed: ``component("model", "resnet20").build(context)`` is a network.
     """
 
     dataset: Dataset
@@ -75,6 +87,7 @@ class RunContext:
     precision: Precision = field(default_factory=Precision)
     shared: SharedFolder | None = None
     compiled: bool = False
+    component: Callable[[Kind, str], Any] = no_component
 
     def cached(self, name: str, *, read: Callable[[Path], T], make: Callable[[Path], None]) -> T:
         """Return what `read` returns for the file `name` in the cache. If the file is missing, `make` writes it first.

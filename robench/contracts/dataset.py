@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from robench.contracts.configured import Configured
+from robench.errors import DataError
 from robench.images.image_set import ImageSet
 
 if TYPE_CHECKING:
@@ -47,6 +50,32 @@ class Dataset(Configured, ABC):
         whole = self.split(name)
         return ImageSet(images=whole.images[positions], labels=whole.labels[positions])
 
+    def read_image(self, file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return an image that is not of this dataset as an image of it would be read, ``uint8 (3, H, W)``.
+
+        ``robench predict`` calls it. By default the image is turned upright, converted to RGB, cropped to the largest
+        central part of the shape of `size`, and resized. Override it if the dataset reads its own files otherwise. It
+        is called by several threads.
+
+        Args:
+            size: Height and width of the images that the network was scored on.
+
+        Raises:
+            DataError: The file is no image, is damaged, or cannot be an image of this dataset.
+        """
+        import numpy as np
+        from PIL import Image, ImageOps
+
+        try:
+            with Image.open(file) as opened:
+                if opened.mode[0] in "IF":
+                    raise ValueError(f"its pixels have the mode {opened.mode}; expected 8 bits a channel")
+                upright = ImageOps.exif_transpose(opened).convert("RGB")
+        except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included
+            raise DataError(f"{file} cannot be read as an image: {error}") from error
+        fitted = ImageOps.fit(upright, size[::-1], Image.Resampling.LANCZOS)
+        return np.asarray(fitted).transpose(2, 0, 1)
+
     def at_hand(self) -> bool:
         """Return whether classes, prompts, notes and sizes are known at once: nothing is downloaded, no image loaded.
 
@@ -61,3 +90,18 @@ class Dataset(Configured, ABC):
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return the prompts of each class; an image-text model uses the mean of their embeddings."""
         return tuple((f"a photo of a {name.replace('_', ' ')}.",) for name in self.class_names)
+
+    def require_classes(self, named: Sequence[str], file: Path) -> None:
+        """Check that the classes that `file` was trained on are those of this dataset, in the same order.
+
+        Raises:
+            DataError: They are others, or in another order; the message names the first that differs.
+        """
+        here = self.class_names
+        if tuple(named) == here:
+            return
+        if sorted(named) == sorted(here):
+            raise DataError(f"{file} has the classes of the dataset in another order: {', '.join(named)}"[:300])
+        pairs = zip(named, here, strict=False)
+        first = next(((a, b) for a, b in pairs if a != b), (f"{len(named)} classes", f"{len(here)}"))
+        raise DataError(f"{file} was trained on other classes: {first[0]!r} where the dataset has {first[1]!r}"[:300])

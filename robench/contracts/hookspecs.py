@@ -9,6 +9,8 @@ import pluggy
 from robench.contracts.types import Component
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robench.contracts.context import Progress
     from robench.records.record import RunResult, RunSpec
 
@@ -19,6 +21,11 @@ hookimpl = pluggy.HookimplMarker("robench")
 @hookspec
 def robench_components() -> list[Component]:  # type: ignore[empty-body]
     """Return the components this plugin contributes."""
+
+
+@hookspec
+def robench_suites() -> list[Path]:  # type: ignore[empty-body]
+    """Return the TOML files of the suites this plugin contributes."""
 
 
 @hookspec

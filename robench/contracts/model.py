@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
     from robench.contracts.dataset import Dataset
 
+TRANSFORMERS_LAYERS: Mapping[str, tuple[str, ...]] = {
+    "query": ("q_proj",),
+    "key": ("k_proj",),
+    "value": ("v_proj",),
+    "output": ("out_proj",),
+    "mlp_in": ("fc1",),
+    "mlp_out": ("fc2",),
+}
+"""Where towers of transformers have their linear layers, by role."""
+
 
 class Model(Configured, ABC):
     """A classifier of the dataset's classes."""
@@ -25,6 +35,15 @@ class Model(Configured, ABC):
 
         Raises:
             DataError: Weights are missing, damaged, or do not fit the classes.
+        """
+
+    def check_classes(self, dataset: Dataset) -> None:
+        """Check that files of weights were trained on the classes of `dataset`; a dry run calls this, too.
+
+        Override it if such files name classes: :meth:`Dataset.require_classes` compares them.
+
+        Raises:
+            DataError: A file names other classes.
         """
 
     def prompts(self, dataset: Dataset) -> tuple[tuple[str, ...], ...]:
@@ -38,13 +57,43 @@ class Model(Configured, ABC):
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the parts of `network` that a tuner may change, by name.
 
-        Names in use: ``vision``, the tower that reads images; ``encoder``, all that maps an image to its embedding;
-        ``blocks``, a ``ModuleList`` of the blocks in order; ``head``, the ``Linear`` that makes the logits. Adapters
-        find the projections of a tower by the names ``q_proj``, ``k_proj``, ``v_proj`` and ``fc2``. Learned prompts
-        need a vision transformer in the layout of transformers: ``tower.embeddings`` maps pixels to tokens, and
-        ``tower.config`` has ``hidden_size``, ``patch_size`` and ``image_size``.
+        Each is optional. Names in use:
+
+        - ``encoder``: all that maps an image to its embedding. Called with images ``float32 (N, 3, H, W)`` in
+          ``[0, 1]`` it returns ``(N, D)``, of any length. The network itself calls it, so a hook on it changes the
+          logits. Without a text tower the embedding is the input of ``head``. :class:`robench.Part` makes such a part.
+        - ``head``: the ``Linear`` that makes the logits of the embedding; of an image-text network, the class
+          embeddings.
+        - ``blocks``: a ``ModuleList`` of the blocks in order.
+        - ``vision``: the tower that reads images, as its library has it. Adapters look in it for the layers that
+          :meth:`targets` names. Learned prompts need a vision transformer in the layout of transformers:
+          ``tower.embeddings`` maps pixels to tokens, and ``tower.config`` has ``hidden_size``, ``patch_size`` and
+          ``image_size``.
+        - ``patches``: called with images it returns what the last block makes of each patch ``(N, P, D)``, row by row,
+          normalised and projected as embeddings are, of any length.
+        - ``projection``: the layer that maps the tower's output to the embedding.
+        - ``text``: called with token ids ``int64 (N, L)``, as :meth:`tokenize` returns them, it gives embeddings
+          ``(N, D)`` of any length. Its weights can be trained; the class embeddings do not follow by themselves.
+        - ``token_embedding``: the ``Embedding`` by which ``text`` looks up its tokens.
         """
         return {}
+
+    def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
+        """Return the ``Linear`` layers that adapters may change, by their role.
+
+        Roles are ``query``, ``key``, ``value``, or ``qkv`` for all three in one layer; ``output``, of the attention;
+        and ``mlp_in`` and ``mlp_out``. A layer is named by the end of its name in the part ``vision``, such as
+        ``attn.qkv``. By default they are those of transformers. A role may be missing.
+        """
+        return TRANSFORMERS_LAYERS
+
+    def tokenize(self, network: nn.Module, texts: Sequence[str]) -> Tensor:
+        """Return token ids ``int64 (N, L)`` of `texts`, for the part ``text``.
+
+        Raises:
+            PluginError: The model reads no text.
+        """
+        raise PluginError("this model reads no text; use one that compares images with text, such as clip-tiny")
 
     def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
         """Return a classifier for another dataset, that of `context`, which shares the encoder of `network`.

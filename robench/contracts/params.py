@@ -8,12 +8,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from robench.contracts.types import Norm, format_pixels, parse_pixels, parse_radius
+from robench.contracts.types import Norm, ShareOfEps, format_pixels, parse_pixels, parse_radius, parse_step
 from robench.errors import SpecError, nearest
 
 Pixels = Annotated[
@@ -29,6 +29,14 @@ Radius = Annotated[
     PlainSerializer(format_pixels, return_type=str, when_used="always"),
 ]
 """An exact radius of an L2 ball in ``[0, 1]`` pixel units, which may exceed 1; users write ``0.5`` or ``128/255``."""
+
+
+StepSize = Annotated[
+    Fraction,
+    BeforeValidator(parse_step),
+    PlainSerializer(format_pixels, return_type=str, when_used="always"),
+]
+"""An exact step size in ``[0, 1]`` pixel units; users write ``2/255``, or ``eps/4`` for a quarter of the radius."""
 
 
 def Later(default: Any, **more: Any) -> Any:  # noqa: N802  # beside pydantic's Field
@@ -47,6 +55,11 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True)
 
     @classmethod
+    def canonical(cls, name: str) -> str:
+        """Return the name of the parameter that users may also type as `name`; by default each has one name."""
+        return name
+
+    @classmethod
     def read(cls, values: dict[str, Any], owner: str, whole: Callable[[str, str], str] | None = None) -> Self:
         """Return the parameters with `values`, which may be text, for the component called `owner`.
 
@@ -56,6 +69,7 @@ class Params(BaseModel):
         Raises:
             SpecError: A name is unknown, or a value is missing or wrong; the message names it and what was expected.
         """
+        values = {cls.canonical(key): cls._meant(cls.canonical(key), value) for key, value in values.items()}
         for key in values:
             if key not in cls.model_fields:
                 hint = (
@@ -74,6 +88,14 @@ class Params(BaseModel):
             message = first["msg"].removeprefix("Value error, ")
             where = f"{key}={first['input']!s}: " if key else ""
             raise SpecError(f"{owner}: {where}{message}") from None
+
+    @classmethod
+    def _meant(cls, key: str, value: Any) -> Any:
+        """Return the number that a text names among those that a parameter may be."""
+        field = cls.model_fields.get(key)
+        if field is None or not isinstance(value, str) or get_origin(field.annotation) is not Literal:
+            return value
+        return next((each for each in get_args(field.annotation) if str(each) == value), value)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, distances as exact text, without :func:`Later` parameters at their defaults."""
@@ -118,6 +140,32 @@ class AttackParams(Params):
     """The parameter of every attack: the radius of its ball."""
 
     eps: Pixels = Field(default=Fraction(8, 255), description="radius of the ball, in [0, 1] pixel units")
+
+    def settle_step(self, share: Fraction, *, most: Fraction | None = None) -> None:
+        """Set ``alpha``, a :data:`StepSize`, to a distance: a share of ``eps`` to that, and None to `share` of it.
+
+        A validator of the class calls it, once ``eps`` is known. The usual share counts as not given.
+
+        Args:
+            most: The largest step that makes sense; None for any.
+
+        Raises:
+            ValueError: It is larger.
+        """
+        given: Fraction | None = getattr(self, "alpha")  # noqa: B009  # subclasses have it
+        if isinstance(given, ShareOfEps):
+            share, usual = given, given == share
+        else:
+            usual = given is None
+        if given is None or isinstance(given, ShareOfEps):
+            object.__setattr__(self, "alpha", self.eps * Fraction(share))
+        if usual:
+            self.model_fields_set.discard("alpha")
+        elif most is not None and given is not None and not isinstance(given, ShareOfEps) and given > most:
+            raise ValueError(
+                f"alpha={given} is outside [0, {most}]; distances are in [0, 1] pixel units, such as 2/255"
+                + (f"; did you mean {given}/255?" if given <= 255 else "")
+            )
 
 
 class NormParams(AttackParams):

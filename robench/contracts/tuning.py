@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.contracts.configured import Configured
 from robench.contracts.context import RunContext
+from robench.contracts.params import Params
+from robench.contracts.setting import Told
 from robench.images.image_set import ImageSet
 from robench.storage.checkpoint import Checkpoint
 
@@ -28,10 +29,17 @@ class Adversary(Protocol):
     def __call__(
         self, indices: NDArray[np.int64], images: Tensor, labels: Tensor, score: Score | None = None
     ) -> Tensor:
-        """Return adversarial versions ``float32 (N, 3, H, W)`` of the training images at `indices`.
+        """Return adversarial versions ``float32 (N, 3, H, W)`` in ``[0, 1]`` of a batch of training images.
 
-        A white-box adversary raises `score`, a function from images to a number each ``(N,)``, or without one the
-        cross-entropy of `labels`. An adversary on a surrogate has made its images beforehand.
+        A white-box adversary attacks `images` on the network as it is now. One on a surrogate has made its images
+        beforehand, and looks them up.
+
+        Args:
+            indices: The positions of the images in ``task.train``, ``int64 (N,)``, a numpy array.
+            images: These images, ``float32 (N, 3, H, W)`` in ``[0, 1]``, on the device of the network.
+            labels: Their classes, ``int64 (N,)``, on the same device.
+            score: What a white-box adversary raises, a function from images to a number of at least 0 each ``(N,)``;
+                without one the cross-entropy of `labels`.
         """
 
 
@@ -61,7 +69,7 @@ class TuningTask:
     checkpoint: Checkpoint | None = None
 
 
-class Tuner(Configured, ABC):
+class Tuner(Told, ABC):
     """Adapts a network: :meth:`adapt` decides what may change, :meth:`fit` trains it.
 
     Attributes:
@@ -71,7 +79,11 @@ class Tuner(Configured, ABC):
     trains: ClassVar[bool] = True
 
     def adversary(self) -> str | None:
-        """Return the attack that makes training images, such as ``"pgd-resnet20:eps=8/255"``, or None."""
+        """Return the attack that makes training images, as users type it, or None.
+
+        ``"pgd-resnet20:eps=8/255"`` attacks a surrogate beforehand, ``"pgd:eps=8/255"`` the network itself, white-box,
+        as it is at each call of ``task.adversary``.
+        """
         return None
 
     @abstractmethod
@@ -102,12 +114,17 @@ class Tuner(Configured, ABC):
         """Make the tuned network cheaper without changing its logits. It is called after the adapter was saved."""
 
 
-class Adaptation(Configured, ABC):
-    """One half of a tuner: what may change in a network. An instance serves one network."""
+class Adaptation(Told, ABC):
+    """One half of a tuner: what may change in a network. An instance serves one network.
+
+    It may use ``self.setting``: the parts of the network, the class names, prompts and tokenizer, and the run.
+    """
 
     @abstractmethod
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         """Freeze `network`, in place, except for the parameters to train, which it may add.
+
+        While it is trained, a batch norm whose weights are frozen keeps its running statistics.
 
         Args:
             network: The classifier.
@@ -138,8 +155,11 @@ class Adaptation(Configured, ABC):
         """Fold what was learned into the weights it was added to, if that keeps the logits as they are."""
 
 
-class Objective(Configured, ABC):
+class Objective(Told, ABC):
     """The other half of a tuner: what is optimised. An instance serves one network.
+
+    It implements :meth:`loss`, or :meth:`terms` if the loss is a sum. It may use ``self.setting``: the parts of the
+    network, the class names, prompts and tokenizer, and the run.
 
     Attributes:
         whole_batch: Whether the loss of a batch is not the mean over its images, for example because they are compared
@@ -147,6 +167,11 @@ class Objective(Configured, ABC):
     """
 
     whole_batch: ClassVar[bool] = False
+
+    def __init__(self, params: Params | None = None) -> None:
+        super().__init__(params)
+        if type(self).loss is Objective.loss and type(self).terms is Objective.terms:
+            raise TypeError(f"{type(self).__name__} has neither loss nor terms; expected one of them")
 
     def white_box(self, eps: Fraction) -> str:
         """Return the attack that ``adversary=white-box`` stands for, as users type it, without its radius.
@@ -163,9 +188,11 @@ class Objective(Configured, ABC):
             PluginError: The objective does not fit it; for example it needs text, and the network has none.
         """
 
-    @abstractmethod
+    def begin(self, network: nn.Module, n_steps: int) -> None:
+        """Is called before training with the number of optimiser steps; the network is adapted."""
+
     def loss(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of a batch, a scalar.
+        """Return the loss of a batch, a scalar; by default the sum of :meth:`terms`.
 
         Args:
             network: The classifier, in training mode.
@@ -173,6 +200,28 @@ class Objective(Configured, ABC):
             adversarial: The same images, perturbed; the clean images if there is no adversary.
             labels: ``int64 (N,)``.
         """
+        first, *rest = self.terms(network, clean, adversarial, labels).values()
+        return sum(rest, start=first)
+
+    def terms(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        """Return the summands of the loss by name, scalars that already have their weights.
+
+        ``robench check`` tries whether each of them depends on what is trained. Arguments are those of :meth:`loss`.
+        """
+        return {"loss": self.loss(network, clean, adversarial, labels)}
+
+    def after_step(self, network: nn.Module, step: int) -> None:
+        """Is called after optimiser step `step`, counted from 0, while its gradients are still there.
+
+        An objective with weights of its own, such as Lagrange multipliers, updates them here.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs of the objective: tensors, numbers, texts or dicts of these."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` returned, before an interrupted training goes on."""
 
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Score | None:
         """Return the score that a white-box training adversary raises, or None for the cross-entropy of the labels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,11 +10,17 @@ from typing import Any, Literal, get_args
 
 from robench.errors import SpecError, nearest
 
-Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "attacker", "logger"]
-KINDS: tuple[Kind, ...] = ("dataset", "model", "tuner", "adaptation", "objective", "attacker", "logger")
+Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "defence", "attacker", "logger"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Norm = Literal["Linf", "L2"]
-Knowledge = Literal["white-box", "transfer", "query", "nothing"]
+Knowledge = Literal["white-box", "unaware", "transfer", "query", "nothing"]
+Aware = Literal["yes", "no", "bpda", "exact"]
+"""How a white-box attack treats a defence: as an adaptive attacker does; as if it were not there; with an approximation
+in the backward pass; or with the gradients that autograd finds."""
+AWARE: tuple[Aware, ...] = get_args(Aware)
+SAMPLES = 10
+"""Answers of a random defence that an attack averages, unless it says ``samples=``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,9 @@ class Component:
         bare: The parameter that a value without a name sets if it comes first: with ``"repository"``, ``hub:ORG/NAME``
             is ``hub:repository=ORG/NAME``.
         downloads: What is downloaded on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
+        group: The heading that ``robench list`` shows it under, such as ``"prompts"``. A group of more than 20 is
+            shown as one line, unless all are asked for.
+        title: What tables call it, such as ``LoRA``; empty for its name.
     """
 
     kind: Kind
@@ -48,6 +58,8 @@ class Component:
     family: str = ""
     bare: str = ""
     downloads: tuple[str, ...] = ()
+    group: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +69,9 @@ class ThreatModel:
     Attributes:
         norm: The norm that bounds a perturbation, per image.
         eps: Its radius, exact, in ``[0, 1]`` pixel units; an L2 radius may exceed 1.
-        knowledge: ``white-box`` sees the target's gradients, ``transfer`` only a surrogate's, ``query`` only the
-            target's logits. ``nothing`` is a control: it shows what noise or resampling alone costs.
+        knowledge: ``white-box`` sees the target's gradients, ``unaware`` those of the target without its defence,
+            ``transfer`` only a surrogate's, ``query`` only the target's logits. ``nothing`` is a control: it shows what
+            noise or resampling alone costs.
     """
 
     norm: Norm
@@ -91,6 +104,26 @@ class Name:
     params: tuple[tuple[str, str], ...] = ()
 
 
+def require_utf8(text: str) -> None:
+    """Refuse what no record can hold: bytes that are no UTF-8, as in the name of a file of another system.
+
+    Raises:
+        SpecError: There are some.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(
+            f"{text!r} holds bytes that are no UTF-8 at character {error.start}, so no record can name it; "
+            "rename the file or the folder"
+        ) from None
+
+
+def as_utf8(text: str) -> str:
+    """Return `text` as a record can hold it: bytes that are no UTF-8 become codes such as ``\\udcff``."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def parse_name(text: str, bare: str = "") -> Name:
     """Parse ``name[:key=value,...]``.
 
@@ -98,8 +131,9 @@ def parse_name(text: str, bare: str = "") -> Name:
         bare: The parameter that the first value sets if it has no key; empty if each needs one.
 
     Raises:
-        SpecError: The name is empty, a parameter has no ``=``, or one is given twice.
+        SpecError: The name is empty, a parameter has no ``=``, or one is given twice, or `text` is no UTF-8.
     """
+    require_utf8(text)
     head, colon, tail = text.strip().partition(":")
     head = head.strip()
     if not head:
@@ -140,12 +174,36 @@ def parse_radius(value: object) -> Fraction:
         text = str(value)
         if len(text) > 100 or len(text.lower().partition("e")[2].lstrip("+-")) > 3:  # 1e999999999 takes for ever
             raise ValueError
-        radius = value if isinstance(value, Fraction) else Fraction(text)
+        above, _, below = (text if "/" in text else f"{text}/1").partition("/")
+        if "/" in below:
+            raise ValueError
+        radius = value if isinstance(value, Fraction) else Fraction(above) / Fraction(below)
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{value!r} is not a distance in pixels; expected a value such as 8/255 or 0.5") from None
     if radius < 0:
         raise ValueError(f"{value} is negative; expected a distance in pixels such as 8/255 or 0.5")
     return radius
+
+
+class ShareOfEps(Fraction):
+    """A distance as a share of an attack's radius: of ``eps/4`` a quarter."""
+
+
+def parse_step(value: object) -> Fraction:
+    """Return the step size of ``"2/255"`` or a number, or the :class:`ShareOfEps` of ``"eps/4"``.
+
+    Raises:
+        ValueError: It is neither, or the share is not above 0.
+    """
+    typed = str(value).replace(" ", "")
+    if not typed.startswith("eps"):
+        return parse_radius(value)
+    mark, share = typed[3:4], typed[4:]
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        number = parse_radius(share or "1")
+        if mark in ("", "/", "*") and bool(mark) == bool(share) and number > 0:
+            return ShareOfEps(1 / number if mark == "/" else number)
+    raise ValueError(f"{value!r} is not a step size; expected a distance such as 2/255, or a share such as eps/4")
 
 
 def format_pixels(distance: Fraction) -> str:

@@ -18,9 +18,11 @@ from robench.contracts.context import RunContext
 from robench.errors import DataError
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunResult
+from robench.registry.registry import discover
 from robench.run.data import load_split
 from robench.run.plan import Plan
 from robench.run.provenance import capture
+from robench.run.stages import defended
 from robench.run.tuning_stage import tune
 from robench.storage.location import Location
 
@@ -52,7 +54,8 @@ def certified(
     if record.data is None or record.tuning is None or record.clean is None:
         raise DataError(f"run {record.run_id} is {record.status}; only completed runs can be certified")
     compiled = record.provenance.compiled
-    context = plan.context(plan.dataset.build(), device, cache_dir, warn=warn, compiled=compiled)
+    build = discover().build
+    context = plan.context(plan.dataset.build(), device, cache_dir, warn=warn, compiled=compiled, component=build)
     test = load_split(context, spec.split, spec.test_size)
     _expect(record, "scored images", record.data.test_fingerprint, test.fingerprint())
     train = None
@@ -65,6 +68,7 @@ def certified(
     adversaries = Adversaries.of(context)
     tuned = tune(plan, context, adversaries, network, model.adaptable(network), train, trained=trained)
     _expect(record, "weights after tuning", record.tuning.tuned_fingerprint, tuned.tuned_fingerprint)
+    network = defended(plan, network, test, context)
     predicted = predictions(network, test.images, context, "evaluation, clean")
     if ((predicted == test.labels) != record.clean.mask()).any():
         raise DataError(f"run {record.run_id}: the answers on clean images are not those of the record")
@@ -89,13 +93,14 @@ def is_outdated(record: RunResult) -> bool:
     """Return whether the certificate is incomplete, or lacks a check of the network that is made today."""
     names = {check.name for check in record.checks}
     today = {check.__name__.replace("_", " ") for check in NETWORK_CHECKS}
+    today -= {"batch neighbours"} if record.spec.defence else set()  # a random one cannot be compared so
     return record.verdict == "incomplete" or not today <= names
 
 
 def _labelled(plan: Plan, number: int, context: RunContext, data: DataRecord) -> DataRecord:
     """Return `data`, which describes the images of another scored dataset, with their labels."""
     there = replace(context, dataset=plan.eval_datasets[number].build())
-    test = load_split(there, plan.spec.split, plan.spec.test_size)
+    test = load_split(there, plan.spec.split, plan.spec.scored(plan.spec.eval_datasets[number]))
     if test.fingerprint() != data.test_fingerprint:
         return data
     return data.model_copy(update={"labels": pack_labels(test.labels)})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import ValidationError
 
 from robench.errors import DataError
@@ -18,7 +16,7 @@ from robench.records.limits import radius
 from robench.records.record import AttackScore, AttackSpec, RunResult
 from robench.records.store import read_record
 from robench.statistics.worst_case import worst_cases
-from robench.storage.adversarial_cache import hash_images
+from robench.storage.adversarial_cache import read_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +52,10 @@ def verify_cache(folder: Path) -> tuple[int, list[Fault]]:
     faults = []
     for path in paths:
         try:
-            meta = json.loads((path / "meta.json").read_text())
-            images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-            if hash_images(images) != meta["sha256"]:
-                faults.append(Fault(path=path, reason="its bytes do not match its hash"))
-        except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
-            faults.append(Fault(path=path, reason=f"{type(error).__name__}: {error}"))
+            read_set(path)
+        except Exception as error:  # as a file raises that robench did not write
+            reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            faults.append(Fault(path=path, reason=reason))
     return len(paths), faults
 
 

@@ -71,7 +71,8 @@ def reference(path: Path, content: Mapping[str, Any]) -> Reference:
 
 
 def _balls(found: Measured) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((score.norm, score.eps) for score in found.attacks if score.knowledge != "nothing"))
+    blind = ("nothing", "unaware")  # RobustBench has no figures of attackers who do not know the defence
+    return list(dict.fromkeys((score.norm, score.eps) for score in found.attacks if score.knowledge not in blind))
 
 
 def _document(found: Measured, norm: str, eps: str) -> Document:

@@ -9,8 +9,10 @@ A record goes through these files in this order. **Ranks are computed in ``ranki
 | ``flatten.py`` | turns one record into rows of numbers and labels |
 | ``schema.py`` | the columns of these rows |
 | ``index.py`` | keeps the rows from one call to the next, so that only new records are read |
-| ``ranking.py`` | decides which runs are comparable, sorts them and ranks them |
-| ``tables.py`` | turns a ranking into a table with accuracies and intervals |
+| ``ranking.py`` | decides which runs are comparable and which are one method, sorts methods and ranks them |
+| ``naming.py`` | calls methods by name, and names what they were trained against and their papers |
+| ``methods.py`` | a row: a method with its runs, accuracies and intervals |
+| ``tables.py`` | turns a ranking into a table |
 | ``text.py`` | writes tables for a terminal and as Markdown |
 | ``export.py`` | writes tables as CSV and JSON |
 | ``frame.py`` | ``robench.leaderboard``, a DataFrame |

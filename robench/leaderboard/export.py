@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from robench.leaderboard.methods import Row
 from robench.leaderboard.ranking import Ranking
-from robench.leaderboard.tables import Row, Table
+from robench.leaderboard.tables import Table, case_at
 from robench.present.harmless import cell
 from robench.statistics.intervals import Rate
 
@@ -22,15 +23,18 @@ def csv_fields(rankings: Iterable[Ranking]) -> list[str]:
     """Return the header of a CSV file with the rows of all `rankings`."""
     fields: dict[str, None] = {}
     for ranking in rankings:
-        attacks = [label for label, _, _ in ranking.shared()["columns"]]
+        attacks = [label for label, _, _ in ranking.shared["columns"]]
         classes = CLASSES if ranking.has_any("macro") else ()
-        worst = (*RATE, "eps") if ranking.has_any("worst_n") else ()
-        fields |= dict.fromkeys(("rank", "dataset", "split", "images", "model", "tuner", "seed"))
-        fields |= {f"clean_{each}": None for each in RATE}
-        fields |= {f"{label}_{each}": None for label in attacks for each in (*RATE, "drop")}
+        rate = (*RATE, "sd") if len(ranking.rows) > len(ranking) else RATE
+        fields |= dict.fromkeys(("rank", "rank_low", "rank_high", "dataset", "split", "images", "model", "method"))
+        fields |= dict.fromkeys(("trained_against", "tuner", "seed", "runs"))
+        fields |= {f"clean_{each}": None for each in rate}
+        fields |= {f"{label}_{each}": None for label in attacks for each in (*rate, "drop")}
         fields |= {f"{label}_{each}": None for label in ("clean", *attacks) for each in classes}
-        fields |= {f"worst_{each}": None for each in worst}
-        fields |= dict.fromkeys(("trainable_parameters", "seconds", "checks", "plugins", "run_id"))
+        if ranking.ball is not None:
+            fields |= {f"worst_{each}": None for each in (*rate, "eps", "measured")}
+        fields |= {f"{case_at(ball)}_{each}": None for ball in ranking.balls for each in (*rate, "measured")}
+        fields |= dict.fromkeys(("trainable_parameters", "seconds", "checks", "plugins", "run_id", "settings"))
     return list(fields)
 
 
@@ -45,10 +49,11 @@ def to_csv(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
     writer.writerow([cell(field) for field in fields])
     places, nothing = {field: place for place, field in enumerate(fields)}, [""] * len(fields)
     for table in tables:
+        several = any(len(row.runs) > 1 for row in table.rows)
         for row in table.rows:
             # A row of one table has few of the fields of all tables; csv.DictWriter would look up every one.
             line: list[object] = [*nothing]
-            for field, value in _flat(table, row).items():
+            for field, value in _flat(table, row, several).items():
                 line[places[field]] = cell(value)
             writer.writerow(line)
         yield text.getvalue()
@@ -56,38 +61,48 @@ def to_csv(tables: Iterable[Table], fields: Sequence[str]) -> Iterator[str]:
         text.truncate()
 
 
-def _flat(table: Table, row: Row) -> dict[str, Any]:
-    """Return the figures of one row by the fields of :func:`csv_fields`."""
+def _flat(table: Table, row: Row, several: bool) -> dict[str, Any]:
+    """Return the figures of one row by the fields of :func:`csv_fields`, of `several` runs with deviations."""
     flat: dict[str, Any] = {
-        "rank": row.rank,
+        "rank": row.rank_low,
+        "rank_low": row.rank_low,
+        "rank_high": row.rank_high,
         "dataset": table.dataset,
         "split": table.split,
         "images": table.test_fingerprint,
         "model": row.model,
+        "method": row.name,
+        "trained_against": row.trained_against,
         "tuner": row.tuner,
-        "seed": row.seed,
-        **_rate("clean", row.clean),
+        "seed": row.seeds[0] if len(row.runs) == 1 else "; ".join(map(str, row.seeds)),
+        "runs": len(row.runs),
+        **_rate("clean", row.clean, several),
     }
     labels = [column.label for column in table.columns]
     for label, rate, drop in zip(labels, row.attacks, row.drops, strict=True):
-        flat |= {**_rate(label, rate), f"{label}_drop": round(drop, 2)}
+        flat |= {**_rate(label, rate, several), f"{label}_drop": round(drop, 2)}
     for label, found in zip(("clean", *labels), row.classes or (), strict=False):
         figures = (round(found.macro, 2), found.lowest_name, round(found.lowest.percent, 2), found.lowest.n)
         flat |= {f"{label}_{each}": figure for each, figure in zip(CLASSES, figures, strict=True)}
-    if row.worst:
-        flat |= {**_rate("worst", row.worst), "worst_eps": table.worst_eps}
+    for place, (ball, rate) in enumerate(zip(table.balls, row.worst, strict=True)):
+        measured = "yes" if ball.measured else "no"
+        flat |= {**_rate(case_at(ball), rate, several), f"{case_at(ball)}_measured": measured}
+        if place == table.ball:
+            flat |= {**_rate("worst", rate, several), "worst_eps": ball.eps, "worst_measured": measured}
     return flat | {
         "trainable_parameters": row.trainable_parameters,
         "seconds": row.seconds,
         "checks": row.checks,
         "plugins": "; ".join(row.plugins),
-        "run_id": row.run_id,
+        "run_id": "; ".join(run.run_id for run in row.runs),
+        "settings": row.settings,
     }
 
 
-def _rate(label: str, rate: Rate) -> dict[str, Any]:
-    figures = (round(rate.percent, 2), round(rate.low, 2), round(rate.high, 2), rate.n)
-    return {f"{label}_{each}": figure for each, figure in zip(RATE, figures, strict=True)}
+def _rate(label: str, rate: Rate, several: bool) -> dict[str, Any]:
+    figures = [round(rate.percent, 2), round(rate.low, 2), round(rate.high, 2), rate.n]
+    flat: dict[str, Any] = {f"{label}_{each}": figure for each, figure in zip(RATE, figures, strict=True)}
+    return flat | {f"{label}_sd": "" if rate.sd is None else round(rate.sd, 2)} if several else flat
 
 
 def to_json(tables: Iterable[Table]) -> Iterator[str]:
@@ -95,7 +110,13 @@ def to_json(tables: Iterable[Table]) -> Iterator[str]:
     before = "["
     for table in tables:
         shared = json.dumps(vars(replace(table, rows=())), default=vars, allow_nan=False)
-        rows = ",\n".join(json.dumps(row, default=vars, allow_nan=False) for row in table.rows)
+        rows = ",\n".join(json.dumps(_plain(row), default=vars, allow_nan=False) for row in table.rows)
         yield before + shared.replace('"rows": []', f'"rows": [\n{rows}\n]')
         before = ",\n"
     yield "[]" if before == "[" else "]"
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Return a row with its lowest rank as ``rank``; of a single run also with its seed and run ID."""
+    single = {"seed": row.seeds[0], "run_id": row.runs[0].run_id} if len(row.runs) == 1 else {}
+    return {"rank": row.rank_low, **vars(row), **single}

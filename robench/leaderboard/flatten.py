@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from robench.errors import DataError
 from robench.leaderboard.schema import MEASUREMENT
-from robench.records.labels import attack_label
+from robench.records.labels import attack_label, command_of
 from robench.records.measurement import Measured, attack_keys, comparison_key, drop, measurements
-from robench.records.record import AttackScore, RunResult, Score
+from robench.records.record import AttackScore, DataRecord, RunResult, RunSpec, Score
 from robench.statistics.intervals import by_class
+from robench.statistics.worst_case import balls, worst_within
 
 
 def measurement_table(records: Iterable[RunResult]) -> pa.Table:
@@ -51,7 +53,7 @@ def _flatten(found: Measured) -> dict[str, Any]:
     keyed = zip(attack_keys(found), range(len(found.attacks)), strict=True)
     attacks = [found.attacks[number] for key, number in sorted(keyed, key=lambda each: (each[0][4], *each))]
     columns = [
-        (attack_label(score.label, score.n, spec.test_size), f"{score.norm} {score.eps} {score.knowledge}", score.n)
+        (attack_label(score.label, score.n, found.clean.n), f"{score.norm} {score.eps} {score.knowledge}", score.n)
         for score in attacks
     ]
     plugins = sorted({name for name in record.provenance.plugins.values() if not name.startswith("robench ")})
@@ -62,13 +64,17 @@ def _flatten(found: Measured) -> dict[str, Any]:
         "dataset_name": found.dataset.name,
         "split": spec.split,
         "images": found.data.test_fingerprint,
-        "n_clean": spec.test_size,
-        "worst_eps": found.worst.eps if found.worst else None,
+        "n_clean": found.clean.n,
+        "resolution": _resolution(found.data),
+        "balls": json.dumps([list(vars(ball).values()) for ball in balls(attacks)]),
         "precision": found.precision,
         "surrogates": json.dumps([score.surrogate.name for score in found.attacks if score.surrogate]),
         "model": spec.model.label,
         "model_name": spec.model.name,
         "tuner": found.tuner,
+        "settings": _settings(spec),
+        "asked": json.dumps(_asked(found)),
+        "method": int(spec.model_copy(update={"seed": 0, "attacks": _in_order(spec)}).run_id(), 16),
         "tuner_label": spec.tuner.label,
         "tuner_name": spec.tuner.name,
         "seed": str(spec.seed),
@@ -82,6 +88,47 @@ def _flatten(found: Measured) -> dict[str, Any]:
         **_classes(found, attacks),
         **_sorts(found, attacks),
     }
+
+
+def _resolution(data: DataRecord) -> str:
+    """Return the size at which images are attacked: ``32 px`` if they are square, else height and width."""
+    height, width = data.image_size
+    return f"{height} px" if height == width else f"{height} x {width} px"
+
+
+def _in_order(spec: RunSpec) -> tuple[Any, ...]:
+    return tuple(sorted(spec.attacks, key=lambda attack: (attack.label, attack.n)))
+
+
+def _settings(spec: RunSpec) -> str:
+    """Return the command of a run without its seed."""
+    size = f"--test-size {spec.test_size}"
+    return command_of(spec).replace(f"{size} --seed {spec.seed}", size)
+
+
+def _asked(found: Measured) -> dict[str, Any]:
+    """Return what :mod:`robench.leaderboard.naming` names a method by."""
+    spec = found.record.spec
+    adversary = spec.adversary
+    by_prompts = found.data.prompts is not None or "template" in spec.model.params
+    asked = {
+        "tuner": spec.tuner.name,
+        "given": spec.tuner.label.partition(":")[2],
+        "params": spec.tuner.params,
+        "trains": spec.train_size is not None,
+        "zero_shot": by_prompts and spec.train_size is None and spec.adapter is None,
+        "images": f"{spec.shots} shots" if spec.shots else f"{spec.train_size:,} images" if spec.train_size else "",
+        "adapter": spec.adapter.path if spec.adapter else "",
+        "elsewhere": found.tuner.partition(" (tuned ")[2].removesuffix(")"),
+    }
+    if adversary is not None:
+        norm = adversary.params.get("norm", "Linf")
+        asked["adversary"] = {
+            "name": adversary.name,
+            "surrogate": adversary.surrogate.name if adversary.surrogate else "",
+            "eps": ("" if norm == "Linf" else f"{norm} ") + str(adversary.params.get("eps", "")),
+        }
+    return asked
 
 
 def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
@@ -103,20 +150,16 @@ def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
 def _sorts(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
     """Return what rows are sorted and ranked by."""
     weakest: Score = min(found.attacks, key=lambda score: score.accuracy, default=found.clean)
-    worst: Score = found.worst or weakest
+    worst = [worst_within(ball, found.clean, attacks) for ball in balls(attacks)]
     drops = [drop(found.clean, score) for score in attacks]
     return {
         "drops": drops,
-        "worst_n": found.worst.n if found.worst else None,
-        "worst_correct": found.worst.correct if found.worst else None,
+        "worst_correct": [int(np.count_nonzero(right)) for right in worst],
         "sum": float(sum(score.accuracy for score in found.attacks)),
-        "by_worst": -worst.accuracy,
-        "by_clean": -found.clean.accuracy,
         "by_adversarial": -weakest.accuracy,
         "by_drop": max(drops, default=0.0),
-        "right_worst": base64.b64decode(worst.bits),
+        "right_worst": b"".join(np.packbits(right).tobytes() for right in worst),
         "right_clean": base64.b64decode(found.clean.bits),
         "right_adversarial": base64.b64decode(weakest.bits),
-        "n_worst": worst.n,
         "n_adversarial": weakest.n,
     }

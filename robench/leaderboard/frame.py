@@ -20,17 +20,20 @@ def leaderboard(
     *,
     sort: str = "worst",
     filters: str | Sequence[str] = (),
+    runs: bool = False,
     cache_dir: str | Path | None = None,
 ) -> pd.DataFrame:
-    """Return what ``robench leaderboard`` shows, a row for each run. A notebook shows it as a table.
+    """Return what ``robench leaderboard`` shows, a row for each method. A notebook shows it as a table.
 
     Ranks hold among rows of the same ``dataset``, ``split``, ``images`` and attacks, as in the command's tables.
-    Accuracies are in percent with the ends of their 95 % intervals, by attack: ``clean_percent``, ``pgd_low``.
+    Accuracies are in percent with the ends of their 95 % intervals, by attack: ``clean_percent``, ``pgd_low``. A method
+    may have any rank from ``rank_low`` to ``rank_high``; ``rank`` is the lowest.
 
     Args:
         results: Folder or URL of records; or records, such as those that :func:`robench.run` returns.
         sort: What to rank by: worst, clean, adversarial, drop, trainable or seconds.
         filters: Show only matching rows, as in ``tuner=lora*``.
+        runs: Make each run a row of its own, and not the seeds of a method together.
         cache_dir: Where an index of 1,000 records or more is kept; None for the user's cache folder.
 
     Raises:
@@ -50,7 +53,7 @@ def leaderboard(
         measured = read_measurements(_folder(results), cache, _warn, lambda done, total: None)
     else:
         measured = measurement_table([results] if isinstance(results, RunResult) else results)
-    rankings = rank(measured, sort=sort, filters=[filters] if isinstance(filters, str) else filters)
+    rankings = rank(measured, sort=sort, filters=[filters] if isinstance(filters, str) else filters, runs=runs)
     text = "".join(to_csv(map(make_table, rankings), csv_fields(rankings)))
     names = ("dataset", "split", "images", "model", "tuner", "checks", "plugins", "run_id", "worst_eps")
     if not text:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from robench.leaderboard.schema import INDEXED, STATE, as_array, take_rows
 from robench.records.listing import Listing, listing
 from robench.registry.source_files import code_hashes
+from robench.storage.plain_file import require_plain
 from robench.storage.whole_file import remove_abandoned, whole_file
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _places(table: pa.Table, found: Listing) -> NDArray[np.int64]:
 def _load(path: Path) -> pa.Table | None:
     """Return the index at `path`, mapped into memory; None if it does not exist or cannot be used."""
     try:
+        require_plain(path)
         with path.open("rb") as file:
             digest = file.read(DIGEST_BYTES)
             if hashlib.file_digest(file, "sha256").hexdigest().encode() != digest:

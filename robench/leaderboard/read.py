@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from robench.compute.orphans import end_with_parent
 from robench.errors import DataError
 from robench.leaderboard.flatten import measurement_rows
 from robench.leaderboard.schema import INDEXED, STATE
@@ -55,7 +56,7 @@ def _each(work: Callable[[Sequence[str]], Any], chunks: Sequence[Sequence[str]],
     done = 0
     if not alone and cpus > 1:
         try:
-            with ProcessPoolExecutor(cpus, mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(cpus, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
                 for found in pool.map(work, chunks):
                     yield found
                     done += 1

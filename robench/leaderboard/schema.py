@@ -24,8 +24,9 @@ SHARED = pa.schema(
         ("split", FEW),
         ("images", FEW),
         ("n_clean", pa.int64()),
+        ("resolution", FEW),  # at which images are attacked, such as "32 px"
         ("columns", FEW),  # the attacks, as JSON
-        ("worst_eps", FEW),
+        ("balls", FEW),  # the radii that have a worst case, as JSON
         ("precision", FEW),
     ]
 )
@@ -34,6 +35,8 @@ SHOWN = pa.schema(
     [
         ("model", FEW),
         ("tuner", FEW),
+        ("settings", FEW),  # the command without its seed
+        ("asked", FEW),  # what the method is named by, as JSON
         ("seed", FEW),
         ("trainable_parameters", pa.int64()),
         ("seconds", pa.float64()),
@@ -48,14 +51,14 @@ SHOWN = pa.schema(
         ("lowest_n", pa.list_(pa.int32())),
         ("lowest_correct", pa.list_(pa.int32())),
         ("lowest_name", pa.string()),
-        ("worst_n", pa.int32()),
-        ("worst_correct", pa.int32()),
+        ("worst_correct", pa.list_(pa.int32())),  # for each ball
     ]
 )
 """What a table shows of each row."""
 FILTERED = pa.schema(
     [
         ("comparison", FEW),  # equal for rows of one table, as JSON
+        ("method", pa.int64()),  # equal for runs that differ in nothing but their seed
         ("dataset_name", FEW),
         ("surrogates", FEW),
         ("model_name", FEW),
@@ -66,17 +69,15 @@ FILTERED = pa.schema(
 """What decides in which table a row stands, and whether a filter keeps it."""
 SORTED = pa.schema(
     [
-        # What each sort goes by, the lowest first; the sum of accuracies decides among equals.
+        # What each sort goes by beside "n" and "correct"; the sum of accuracies decides among equals.
         ("sum", pa.float64()),
-        ("by_worst", pa.float64()),
-        ("by_clean", pa.float64()),
         ("by_adversarial", pa.float64()),
         ("by_drop", pa.float64()),
-        # Which images are right in a sort that is tested for significance, packed eight a byte, and how many there are.
+        # Which images are right in a sort that is tested for significance, packed eight a byte; the worst case of each
+        # ball one after the other, each in whole bytes.
         ("right_worst", pa.large_binary()),
         ("right_clean", pa.large_binary()),
         ("right_adversarial", pa.large_binary()),
-        ("n_worst", pa.int32()),
         ("n_adversarial", pa.int32()),
     ]
 )
@@ -105,6 +106,13 @@ def codes_and_texts(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[st
     """Return a column of type ``FEW`` as its different texts, and for each row the number of its text."""
     array = column.combine_chunks()
     return as_array(array.indices), array.dictionary.to_pylist()
+
+
+def element(column: pa.ChunkedArray, rows: NDArray[np.int64], place: int) -> NDArray[Any]:
+    """Return the element at `place` of the lists in some rows of a column."""
+    array = column.combine_chunks()
+    starts = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array)]
+    return as_array(array.values)[starts[rows] + place]
 
 
 def take_rows(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:

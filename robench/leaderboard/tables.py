@@ -1,20 +1,44 @@
-"""Tables of the leaderboard: the rows of a ranking with accuracies, intervals and ranks."""
+"""Tables of the leaderboard: the methods of a ranking with accuracies, intervals and the ranks that they may have.
+
+What the page gets is :class:`Table`:
+
+- ``Table.rows`` are **methods**, best first. :class:`robench.leaderboard.methods.Row` has the name in words, the
+  settings behind it, the range of ranks ``rank_low`` to ``rank_high``, and mean accuracies over its runs with intervals
+  over images and seeds (``Rate.sd`` is the deviation over seeds, None for one run).
+- ``Row.runs`` are its single runs, by seed. With ``leaderboard(..., runs=True)`` each row is one run.
+- ``Row.worst`` has one worst case for each of ``Table.balls``. ``Ball.measured`` is False if no white-box attack was
+  made at exactly that radius: the figure is then an upper bound, which :func:`bound` writes as ``<= 48.0``.
+- ``Table.ball`` is the place of the ball that the rows are ranked by, None for another sort. ``Table.reading`` says in
+  a sentence how to read the ranks, and :func:`rank_text` writes one: ``3``, or ``3-6``. :func:`result` says in words
+  what the best method reaches.
+- ``Table.model`` is the model that all rows share, empty if they differ; then names should stand beside ``Row.model``.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from robench.leaderboard.ranking import Ranking, rank
+from robench.leaderboard.methods import Row, method_row
+from robench.leaderboard.naming import method_names
+from robench.leaderboard.ranking import TESTED, Ranking, rank
 from robench.leaderboard.schema import RUN, SHOWN, take_rows
-from robench.statistics.intervals import ByClass, Rate, rate
+from robench.statistics.intervals import Rate
+from robench.statistics.worst_case import Ball
 
 if TYPE_CHECKING:
     from robench.records.record import RunResult
+
+RANKED_BY = {
+    "clean": "clean accuracy",
+    "adversarial": "accuracy under the strongest attack",
+    "drop": "the largest drop",
+    "trainable": "trained parameters",
+    "seconds": "seconds",
+}
+"""What each sort ranks by, in words; ``worst`` names its radius."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,40 +51,18 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One run of a table.
-
-    Attributes:
-        drops: Clean minus adversarial accuracy for each attack, in points, on the attacked images.
-        worst: Accuracy in the worst case over all attacks; None if they have no norm in common.
-        checks: The verdict of the certificate: pass, warn, incomplete, fail, or none if nothing was checked.
-        plugins: The distributions, other than robench, that components came from.
-        classes: Accuracies over classes, clean and then for each attack; None if the record keeps no labels.
-    """
-
-    rank: int
-    model: str
-    tuner: str
-    clean: Rate
-    attacks: tuple[Rate, ...]
-    drops: tuple[float, ...]
-    worst: Rate | None
-    trainable_parameters: int
-    seconds: float
-    seed: int
-    started: str
-    run_id: str
-    warnings: tuple[str, ...]
-    checks: str
-    plugins: tuple[str, ...]
-    classes: tuple[ByClass, ...] | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Table:
-    """Comparable rows, best first.
+    """Comparable methods, best first.
 
     Attributes:
+        columns: The attacks, transfer before white-box.
+        balls: The norms and radii that have a worst case, Linf first, then by radius.
+        ball: The place in `balls` of the one that ranks; None if something else does.
+        sort: What ranks, one of :data:`robench.leaderboard.ranking.SORTS`.
+        model: The model that all rows share; empty if they differ.
+        over_seeds: Whether the ranks count the variance over seeds.
+        reading: One sentence on what the ranks rest on.
+        resolution: The size at which images are attacked, such as ``32 px``.
         precision: What images were scored and attacked in; empty if all was float32.
         more: Number of rows that were ranked with these but are left out.
     """
@@ -69,8 +71,14 @@ class Table:
     split: str
     test_fingerprint: str
     n_clean: int
+    resolution: str
     columns: tuple[Column, ...]
-    worst_eps: str | None
+    balls: tuple[Ball, ...]
+    ball: int | None
+    sort: str
+    model: str
+    over_seeds: bool
+    reading: str
     precision: str
     rows: tuple[Row, ...]
     more: int = 0
@@ -80,15 +88,70 @@ class Table:
         """What the rows share, in one line."""
         precision = f", {self.precision}" if self.precision else ""
         shown = f", the first {len(self.rows):,} of {len(self.rows) + self.more:,} rows" if self.more else ""
-        return f"{self.dataset}, {self.n_clean:,} {self.split} images ({self.test_fingerprint[:8]}){precision}{shown}"
+        images = f"{self.n_clean:,} {self.split} images of {self.resolution} ({self.test_fingerprint[:8]})"
+        return f"{self.dataset}, {images}{precision}{shown}"
+
+    @property
+    def ranked_by(self) -> str:
+        """What ranks, in words, such as ``accuracy in the worst case at Linf 2/255``."""
+        if self.ball is not None:
+            return f"accuracy in the {case_at(self.balls[self.ball])}"
+        return RANKED_BY["adversarial" if self.sort == "worst" else self.sort]
 
 
-def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: Sequence[str] = ()) -> list[Table]:
-    """Rank completed runs in tables of comparable rows.
+def result(table: Table) -> str:
+    """Return in words what the best method of a table reaches, and whether it is told apart from the others."""
+    best, n_rows = table.rows[0], len(table.rows) + table.more
+    name = best.name if table.model else f"{best.model}: {best.name}"
+    if table.sort not in TESTED:
+        return f"First by {table.ranked_by}: {name}."
+    if table.ball is not None:
+        ball, rate = table.balls[table.ball], best.worst[table.ball]
+        most = "" if ball.measured else "at most "
+        reached = f"{most}{rate.percent:.1f} % of images stay right under every attack up to {ball.norm} {ball.eps}"
+        reached += f", {best.clean.percent:.1f} % are right clean"
+        reached += "" if ball.measured else f" ({no_white_box(ball)})"
+    else:
+        reached = f"first by {table.ranked_by}, {best.clean.percent:.1f} % of images are right clean"
+    if n_rows == 1:
+        return f"{name}: {reached}."
+    others, chance = best.rank_high - 1, "images and seeds" if table.over_seeds else "images"
+    if not others:
+        rest = "the other method" if n_rows == 2 else "every other method"
+        return f"Best: {name}: {reached}. The {chance} tell {rest} apart from it."
+    rest = f"{others} other{'s' if others > 1 else ''}"
+    return f"First: {name}: {reached}. Chance over {chance} may explain its lead over {rest}."
+
+
+def case_at(ball: Ball) -> str:
+    """Return the name of a ball's worst case: ``worst case at Linf 2/255``."""
+    return f"worst case at {ball.norm} {ball.eps}"
+
+
+def no_white_box(ball: Ball) -> str:
+    """Return why a worst case is only an upper bound; empty if it is measured."""
+    return "" if ball.measured else f"no white-box attack at {ball.eps}"
+
+
+def bound(ball: Ball, rate: Rate) -> str:
+    """Return a worst case as text: ``45.6``, or ``<= 48.0`` if no white-box attack was made at this radius."""
+    return f"{'' if ball.measured else '<= '}{rate.percent:.1f}"
+
+
+def rank_text(row: Row, to: str = "-") -> str:
+    """Return the ranks that a method may have: ``3``, or ``3-6``."""
+    return f"{row.rank_low}" if row.rank_low == row.rank_high else f"{row.rank_low}{to}{row.rank_high}"
+
+
+def leaderboard(
+    records: Iterable[RunResult], *, sort: str = "worst", filters: Sequence[str] = (), runs: bool = False
+) -> list[Table]:
+    """Rank completed runs in tables of comparable methods.
 
     Args:
         records: Any records; only completed runs are ranked, and of repeats of one run only the latest.
         sort: As of :func:`robench.leaderboard.ranking.rank`, and so are `filters`.
+        runs: Make each run a row of its own.
 
     Raises:
         SpecError: An unknown sort or filter.
@@ -96,24 +159,36 @@ def leaderboard(records: Iterable[RunResult], *, sort: str = "worst", filters: S
     """
     from robench.leaderboard.flatten import measurement_table
 
-    return [make_table(ranking) for ranking in rank(measurement_table(records), sort=sort, filters=filters)]
+    return [make_table(each) for each in rank(measurement_table(records), sort=sort, filters=filters, runs=runs)]
 
 
 def make_table(ranking: Ranking, top: int | None = None) -> Table:
-    """Return the `top` best rows of a ranking, or all of them; ranks are those among all rows."""
-    kept = len(ranking.order) if top is None else min(top, len(ranking.order))
-    rows = take_rows(ranking.measurements.select([*RUN.names, *SHOWN.names]), ranking.order[:kept]).to_pylist()
-    shared = ranking.shared()
+    """Return the `top` best methods of a ranking, or all of them; names and ranks are those among all methods."""
+    kept = len(ranking) if top is None else min(top, len(ranking))
+    ends = [*ranking.starts[1:].tolist(), len(ranking.order)]
+    columns = ranking.measurements.select([*RUN.names, *SHOWN.names])
+    runs = take_rows(columns, ranking.order[: ends[kept - 1] if kept else 0]).to_pylist()
+    named = take_rows(columns.select(["asked", "model"]), ranking.order[ranking.starts]).to_pylist()
+    models = {each["model"] for each in named}
+    names = _names(named)
+    shared, n_balls = ranking.shared, [ball.n for ball in ranking.balls]
+    spans = zip(ranking.starts[:kept].tolist(), ends, names, ranking.ranks(), strict=False)
     return Table(
         dataset=shared["dataset"],
         split=shared["split"],
         test_fingerprint=shared["images"],
         n_clean=shared["n_clean"],
+        resolution=shared["resolution"],
         columns=tuple(Column(label=label, threat=threat, n=n) for label, threat, n in shared["columns"]),
-        worst_eps=shared["worst_eps"],
+        balls=ranking.balls,
+        ball=ranking.ball,
+        sort=ranking.sort,
+        model=models.pop() if len(models) == 1 else "",
+        over_seeds=ranking.counts_seeds,
+        reading=_reading(ranking),
         precision=shared["precision"],
-        rows=tuple(_row(row, place) for row, place in zip(rows, ranking.ranks()[:kept], strict=True)),
-        more=len(ranking.order) - kept,
+        rows=tuple(method_row(runs[start:end], name, span, n_balls) for start, end, name, span in spans),
+        more=len(ranking) - kept,
     )
 
 
@@ -129,35 +204,25 @@ def rows_to_show(sizes: Sequence[int], limit: int, fewest: int) -> list[int]:
     return [rows if before < limit else 0 for rows, before in zip(kept, accumulate(kept, initial=0), strict=False)]
 
 
-def _row(row: Mapping[str, Any], place: int) -> Row:
-    clean, *attacks = map(rate, row["correct"], row["n"])
-    classes = None
-    if row["macro"] is not None:
-        lowest = zip(map(rate, row["lowest_correct"], row["lowest_n"]), _texts(row["lowest_name"]), strict=True)
-        classes = tuple(
-            ByClass(macro=macro, lowest=found, lowest_name=name)
-            for macro, (found, name) in zip(row["macro"], lowest, strict=True)
-        )
-    return Row(
-        rank=place,
-        model=row["model"],
-        tuner=row["tuner"],
-        clean=clean,
-        attacks=tuple(attacks),
-        drops=tuple(row["drops"]),
-        worst=None if row["worst_n"] is None else rate(row["worst_correct"], row["worst_n"]),
-        trainable_parameters=row["trainable_parameters"],
-        seconds=row["seconds"],
-        seed=int(row["seed"]),
-        started=row["started"],
-        run_id=row["run_id"],
-        warnings=_texts(row["warnings"]),
-        checks=row["checks"],
-        plugins=_texts(row["plugins"]),
-        classes=classes,
+def _reading(ranking: Ranking) -> str:
+    if ranking.sort not in TESTED:
+        return "Ranks follow the figures; equal figures share them."
+    several = len(ranking.rows) > len(ranking)
+    seeds = "" if ranking.counts_seeds else ", but not over seeds: too few runs" if several else ", but not over seeds"
+    chance = "images and seeds" if ranking.counts_seeds else "images"
+    return (
+        f"A range of ranks, such as 3-6, holds every rank that chance over {chance} leaves open (tests of all pairs at "
+        f"5 % together){seeds}."
     )
 
 
-@lru_cache(maxsize=65536)  # many rows have the same texts
-def _texts(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+def _names(named: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the names of methods; those of another model need not be told apart."""
+    by_model: dict[str, list[int]] = {}
+    for place, each in enumerate(named):
+        by_model.setdefault(each["model"], []).append(place)
+    names = [""] * len(named)
+    for places in by_model.values():
+        for place, name in zip(places, method_names([named[place]["asked"] for place in places]), strict=True):
+            names[place] = name
+    return names

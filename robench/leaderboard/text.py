@@ -1,126 +1,174 @@
-"""Write leaderboard tables for people: for a terminal and as Markdown."""
+"""Write leaderboard tables for people: a line a method for a terminal, and as Markdown and LaTeX.
+
+``to_detailed`` shows every figure of each row for a terminal: ``robench leaderboard --runs``, and the end of a run.
+"""
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
-from robench.leaderboard.tables import Row, Table
-from robench.present.grid import MOST_COLUMNS, terminal_table
+from robench.leaderboard.methods import Row
+from robench.leaderboard.tables import Table, bound, case_at, no_white_box, rank_text, result
+from robench.present.grid import Grid, Heading, github_table
 from robench.present.harmless import markdown
+from robench.records.labels import short_label
 from robench.statistics.intervals import Rate
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NAME, FIGURE, FIXED = 28, 6, 34
+"""Characters of a line for the method, for each figure, and for what every table has."""
+LEGEND = (
+    "Accuracy in percent: mean over the seeds, with its 95 % interval.",
+    "worst case at R: right clean and under every attack up to radius R.",
+    "<=: no white-box attack was made at that radius; the truth may be far lower.",
+    "rank 3-6: chance leaves the ranks 3 to 6 open (tests of all pairs, 5 %).",
+)
+"""What stands once below all tables of a terminal."""
+
+
+def to_short(table: Table, width: int = 80) -> RenderableType:
+    """Return a table for a terminal of `width` characters, with a line for each method."""
+    from rich import box
+    from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    fits = len(table.columns) <= min((width - NAME - FIXED) // FIGURE, len(ascii_uppercase))
+    letters = ascii_uppercase[: len(table.columns)] if fits else ""
+    legend = [f"{letter}: {_attack(table, place)}" for place, letter in enumerate(letters)]
+    legend += [] if fits else [f"{len(table.columns)} attacks; --runs shows each"]
+    seeds = sorted({len(row.runs) for row in table.rows})
+    same_seeds = f"{seeds[0]} seeds each" if len(seeds) == 1 and seeds[0] > 1 else ""
+    about = ", ".join(part for part in (f"model {short_label(table.model)}" if table.model else "", same_seeds) if part)
+    lines = [line for line in (about, *legend) if line]
+    view = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    view.add_column("rank", no_wrap=True)
+    view.add_column("method")
+    main, others = _figures(table)
+    for heading in (main[0], *(heading for heading, _ in others), *letters, "checks"):
+        view.add_column(Text(heading), justify="left" if heading == "checks" else "right", no_wrap=True)
+    for place, row in enumerate(table.rows):
+        figures = [main[1][place], *(values[place] for _, values in others)]
+        attacks = [f"{rate.percent:.1f}" for rate in row.attacks] if fits else []
+        view.add_row(rank_text(row), Text(name_of(table, row)), *figures, *attacks, row.checks)
+    title = Text.assemble((table.caption, "bold"), *(f"\n{line}" for line in lines))
+    return Group(title, view, Text(result(table)))
 
-def to_rich(table: Table, *, classes: bool = False) -> RichTable:
-    """Return a table for a terminal: accuracy, 95 % interval and drop are stacked in each cell.
+
+def name_of(table: Table, row: Row) -> str:
+    """Return the name of a row, with its model if the rows have several, and the plugins it needs."""
+    origin = f" (with {', '.join(row.plugins)})" if row.plugins else ""
+    return (row.name if table.model else f"{short_label(row.model)}: {row.name}") + origin
+
+
+def _figures(table: Table) -> tuple[tuple[str, list[str]], list[tuple[str, list[str]]]]:
+    """Return the column that ranks, with its intervals, and the others beside the attacks."""
+    rows = table.rows
+    clean = [("clean", [f"{row.clean.percent:.1f}" for row in rows])]
+    if table.ball is not None:
+        place, ball = table.ball, table.balls[table.ball]
+        radius = ball.eps if ball.norm == "Linf" else f"{ball.norm} {ball.eps}"
+        return (
+            f"worst case\nat {radius}",
+            [f"{bound(ball, row.worst[place])} {_span(row.worst[place])}" for row in rows],
+        ), clean
+    if table.sort == "clean":
+        return ("clean", [f"{row.clean.percent:.1f} {_span(row.clean)}" for row in rows]), []
+    if table.sort == "drop":
+        return ("drop", [f"{max(row.drops, default=0.0):.1f}" for row in rows]), clean
+    if table.sort in ("trainable", "seconds"):
+        values = [row.trainable_parameters if table.sort == "trainable" else row.seconds for row in rows]
+        return ("trained" if table.sort == "trainable" else "seconds", [f"{value:,.0f}" for value in values]), clean
+    lowest = [min((row.clean, *row.attacks), key=lambda rate: rate.percent) for row in rows]
+    return ("strongest\nattack", [f"{rate.percent:.1f} {_span(rate)}" for rate in lowest]), clean
+
+
+def _attack(table: Table, place: int) -> str:
+    column = table.columns[place]
+    return f"{short_label(column.label)}, {column.threat}, n={column.n:,}"
+
+
+def to_markdown(table: Table, *, classes: bool = False) -> str:
+    """Return a GitHub table under a line that says what its rows share.
 
     Args:
         classes: Also show the mean accuracy over the classes, and that of the worst class.
     """
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    if len(table.columns) > MOST_COLUMNS:
-        return _long(table)
-    legend = [f"{column.label}: {column.threat}, n={column.n:,}" for column in table.columns]
-    view = RichTable(
-        title=Text("\n".join([table.caption, *legend])),
-        title_justify="left",
-        title_style="",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    view.add_column("#", justify="right", no_wrap=True)
-    view.add_column("model, tuner", overflow="fold")
-    headers = [f"clean\nn={table.n_clean}"]
-    for column in table.columns:
-        norm_and_eps, _, knowledge = column.threat.rpartition(" ")
-        headers.append(f"{column.label.partition(':')[0]}\n{norm_and_eps}\n{knowledge}\nn={column.n}")
-    headers += [f"worst\ncase at\n{table.worst_eps}"] if table.worst_eps else []
-    for header in headers:
-        view.add_column(Text(header), justify="right", no_wrap=True)
-    several_seeds = len({row.seed for row in table.rows}) > 1
-    for row in table.rows:
-        seed = f", seed {row.seed}" if several_seeds else ""
-        cost = f"{row.trainable_parameters:,} trained, {row.seconds:,.0f} s, checks: {row.checks}"
-        origin = f", with {', '.join(row.plugins)}" if row.plugins else ""
-        about = f"\n{cost}\nrun {row.run_id}{seed}{origin}"
-        name = Text.assemble(f"{row.model}\n", (row.tuner, "bold"), (about, "dim"))
-        cells = [_cell(row.clean), *(_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True))]
-        for number, found in enumerate(row.classes or ()) if classes else ():
-            cells[number].append(f"\nmacro {found.macro:.1f}\nworst {found.lowest.percent:.1f}", "dim")
-        view.add_row(str(row.rank), name, *cells, *([_cell(row.worst)] if row.worst else []))
-    return view
-
-
-def _long(table: Table) -> RichTable:
-    """Return a table with a line for each attack, for more attacks than a terminal has columns for."""
-    from rich.text import Text
-
-    from robench.records.labels import short_label  # here, as an index is read without a single record
-
-    view = terminal_table([table.caption])
-    for header in ("#", "model, tuner", "attack", "threat", "n", "%", "95 %", "drop"):
-        view.add_column(header, justify="right" if header in ("#", "n", "%", "95 %", "drop") else "left")
-    for row in table.rows:
-        name = Text.assemble(
-            f"{short_label(row.model)}\n", (short_label(row.tuner), "bold"), (f"\n{row.run_id}", "dim")
-        )
-        shown: list[tuple[str, str, Rate, str]] = [("clean", "", row.clean, "")]
-        shown += [("worst case", f"up to {table.worst_eps}", row.worst, "")] if row.worst else []
-        for column, rate, drop in zip(table.columns, row.attacks, row.drops, strict=True):
-            shown.append((short_label(column.label), column.threat, rate, f"{drop:.1f}"))
-        view.add_row(
-            str(row.rank),
-            name,
-            "\n".join(label for label, _, _, _ in shown),
-            "\n".join(threat for _, threat, _, _ in shown),
-            "\n".join(str(rate.n) for _, _, rate, _ in shown),
-            "\n".join(f"{rate.percent:.1f}" for _, _, rate, _ in shown),
-            "\n".join(f"{rate.low:.1f}-{rate.high:.1f}" for _, _, rate, _ in shown),
-            "\n".join(fall for _, _, _, fall in shown),
-        )
-    return view
-
-
-def _cell(rate: Rate, drop: float | None = None) -> Text:
-    from rich.text import Text
-
-    fall = "" if drop is None else f"\ndrop {drop:.1f}"
-    return Text.assemble((f"{rate.percent:.1f}", "bold"), (f"\n{rate.low:.1f}-{rate.high:.1f}{fall}", "dim"))
-
-
-def to_markdown(table: Table, *, classes: bool = False) -> str:
-    """Return a GitHub table under a line that says what its rows share; `classes` as for :func:`to_rich`."""
-    from tabulate import tabulate
-
     attacks = [f"{column.label} ({column.threat}, n={column.n})" for column in table.columns]
-    worst = [f"worst case ({table.worst_eps})"] if table.worst_eps else []
-    accuracies = [f"clean (n={table.n_clean})", *attacks, *worst]
-    text = tabulate(
-        [[markdown(each) for each in _markdown_row(row, classes)] for row in table.rows],
-        headers=["#", "model", "tuner", *map(markdown, accuracies), "trained", "seconds", "seed", "checks", "run"],
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=("right", "left", "left", *["right"] * len(accuracies), "right", "right", "right", "left", "left"),
+    worst = [
+        f"{case_at(ball)} (n={ball.n}{'' if ball.measured else f', at most: {no_white_box(ball)}'})"
+        for ball in table.balls
+    ]
+    labels = ["#", "model", "method", "trained against", *worst, f"clean (n={table.n_clean})", *attacks]
+    labels += ["trained", "seconds", "tuner", "seeds", "checks", "run"]
+    rows = [_markdown_row(table, row, classes) for row in table.rows]
+    reading = f"Ranked by {table.ranked_by}. {table.reading}"
+    return "\n\n".join(
+        (f"**{markdown(table.caption)}**", markdown(reading), github_table(labels, rows, left=(1, 2, 3, -4, -2, -1)))
     )
-    return f"**{markdown(table.caption)}**\n\n{text}"
 
 
-def _markdown_row(row: Row, classes: bool) -> list[str]:
+def _markdown_row(table: Table, row: Row, classes: bool) -> list[str]:
     accuracies = [_interval(row.clean)]
     accuracies += [f"{_interval(rate)}, drop {drop:.1f}" for rate, drop in zip(row.attacks, row.drops, strict=True)]
     for number, found in enumerate(row.classes or ()) if classes else ():
         accuracies[number] += f", macro {found.macro:.1f}, worst class {found.lowest_name} {found.lowest.percent:.1f}"
-    accuracies += [_interval(row.worst)] if row.worst else []
+    worst = [f"{bound(ball, rate)} {_ends(rate)}" for ball, rate in zip(table.balls, row.worst, strict=True)]
     tuner = f"{row.tuner} (with {', '.join(row.plugins)})" if row.plugins else row.tuner
-    cost = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", str(row.seed)]
-    return [str(row.rank), row.model, tuner, *accuracies, *cost, row.checks, row.run_id]
+    named = [rank_text(row), row.model, row.name, row.trained_against]
+    cost = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", tuner, ", ".join(map(str, row.seeds))]
+    return [*named, *worst, *accuracies, *cost, row.checks, ", ".join(run.run_id for run in row.runs)]
+
+
+def to_latex(table: Table) -> str:
+    """Return a ``tabular`` with the rules of booktabs; what its rows share stands above it as comments."""
+    cases = [
+        (Heading(label=case_at(ball)), [f"{bound(ball, row.worst[place]).replace('<=', '≤')}" for row in table.rows])
+        for place, ball in enumerate(table.balls)
+    ]
+    attacks = [
+        (Heading(label=short_label(column.label), details=(column.threat,)), [row.attacks[place] for row in table.rows])
+        for place, column in enumerate(table.columns)
+    ]
+    accuracies = [(Heading(label="clean"), [row.clean for row in table.rows]), *attacks]
+    columns = [(heading, [_spread(rate) for rate in rates]) for heading, rates in accuracies]
+    # Beside a bound stands no deviation: it is not that of the true figure.
+    columns += [
+        (heading, [value + _deviation(row.worst[place]) for value, row in zip(values, table.rows, strict=True)])
+        if table.balls[place].measured
+        else (heading, values)
+        for place, (heading, values) in enumerate(cases)
+    ]
+    head = [
+        ("method", [name_of(table, row) for row in table.rows]),
+        ("rank", [rank_text(row, "--") for row in table.rows]),
+    ]
+    return Grid(
+        title=table.caption,
+        notes=(f"Ranked by {table.ranked_by}. {table.reading}", "needs \\usepackage{booktabs}"),
+        headings=(*(Heading(label=label) for label, _ in head), *(heading for heading, _ in columns)),
+        rows=tuple(zip(*(values for _, values in head), *(values for _, values in columns), strict=True)),
+    ).to_latex()
+
+
+def _spread(rate: Rate) -> str:
+    return f"{rate.percent:.1f}{_deviation(rate)}"
+
+
+def _deviation(rate: Rate) -> str:
+    return "" if rate.sd is None else f" ± {rate.sd:.1f}"
 
 
 def _interval(rate: Rate) -> str:
-    return f"{rate.percent:.1f} [{rate.low:.1f}, {rate.high:.1f}]"
+    return f"{rate.percent:.1f} {_ends(rate)}"
+
+
+def _span(rate: Rate) -> str:
+    return f"{rate.low:.1f}-{rate.high:.1f}"
+
+
+def _ends(rate: Rate) -> str:
+    return f"[{rate.low:.1f}, {rate.high:.1f}]"

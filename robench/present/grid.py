@@ -59,7 +59,7 @@ class Grid:
 
     def to_latex(self) -> str:
         """Return a ``tabular`` with the rules of booktabs, under its title and notes as comments."""
-        lines = [f"% {line}" for text in (self.title, *self.notes) for line in text.splitlines()]
+        lines = [f"% {terminal(line)}" for text in (self.title, *self.notes) for line in text.splitlines()]
         rows = [" & ".join(map(_latex, row)) + r" \\" for row in ([str(each) for each in self.headings], *self.rows)]
         body = [r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
         columns = "l" + "r" * (len(self.headings) - 1)
@@ -148,6 +148,7 @@ def csv_text(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_LATEX |= {"≤": r"$\leq$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _LATEX |= {each: f"\\{each}" for each in "&%$#_{}"}
 
 

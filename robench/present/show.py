@@ -9,7 +9,8 @@ from robench.present.harmless import line
 from robench.records.labels import tuner_label
 from robench.records.measurement import Measured, drop, measurements
 from robench.records.record import AttackSpec, ComponentSpec, Provenance, RunResult, Score
-from robench.statistics.intervals import Rate, by_class, success, wilson
+from robench.statistics.intervals import Rate, by_class, rate, success, wilson
+from robench.statistics.worst_case import balls, worst_within
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:
@@ -38,6 +39,7 @@ def describe_run(result: RunResult) -> str:
         lines += [f"{result.error.type}: {result.error.message}", ""]
     parts: list[tuple[str, ComponentSpec]] = [("dataset", spec.dataset), ("model", spec.model), ("tuner", spec.tuner)]
     parts += [("trained on", spec.adversary)] if spec.adversary else []
+    parts += [("defence", spec.defence)] if spec.defence else []
     parts += [("attack", attack) for attack in spec.attacks]
     lines += [f"{kind:10} {_component(part)}" for kind, part in parts]
     if result.tuning is not None:
@@ -48,6 +50,7 @@ def describe_run(result: RunResult) -> str:
     if result.status == "completed":
         for found in measurements(result):
             lines += ["", *_accuracies(found)]
+        lines += [_line(f"certified {each.norm} {each.eps}", wilson(each), "", "") for each in result.certified]
     if result.checks:
         lines += ["", f"checks: {result.verdict} ({result.checks_summary})"]
         for check in result.checks_worst_first:
@@ -69,6 +72,7 @@ def asked(result: RunResult) -> list[tuple[str, str]]:
         ("dataset", spec.dataset.label),
         ("model", spec.model.label),
         ("tuner", tuner_label(spec)),
+        *([("defence", spec.defence.label)] if spec.defence else []),
         ("training images", "none" if spec.train_size is None else f"{spec.train_size:,}"),
         ("scored", f"{spec.test_size:,} {spec.split} images"),
         ("seed", str(spec.seed)),
@@ -97,6 +101,7 @@ def _component(part: ComponentSpec) -> str:
     text = f"{part.name}({params})"
     if isinstance(part, AttackSpec):
         text += f" on {_component(part.surrogate)}" if part.surrogate else ""
+        text += f", {part.samples} answers averaged" if part.samples > 1 else ""
         text += f", {part.n:,} images"
     return text
 
@@ -115,12 +120,15 @@ def _accuracies(found: Measured) -> list[str]:
     lines.append(_line("clean", wilson(found.clean), "", _classes(found, found.clean)))
     for score in found.attacks:
         about = f"{score.norm} {score.eps} {score.knowledge}, drop {drop(found.clean, score):.1f}"
+        about += f", defence attacked: {score.defence}" if score.defence else ""
         broken = success(found.clean, score)
         about += f", success {broken.percent:.1f} of the {broken.n:,} right clean" if broken else ""
         about += f", largest change {255 * score.largest_norm:.4g}/255"
         lines.append(_line(score.label, wilson(score), about, _classes(found, score)))
-    for worst in found.worst_case:
-        lines.append(_line(f"worst case {worst.norm}", wilson(worst), f"over {', '.join(worst.attacks)}", ""))
+    for ball in balls(found.attacks):
+        right = worst_within(ball, found.clean, found.attacks)
+        why = "" if ball.measured else "at most: no white-box attack was made at this radius"
+        lines.append(_line(f"worst case {ball.norm} {ball.eps}", rate(int(right.sum()), ball.n), why, ""))
     return lines
 
 

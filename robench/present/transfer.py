@@ -61,6 +61,8 @@ def pairs(records: Iterable[RunResult]) -> list[Pair]:
                 made_on = score.surrogate.name if score.surrogate else ITSELF
                 if score.knowledge == "transfer" and score.surrogate is None:
                     made_on = "elsewhere"
+                if score.knowledge == "unaware":
+                    made_on = "itself, undefended"
                 found.append(
                     Pair(
                         attack=_without_surrogate(spec),

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
 def contradictions(record: RunResult) -> Iterator[str]:
     """Yield where the figures of a completed record do not fit each other, so that no reader can show them."""
-    asked = [attack.n for attack in record.spec.attacks]
+    spec = record.spec
     if record.status != "completed" or record.data is None or record.clean is None:
         return
-    parts = [(record.data, record.clean, record.attacks, record.worst_case)]
-    parts += [(found.data, found.clean, found.attacks, found.worst_case) for found in record.elsewhere]
-    for data, clean, attacks, worst_cases in parts:
-        if clean.n != record.spec.test_size:
-            yield f"clean accuracy is on {clean.n} images; {record.spec.test_size} were asked for"
+    parts = [(spec.test_size, record.data, record.clean, record.attacks, record.worst_case)]
+    for other, found in zip(spec.eval_datasets, record.elsewhere, strict=False):
+        parts.append((spec.scored(other), found.data, found.clean, found.attacks, found.worst_case))
+    for n, data, clean, attacks, worst_cases in parts:
+        if clean.n != n:
+            yield f"clean accuracy is on {clean.n} images; {n} were asked for"
         counts, classes = data.test_counts, len(data.class_names)
         if counts is not None and (sum(counts) != clean.n or len(counts) != classes):
             yield f"it counts {sum(counts)} images in {len(counts)} classes; {clean.n} are scored"
@@ -27,7 +28,7 @@ def contradictions(record: RunResult) -> Iterator[str]:
         for score in attacks:
             if score.n > clean.n:
                 yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
-        if [score.n for score in attacks] != asked:
+        if [score.n for score in attacks] != [spec.attacked(attack, n) for attack in spec.attacks]:
             yield "its attacks are not those asked for"
         for worst in worst_cases:
             if worst.n > clean.n:
@@ -35,7 +36,7 @@ def contradictions(record: RunResult) -> Iterator[str]:
     drawn = record.tuning.drawn_counts if record.tuning and record.data else None
     if drawn is not None and record.data is not None and len(drawn) != len(record.data.class_names):
         yield f"it draws images of {len(drawn)} classes; it names {len(record.data.class_names)}"
-    asked_others = [(each.name, each.params) for each in record.spec.eval_datasets]
+    asked_others = [(each.name, each.params) for each in spec.eval_datasets]
     if [(found.dataset.name, found.dataset.params) for found in record.elsewhere] != asked_others:
         yield "its other datasets are not those asked for"
 
@@ -46,5 +47,7 @@ def misnamed(record: RunResult) -> Iterator[str]:
         for attack, score in zip(record.spec.attacks, scores, strict=False):
             if score.label != attack.label:
                 yield f"the figures of {attack.label} are called {score.label[:80]!r}"
+            if (score.knowledge == "unaware") != (attack.aware == "no"):
+                yield f"{attack.label} sees {score.knowledge[:80]!r}, which is not what was asked for"
             if score.surrogate and attack.surrogate and score.surrogate.name != attack.surrogate.label:
                 yield f"the surrogate {attack.surrogate.label} is called {score.surrogate.name[:80]!r}"

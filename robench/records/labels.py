@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from robench.compute.precision import DEFAULT
-from robench.records.record import RunSpec
+
+if TYPE_CHECKING:
+    from robench.records.record import RunSpec
 
 
 def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
@@ -19,9 +22,10 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     words = ["robench", "run", *(word for file in files for word in ("--plugin", file))]
     words += ["--dataset", spec.dataset.label, "--model", spec.model.label]
     words += ["--tuner", tuner_label(spec)]
+    words += ["--defence", spec.defence.label] if spec.defence else []
     for attack in spec.attacks:
         words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
-    if any(attack.surrogate for attack in spec.attacks):
+    if any(attack.surrogate or attack.aware == "no" for attack in spec.attacks):
         words += ["--no-white-box"]  # the list is complete: the white-box attack must not be added
     if spec.shots is not None:
         words += ["--shots", str(spec.shots)]
@@ -30,7 +34,7 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     words += [] if spec.split == "test" else ["--split", spec.split]
     words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]
     for other in spec.eval_datasets:
-        words += ["--eval-dataset", other.label]
+        words += ["--eval-dataset", attack_label(other.label, spec.scored(other), spec.test_size)]
     words += ["--adapter", spec.adapter.path] if spec.adapter else []
     words += [] if spec.precision == DEFAULT else ["--precision", spec.precision]
     return shlex.join(words)
@@ -48,7 +52,7 @@ def repeats_run(command: str, spec: RunSpec) -> bool:
 
 
 def attack_label(label: str, n: int, test_size: int) -> str:
-    """Return an attack as typed, with ``n`` unless it is the whole test set."""
+    """Return an attack, or another dataset, as typed, with ``n`` unless it is that of the run's own test images."""
     if n == test_size:
         return label
     return f"{label},n={n}" if ":" in label else f"{label}:n={n}"

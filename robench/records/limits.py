@@ -96,6 +96,8 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 Images = Annotated[int, Field(ge=0, le=MOST_IMAGES)]
 Weights = Annotated[int, Field(ge=0, le=MOST_NUMBER)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Logged = Annotated[float, Field(ge=-1e39, le=1e39)]
+"""A figure of an epoch. No float32 is larger, and no axis can be drawn far beyond."""
 Radius = Annotated[str, Field(max_length=70), AfterValidator(_radius_text)]
 Started = Annotated[str, AfterValidator(_started)]
 Params = Annotated[dict[Line, Any], AfterValidator(_plain_values)]

@@ -31,7 +31,15 @@ class Measured:
         home = self.dataset == spec.dataset or (spec.train_size is None and spec.adapter is None)
         tuned = [] if home else [f"on {spec.dataset.label}"]
         tuned += ["in float32"] if spec.precision == "float32" and spec.train_size is not None else []
-        return tuner_label(spec) + (f" (tuned {' '.join(tuned)})" if tuned else "")
+        return tuner_label(spec) + (f" (tuned {' '.join(tuned)})" if tuned else "") + self.defence
+
+    @property
+    def defence(self) -> str:
+        """The defence as typed and how it was attacked, in parentheses; empty without one."""
+        if (defence := self.record.spec.defence) is None:
+            return ""
+        ways = list(dict.fromkeys(score.defence for score in self.attacks if score.defence))
+        return f" (defence {defence.label}{'; attacked: ' if ways else ''}{' / '.join(ways)})"
 
     @property
     def precision(self) -> str:
@@ -65,7 +73,7 @@ def comparison_key(found: Measured) -> tuple[Any, ...]:
     return (
         found.dataset.name,
         spec.split,
-        spec.test_size,
+        found.clean.n,
         found.data.test_fingerprint,
         found.precision,
         tuple(sorted(attack_keys(found))),

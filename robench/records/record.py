@@ -22,6 +22,7 @@ from robench.records.limits import (
     Count,
     Images,
     Line,
+    Logged,
     Radius,
     Seconds,
     Started,
@@ -34,6 +35,7 @@ from robench.records.spec import AttackSpec as AttackSpec
 from robench.records.spec import ComponentSpec as ComponentSpec
 from robench.records.spec import Record as Record
 from robench.records.spec import RunSpec as RunSpec
+from robench.records.spec import ScoredSpec as ScoredSpec
 
 SCHEMA = 1
 Status = Literal["completed", "failed", "interrupted"]
@@ -55,12 +57,17 @@ class AttackScore(Score):
     label: Line = Field(description="short form of the attack")
     norm: Line = Field(description="norm of the threat model")
     eps: Radius = Field(description='radius in [0, 1] pixel units, exact, such as "8/255"')
-    knowledge: Line = Field(description="what the attack sees: white-box, transfer, query, or nothing for a control")
+    knowledge: Line = Field(
+        description="what the attack sees: white-box, unaware of the defence, transfer, query, or nothing for a control"
+    )
     surrogate: SurrogateRecord | None
     images: Line = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
     largest_norm: float = Field(ge=0, le=1e9, description="largest norm of a perturbation, in [0, 1] pixel units")
     cached: bool = Field(description="whether the adversarial images came from the cache")
     seconds: Seconds = Field(description="attack and evaluation together")
+    defence: Line | None = Field(
+        default=None, description='how the defence was attacked, such as "BPDA, EOT 10"; null without a defence'
+    )
 
 
 class WorstCase(Score):
@@ -69,6 +76,13 @@ class WorstCase(Score):
     norm: Line
     eps: Radius = Field(description="the largest radius among the attacks; smaller balls lie inside it")
     attacks: tuple[Line, ...] = Field(description="labels of the attacks taken together")
+
+
+class CertifiedScore(Score):
+    """Images for which a defence proves that no perturbation within a radius changes their class, which is right."""
+
+    norm: Line
+    eps: Radius = Field(description="the radius")
 
 
 class DataRecord(Record):
@@ -124,7 +138,7 @@ class TuningRecord(Record):
     tuned_fingerprint: Line = Field(description="SHA-256 of the weights after tuning")
     parameters: int = Field(ge=0, le=MOST_NUMBER, description="all parameters, after the tuner has added its own")
     trainable_parameters: int = Field(ge=0, le=MOST_NUMBER, description="parameters that the tuner may change")
-    history: tuple[dict[Line, float], ...] = Field(description="one row an epoch")
+    history: tuple[dict[Line, Logged], ...] = Field(description="one row an epoch")
     seconds: Seconds
     layers: dict[Line, Weights] = Field(default_factory=dict, description="parameters of each layer, in order")
     drawn_counts: tuple[Count, ...] | None = Field(
@@ -137,6 +151,9 @@ class Provenance(Record):
 
     started: Started = Field(description="UTC, ISO 8601")
     command: Text = Field(description="the equivalent command line")
+    suite: Line | None = Field(
+        default=None, description="the suite that the run was made for: name@version and the hash of its content"
+    )
     versions: dict[Line, Line] = Field(description="distributions that influence the numbers, and Python")
     plugins: dict[Line, Line] = Field(description="the distribution and version that each component came from")
     code: dict[Line, Line] = Field(
@@ -189,6 +206,9 @@ class RunResult(Record):
     clean: Score | None = None
     attacks: tuple[AttackScore, ...] = ()
     worst_case: tuple[WorstCase, ...] = ()
+    certified: tuple[CertifiedScore, ...] = Field(
+        default=(), description="what the defence proves, radius by radius; empty without a proof"
+    )
     elsewhere: tuple[Evaluation, ...] = Field(default=(), description="the same on the other datasets asked for")
     checks: tuple[Check, ...] = Field(default=(), description="the certificate; empty with --checks off")
     checked: Provenance | None = Field(

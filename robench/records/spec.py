@@ -37,18 +37,36 @@ class AttackSpec(ComponentSpec):
 
     surrogate: ComponentSpec | None = Field(description="the network gradients come from; null for the target")
     n: int = Field(gt=0, le=MOST_IMAGES, description="number of images attacked, the first n of the split")
+    samples: int = Field(
+        default=1, gt=0, le=10_000, description="answers of the network that the attack averages (EOT)"
+    )
+    aware: Literal["yes", "no", "bpda", "exact"] = Field(
+        default="yes",
+        description="how it treats the defence: as an adaptive attacker, as if it were not there, by BPDA, by autograd",
+    )
 
     @model_validator(mode="after")
     def _label_fits(self) -> Self:
+        own = {"samples": self.samples, "aware": self.aware, **self.params}
+        if self.aware != "yes" and f"aware={self.aware}" not in self.label.partition(":")[2].split(","):
+            raise ValueError(f"label {self.label[:80]!r} does not say aware={self.aware}")
         if self.surrogate is None:
-            _require_label(self.label, self.name, self.params)
+            _require_label(self.label, self.name, own)
             return self
         theirs = self.surrogate.params
         if "+" in self.surrogate.name:  # of an ensemble, whose label has the parameters of its first member
             theirs = next((each for each in theirs.values() if isinstance(each, dict)), {})
         named = {f"surrogate.{key}": value for key, value in theirs.items()}
-        _require_label(self.label, f"{self.name}-{self.surrogate.name}", {**self.params, **named})
+        _require_label(self.label, f"{self.name}-{self.surrogate.name}", {**own, **named})
         return self
+
+
+class ScoredSpec(ComponentSpec):
+    """Another dataset that the tuned network is scored on."""
+
+    n: int | None = Field(
+        default=None, gt=0, le=MOST_IMAGES, description="images scored; null for as many as of the run's own dataset"
+    )
 
 
 class AdapterSpec(Record):
@@ -72,7 +90,7 @@ class RunSpec(Record):
     split: Literal["test", "validation"] = Field(description="the split scored; settings are chosen on validation")
     test_size: int = Field(gt=0, le=MOST_IMAGES, description="images for clean accuracy, the first of that split")
     seed: int = Field(ge=0, le=MOST_NUMBER, description="seed of everything random in the run")
-    eval_datasets: tuple[ComponentSpec, ...] = Field(
+    eval_datasets: tuple[ScoredSpec, ...] = Field(
         default=(), description="other datasets that the tuned network is scored on, with their own classes"
     )
     adapter: AdapterSpec | None = Field(default=None, description="the adapter loaded instead of training")
@@ -80,6 +98,15 @@ class RunSpec(Record):
         default=None, gt=0, le=MOST_NUMBER, description="training images of each class, drawn by the seed; null for all"
     )
     precision: Level = Field(default=DEFAULT, description="what networks compute in; gpu.md has the levels")
+    defence: ComponentSpec | None = Field(default=None, description="what answers in place of the tuned network")
+
+    def scored(self, other: ScoredSpec) -> int:
+        """Return how many images of another dataset are scored."""
+        return self.test_size if other.n is None else other.n
+
+    def attacked(self, attack: AttackSpec, scored: int) -> int:
+        """Return how many of `scored` images of a dataset an attack takes: all, if it takes all of the run's own."""
+        return scored if attack.n == self.test_size else min(attack.n, scored)
 
     def run_id(self) -> str:
         """Return the run ID: the first 12 hex digits of the SHA-256 of the JSON.
@@ -135,9 +162,22 @@ def _parameter(content: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
 def _hash_of(content: dict[str, Any]) -> str:
     for _, part in components_of(content):
         del part["label"]
+    for other in content["eval_datasets"]:
+        if other["n"] is None:  # older records lack it
+            del other["n"]
     if content["adapter"]:
         del content["adapter"]["path"]
-    absent: dict[str, Any] = {"eval_datasets": [], "adapter": None, "shots": None, "precision": DEFAULT}
+    for attack in (*content["attacks"], content["adversary"] or {}):
+        for key, default in (("samples", 1), ("aware", "yes")):
+            if attack.get(key) == default:
+                del attack[key]
+    absent: dict[str, Any] = {
+        "eval_datasets": [],
+        "adapter": None,
+        "shots": None,
+        "precision": DEFAULT,
+        "defence": None,
+    }
     content = {key: value for key, value in content.items() if key not in absent or value != absent[key]}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
@@ -149,6 +189,8 @@ def components_of(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
     yield from ((f"other dataset {number}", part) for number, part in enumerate(content["eval_datasets"], 1))
     yield "model", content["model"]
     yield "tuner", content["tuner"]
+    if content["defence"]:
+        yield "defence", content["defence"]
     attacks = {f"attack {number}": part for number, part in enumerate(content["attacks"], 1)}
     for role, attack in {"adversary": content["adversary"], **attacks}.items():
         if attack:

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from robench.contracts.types import Kind, format_pixels, parse_name, parse_pixels, parse_radius
+from robench.contracts.types import (
+    AWARE,
+    SAMPLES,
+    Component,
+    Kind,
+    format_pixels,
+    parse_name,
+    parse_pixels,
+    parse_radius,
+    parse_step,
+)
+from robench.registry.paragraphs import hanging, unbroken, wrapped
 from robench.registry.products import recommendations
 from robench.registry.registry import Registry
 from robench.registry.resolved import SURROGATE_PREFIX
 
+EXAMPLES: dict[Kind, str] = {
+    "dataset": "robench run --dataset {}",
+    "model": "robench run --model {}",
+    "tuner": "robench run --tuner {}",
+    "adaptation": "robench run --tuner {}+tecoa",
+    "objective": "robench run --tuner full+{}",
+    "defence": "robench run --defence {}",
+    "attacker": "robench run --attack {}",
+    "logger": "robench run --log {}",
+}
+"""How a component of each kind is used."""
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-_WRITTEN_AS: dict[Any, str] = {parse_pixels: "pixels, as 8/255", parse_radius: "radius, as 0.5"}
+_WRITTEN_AS: dict[Any, str] = {
+    parse_pixels: "pixels, as 8/255",
+    parse_radius: "radius, as 0.5",
+    parse_step: "step, as 2/255 or eps/4",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +61,29 @@ class Parameter:
     description: str
     source: str = ""
 
+    @property
+    def is_given(self) -> bool:
+        """Whether the default is a value that a user might type."""
+        return self.default not in ("", "unset", "required", "all") and not self.name.endswith("KEY")
+
+
+OF_ANY = (
+    Parameter(name="n", type="int ≥ 1", default="all", description="attack only the first n test images"),
+    Parameter(
+        name="samples",
+        type="int ≥ 1",
+        default="unset",
+        description=f"answers of the network to average (EOT); {SAMPLES} if it has a random defence, else 1",
+    ),
+    Parameter(
+        name="aware",
+        type=" or ".join(AWARE),
+        default="yes",
+        description="whether a white-box attack knows the defence; bpda and exact say how gradients pass it",
+    ),
+)
+"""Parameters of every attack."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
@@ -46,27 +96,59 @@ class Description:
     reference: str
     plugin: str
     target: str
+    example: str
     parameters: tuple[Parameter, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
 
-    def text(self) -> str:
-        """Return the description as text for a terminal."""
-        lines = [f"{self.kind} {self.name}: {self.summary}", ""]
-        lines += [*self.documentation.splitlines(), "", "Parameters:"]
-        width = max((len(f"{p.name}={p.default}") for p in self.parameters), default=0)
-        for each in self.parameters:
-            source = f" ({each.source})" if each.source else ""
-            lines.append(f"  {f'{each.name}={each.default}':{width}}  {each.description}{source}")
-        lines += [] if self.parameters else ["  none"]
-        lines += [
-            "",
-            f"Reference: {self.reference or 'none given'}",
-            f"Plugin: {self.plugin} ({self.target})",
+    def _reference(self) -> str:
+        """Return the reference, or of one that the documentation tells at length, where its papers are."""
+        if "Source:" not in self.documentation:
+            return f"Reference: {self.reference or 'none given'}"
+        papers = [each for each in re.findall(r"arXiv:[0-9.]*[0-9]", self.reference) if each not in self.documentation]
+        return f"Papers: {', '.join(papers)}" if papers else ""
+
+    def line(self, width: int | None = None) -> str:
+        """Return what it is, and how it is used, without what the description of another component has said."""
+        return "\n".join([*wrapped(f"{self.kind} {self.name}: {self.summary}", width), "", f"Example: {self.example}"])
+
+    def text(self, width: int | None = None) -> str:
+        """Return the description as text for a terminal of `width` columns; None for lines of any length."""
+        rows = [
+            (f"{each.name}={each.default}", each.description + (f" ({each.source})" if each.source else ""))
+            for each in self.parameters
         ]
-        return "\n".join(lines)
+        lines = [
+            *wrapped(f"{self.kind} {self.name}: {self.summary}", width),
+            "",
+            *(part for line in unbroken(self.documentation, width) for part in wrapped(line, width)),
+            "",
+            "Example:",
+            f"  {self.example}",
+            "",
+            "Parameters:",
+            *(hanging(rows, width) or ["  none"]),
+            "",
+            *wrapped(self._reference(), width),
+            *wrapped(f"Plugin: {self.plugin} ({self.target})", width),
+        ]
+        return re.sub("\n{3,}", "\n\n", "\n".join(lines))
+
+
+def _example(component: Component, name: str, parameters: Sequence[Parameter], bare: str) -> str:
+    """Return a command that uses a component, with what it requires, and up to two of its parameters."""
+    needed = [f"{each.name}={each.name.upper()}" for each in parameters if each.default == "required"]
+    if component.family:
+        needed, name = [each for each in needed if not each.startswith(f"{component.family}=")], f"{name}-NAME"
+    elif component.bare:
+        needed = [bare, *(each for each in needed if not each.startswith(f"{component.bare}="))]
+    given = [f"{each.name}={each.default}" for each in parameters if each.is_given]
+    settings = ",".join([*needed, *given[: max(0, 2 - len(needed))]])
+    # The settings of an adaptation follow the name of the whole tuner.
+    head, _, tail = EXAMPLES[component.kind].partition("{}")
+    return f"{head}{name}{tail}" + (f":{settings}" if settings else "")
 
 
 def describe(registry: Registry, kind: Kind, name: str, model: str | None = None) -> Description:
@@ -86,9 +168,13 @@ def describe(registry: Registry, kind: Kind, name: str, model: str | None = None
         if kind == "tuner" and model
         else {}
     )
+    canonical = loaded.Params.canonical
+    defaults = {canonical(key): value for key, value in component.defaults.items()}
+    recommended = {canonical(key): value for key, value in recommended.items()}
+    preset = {canonical(key) for key in _declared(registry, component).defaults} if kind == "tuner" else set()
     parameters = []
     for key, field in loaded.Params.model_fields.items():
-        own = _written(component.defaults.get(key, field.default))
+        own = _written(defaults.get(key, field.default))
         default = _written(recommended[key]) if key in recommended else own
         parameters.append(
             Parameter(
@@ -96,17 +182,18 @@ def describe(registry: Registry, kind: Kind, name: str, model: str | None = None
                 type=_type(field.annotation, field.metadata),
                 default=default,
                 description=field.description or "",
-                source=f"{model} recommends this; otherwise {own}" if default != own else "",
+                source=_source(default, own, _written(field.default), model, component.name if key in preset else ""),
             )
         )
     if kind == "attacker":
-        meaning = "attack only the first n test images"
-        parameters.append(Parameter(name="n", type="int ≥ 1", default="all", description=meaning))
+        parameters += [each for each in OF_ANY if each.name not in loaded.Params.model_fields]
     if kind == "attacker" or (kind == "tuner" and "adversary" in loaded.Params.model_fields):
         meaning = "a parameter of the surrogate, such as surrogate.weights=FILE"
         parameters.append(
             Parameter(name=f"{SURROGATE_PREFIX}KEY", type="as there", default="unset", description=meaning)
         )
+    examples = loaded.Params.model_fields[component.bare].examples if component.bare else None
+    bare = str(examples[0]) if examples else component.bare.upper()
     return Description(
         kind=kind,
         name=registry.displayed_name(plugin, component),
@@ -115,8 +202,21 @@ def describe(registry: Registry, kind: Kind, name: str, model: str | None = None
         reference=component.reference,
         plugin=f"{plugin.distribution} {plugin.version}",
         target=component.target,
+        example=_example(component, registry.displayed_name(plugin, component), parameters, bare),
         parameters=tuple(parameters),
     )
+
+
+def _declared(registry: Registry, component: Component) -> Component:
+    """Return `component` as its plugin declares it, without what the halves of a tuner add."""
+    same = (item for _, item in registry.components(component.kind) if item.name == component.name)
+    return next(same, component if component.target != component.name else replace(component, defaults={}))
+
+
+def _source(default: str, own: str, usual: str, model: str | None, preset: str) -> str:
+    if default != own:
+        return f"{model} recommends this; otherwise {own}"
+    return f"{preset} sets this; otherwise {usual}" if preset and own != usual else ""
 
 
 def _written(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import re
 import sys
 import threading
 import traceback
@@ -80,17 +81,35 @@ def _filled(plugin: Plugin, load: Callable[[], ModuleType], manager: pluggy.Plug
         with _named_if_slow(name, plugin.distribution):
             module = load()
             manager.register(module, name=name)
+            if not manager.get_hookcallers(module):
+                raise PluginError("it has no function with @robench.hookimpl, such as robench_components")
             hooks: list[Any] = manager.hook.robench_components.get_hookimpls()
             components = tuple(item for hook in hooks if hook.plugin is module for item in hook.function())
         for item in components:
-            if not isinstance(item, Component) or item.kind not in KINDS:
-                raise PluginError(f"robench_components returned {item!r}, which is not a robench.Component")
+            _check(item)
     except (Exception, SystemExit):
         error = traceback.format_exc()
         if manager.has_plugin(name):
             manager.unregister(name=name)
         return replace(plugin, error=error)
     return replace(plugin, components=components)
+
+
+def _check(item: object) -> None:
+    """Check what a plugin contributes.
+
+    Raises:
+        PluginError: It is no component, of no known kind, or has a name that nobody can type.
+    """
+    if not isinstance(item, Component):
+        raise PluginError(f"robench_components returned {item!r}, which is not a robench.Component")
+    if item.kind not in KINDS:
+        raise PluginError(f"component {item.name!r} has kind={item.kind!r}{nearest(str(item.kind), KINDS)}")
+    if not item.name or item.name != item.name.lower() or set(item.name) & set(" :,/+="):
+        raise PluginError(
+            f"{item.kind} {item.name!r} has a name that cannot be typed; expected lower case with hyphens, such as "
+            f"{re.sub('[^a-z0-9]+', '-', item.name.lower()).strip('-') or 'my-component'!r}"
+        )
 
 
 @contextlib.contextmanager

@@ -15,10 +15,12 @@ from robench.contracts.types import Component, Kind, Name, parse_name
 from robench.errors import PluginError, SpecError, nearest
 from robench.registry.corrections import corrected, corrected_key
 from robench.registry.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
-from robench.registry.products import halves_of
+from robench.registry.of_any_attack import OF_ANY_ATTACK, settings_of
+from robench.registry.products import defaults_of, halves_of, settled
 from robench.registry.resolved import SURROGATE_PREFIX, Resolved, ResolvedAttack
 
 if TYPE_CHECKING:
+    from robench.contracts.attacker import Attacker
     from robench.contracts.configured import Configured
     from robench.contracts.tuning import Adaptation, Objective
 
@@ -131,11 +133,15 @@ class Registry:
         bare = self.find(kind, head)[1].bare if self.knows(kind, head) else ""
         return self._resolve(kind, parse_name(text, bare), extra or {}, text)
 
+    def build(self, kind: Kind, text: str) -> Any:
+        """Return an instance of ``name[:key=value,...]``; it raises what :meth:`resolve` does."""
+        return self.resolve(kind, text).build()
+
     def _resolve(self, kind: Kind, name: Name, extra: Mapping[str, Any], typed: str) -> Resolved:
         """Resolve `name`, a part of what the user `typed`."""
         plugin, component = self.find(kind, name.text, partial(corrected, typed, name.text))
         implementation = self.implementation(component)
-        values = {**component.defaults, **extra, **dict(name.params)}
+        values = settled(implementation.Params, component.defaults, extra, name.params, typed)
         params = implementation.Params.read(values, f"{kind} {name.text!r}", partial(corrected_key, typed))
         return Resolved(
             name=self.displayed_name(plugin, component),
@@ -196,28 +202,31 @@ class Registry:
             target=name,
             summary=f"{adaptation.summary}; {objective.summary}",
             reference="; ".join(part.reference for part in (adaptation, objective) if part.reference),
-            defaults={**adaptation.defaults, **objective.defaults, **adaptation.recommends},
+            defaults=defaults_of(adaptation, objective),
         )
         return plugin, tuner
 
     def resolve_attack(self, text: str, extra: Mapping[str, Any] | None = None) -> ResolvedAttack:
         """Resolve ``name[-surrogate][:key=value,...]``.
 
-        ``n=1000`` sets the number of images for any attack; ``surrogate.KEY=value`` is a parameter of the surrogate.
+        ``surrogate.KEY=value`` is a parameter of the surrogate; any attack has ``n``, ``samples`` and ``aware``.
 
         Raises:
             SpecError: An attack, a surrogate or a parameter is unknown, or a value is wrong.
         """
         name = parse_name(text)
         attack_name, surrogate_name = self._split_surrogate(name.text)
-        own = tuple((k, v) for k, v in name.params if k != "n" and not k.startswith(SURROGATE_PREFIX))
+        kind = self.implementation(self.find("attacker", attack_name)[1])
+        of_any = {k: v for k, v in name.params if k in OF_ANY_ATTACK and k not in kind.Params.model_fields}
+        own = tuple((k, v) for k, v in name.params if k not in of_any and not k.startswith(SURROGATE_PREFIX))
         theirs = tuple((k.removeprefix(SURROGATE_PREFIX), v) for k, v in name.params if k.startswith(SURROGATE_PREFIX))
         attack = self._resolve("attacker", Name(text=attack_name, params=own), extra or {}, text)
         if surrogate_name is None and theirs:
             key = SURROGATE_PREFIX + theirs[0][0]
             raise SpecError(f"{text!r} sets {key} but names no surrogate; expected {attack_name}-SURROGATE")
         surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs, text)
-        return ResolvedAttack(**vars(attack), surrogate=surrogate, n=_positive(dict(name.params).get("n"), text))
+        settings = settings_of(of_any, text, cast("type[Attacker]", kind).knowledge, transferred=surrogate is not None)
+        return ResolvedAttack(**vars(attack), surrogate=surrogate, **settings)
 
     def _surrogate(self, text: str, params: tuple[tuple[str, str], ...], typed: str) -> Resolved:
         members = [self._resolve("model", Name(text=name, params=params), {}, typed) for name in text.split("+")]
@@ -240,14 +249,6 @@ class Registry:
             raise SpecError(f"unknown attack {typed!r}{hint}{self._failures()}")
         attack = max(prefixes, key=len)
         return attack, text[len(attack) + 1 :] or None
-
-
-def _positive(value: str | None, text: str) -> int | None:
-    if value is None:
-        return None
-    if not value.isascii() or not value.isdigit() or int(value) == 0:
-        raise SpecError(f"n={value} in {text!r} is not a number of images; expected a positive integer")
-    return int(value)
 
 
 def discover(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.contracts.types import Component, ThreatModel
+from robench.contracts.types import Aware, Component, ThreatModel
 from robench.errors import PluginError
 from robench.registry.discovery import Plugin
 
@@ -58,7 +58,7 @@ class Resolved:
         from robench.contracts.params import written
 
         kind, values = type(self.params), written(self.params)
-        defaults = dict(self.component.defaults)
+        defaults = {kind.canonical(key): value for key, value in self.component.defaults.items()}
         required = {k for k, field in kind.model_fields.items() if field.is_required() and k not in defaults}
         filled = {**defaults, **{key: values[key] for key in required}}
         known = [written(kind.read({**filled, **more}, self.name)) for more in ({}, self.recommended)]
@@ -87,23 +87,38 @@ class ResolvedAttack(Resolved):
     Attributes:
         surrogate: The network that gradients come from; None for the target itself.
         n: The number of images to attack; None for all.
+        samples: Answers of the network that are averaged; None for the usual number.
+        usual_samples: That number, which follows from the defence of the run.
+        aware: How it treats the defence of its target.
     """
 
     surrogate: Resolved | None = None
     n: int | None = None
+    samples: int | None = None
+    usual_samples: int = 1
+    aware: Aware = "yes"
 
     @property
     def label(self) -> str:
         """``name[-surrogate][:key=value,...]`` with the parameters that differ from the defaults; without ``n``."""
-        if self.recorded_as or self.surrogate is None:
+        if self.recorded_as:
             return super().label
-        own, _, own_params = super().label.partition(":")
-        surrogate, _, surrogate_params = self.surrogate.label.partition(":")
+        name, _, own_params = super().label.partition(":")
         parts = [part for part in own_params.split(",") if part]
-        parts += [SURROGATE_PREFIX + part for part in surrogate_params.split(",") if part]
-        return f"{own}-{surrogate}" + (":" + ",".join(parts) if parts else "")
+        if self.surrogate is not None:
+            surrogate, _, surrogate_params = self.surrogate.label.partition(":")
+            name = f"{name}-{surrogate}"
+            parts += [SURROGATE_PREFIX + part for part in surrogate_params.split(",") if part]
+        parts += [] if self.aware == "yes" else [f"aware={self.aware}"]
+        parts += [] if self.answers == self.usual_samples else [f"samples={self.answers}"]
+        return name + (":" + ",".join(parts) if parts else "")
+
+    @property
+    def answers(self) -> int:
+        """How many answers of the network the attack averages each time that it asks."""
+        return self.samples or self.usual_samples
 
     def threat(self) -> ThreatModel:
         """Return the threat model of the attack."""
         threat: ThreatModel = self.build().threat(surrogate=self.surrogate is not None)
-        return threat
+        return replace(threat, knowledge="unaware") if self.aware == "no" else threat

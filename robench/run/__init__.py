@@ -6,6 +6,7 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 |---|---|
 | ``plan.py`` | turns a ``Request`` (what the user typed) into a ``Plan`` (all components and parameters settled) |
 | ``replan.py`` | turns the spec of a record back into a plan |
+| ``prediction.py`` | lets the network of a recorded run classify images without labels |
 | ``python.py`` | ``robench.run`` and ``robench.evaluate`` |
 | ``given.py`` | makes a model of a network that was given in Python |
 | ``recorded_run.py`` | carries out a plan unless its record is there |

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.dataset import Dataset, SplitName
 from robench.contracts.model import Model
+from robench.contracts.types import as_utf8, require_utf8
+from robench.errors import SpecError
 from robench.images.image_set import ImageSet, repeated
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunSpec
+from robench.registry.resolved import Resolved
 from robench.run.dataset_cache import DatasetCache
 
-SHOWN = 10
-"""Classes, and prompts of each, that a dry run shows."""
+SHOWN, TEMPLATES, LONGEST = 10, 3, 100
+"""Classes, prompts of each, and characters of a prompt, that a dry run shows."""
 
 
 def load_split(
@@ -68,6 +71,8 @@ def visits(spec: RunSpec) -> str:
 
 def data_record(context: RunContext, model: Model, train: ImageSet | None, test: ImageSet) -> DataRecord:
     """Describe the images of a run and the prompts of `model`; `train` is None if nothing is trained."""
+    for name in context.dataset.class_names:
+        require_utf8(name)
     return DataRecord(
         class_names=context.dataset.class_names,
         image_size=(test.images.shape[2], test.images.shape[3]),
@@ -75,7 +80,7 @@ def data_record(context: RunContext, model: Model, train: ImageSet | None, test:
         test_fingerprint=test.fingerprint(),
         train_counts=class_counts(train, context.dataset) if train else None,
         test_counts=class_counts(test, context.dataset),
-        notes=context.dataset.notes(),
+        notes=tuple(as_utf8(note) for note in context.dataset.notes()),
         prompts=templates(context.dataset, model),
         labels=pack_labels(test.labels),
     )
@@ -97,9 +102,9 @@ def described(dataset: Dataset, model: Model) -> list[tuple[str, str]]:
     more = "" if len(names) <= SHOWN else ", ..."
     rows = [("classes", f"{len(names)}: {', '.join(names[:SHOWN])}{more}")]
     for group in prompts[:SHOWN]:
-        rows.append(
-            ("prompts", " | ".join(group[:SHOWN]) + (f" | ... {len(group)} in all" if len(group) > SHOWN else ""))
-        )
+        told = [text if len(text) <= LONGEST else f"{text[:LONGEST]}..." for text in group[:TEMPLATES]]
+        told += [f"... {len(group)} in all"] if len(group) > TEMPLATES else []
+        rows.append(("prompts", " | ".join(told)))
     rows += [("prompts", f"... of {len(prompts)} classes")] if len(prompts) > SHOWN else []
     return rows + [("note", note) for note in dataset.notes()]
 
@@ -108,12 +113,30 @@ def check_sizes(dataset: Dataset, wanted: Mapping[SplitName, int]) -> None:
     """Check that splits have as many images as a run needs, if that is known at once.
 
     Raises:
-        DataError: One has fewer.
+        DataError: One has fewer. SpecError: The name of a class is no UTF-8.
     """
     if dataset.at_hand():
+        for name in dataset.class_names:
+            require_utf8(name)
         for split, size in wanted.items():
-            if size > dataset.size(split):
+            if size and size > dataset.size(split):
                 dataset.split(split, size)
+
+
+def count(size: int | str, option: str, dataset: Resolved, split: str) -> int:
+    """Return the number of images; only ``all`` looks at the data.
+
+    Raises:
+        SpecError: It is below 1, or there are none.
+        DataError: The dataset cannot say how many there are.
+    """
+    if size == "all":
+        if there := int(dataset.build().size(split)):
+            return there
+        raise SpecError(lacks(dataset.label, split))
+    if isinstance(size, str) or size < 1:
+        raise SpecError(f"{option} must be at least 1, or all (got {size!r})")
+    return size
 
 
 def lacks(label: str, split: str) -> str:

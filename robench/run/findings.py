@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from robench.records.record import AttackScore, Check, DataRecord, Evaluation, Score, TuningRecord, WorstCase
+from robench.contracts.types import as_utf8
+from robench.records.record import (
+    AttackScore,
+    CertifiedScore,
+    Check,
+    DataRecord,
+    Evaluation,
+    Score,
+    TuningRecord,
+    WorstCase,
+)
 from robench.records.samples import Samples
 
 
@@ -24,6 +34,7 @@ class Findings:
     clean: Score | None = None
     attacks: list[AttackScore] = field(default_factory=list)
     worst_case: tuple[WorstCase, ...] = ()
+    certified: tuple[CertifiedScore, ...] = ()
     elsewhere: list[Evaluation] = field(default_factory=list)
     checks: tuple[Check, ...] = ()
     warnings: list[str] = field(default_factory=list)
@@ -41,6 +52,7 @@ class Findings:
 
     def warn(self, message: str) -> None:
         """Keep a line for the user and the record; a repeated line is kept once."""
+        message = as_utf8(message)
         if message not in self.warnings:
             self.warnings.append(message)
 

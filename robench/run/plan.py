@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from robench.compute.precision import DEFAULT, LEVELS, precision_on
 from robench.contracts.context import RunContext
@@ -12,13 +12,15 @@ from robench.contracts.types import Component
 from robench.errors import SpecError, nearest
 from robench.records.labels import attack_label, command_of
 from robench.records.limits import MOST_NUMBER
-from robench.records.record import AttackSpec, ComponentSpec, RunSpec
+from robench.records.record import RunSpec
 from robench.registry.discovery import Plugin
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
-from robench.run.data import check_sizes, few, lacks, visits
+from robench.run.data import check_sizes, count, few, lacks, visits
 from robench.run.given import refuse_given
-from robench.run.requested_tuner import read_adapter, resolve_tuner
+from robench.run.others import Size, scored_spec, without_n
+from robench.run.requested_tuner import check_adapter, read_adapter, resolve_tuner
+from robench.run.specs import against, attack_spec, attacked_as, component_spec
 from robench.storage.location import Location, local_folder, shared_folder
 
 if TYPE_CHECKING:
@@ -27,12 +29,11 @@ if TYPE_CHECKING:
 DEFAULT_DATASET = "leaf-synth"
 DEFAULT_MODEL = "clip-tiny"
 DEFAULT_TUNER = "none"
-DEFAULT_ATTACKS = ("pgd-resnet20", "pgd")
+DEFAULT_ATTACKS = ("pgd-resnet20", "pgd:eps=2/255,n=500", "pgd:n=100")
+"""What transfers at 8/255, a white-box attack at a radius that tells methods apart, and what is left at 8/255."""
 DEFAULT_TRAIN_SIZE = 2000
 DEFAULT_TEST_SIZE = 1000
 SPLITS = ("test", "validation")
-
-Size = int | Literal["all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Request:
     Attributes:
         dataset: A name with its parameters, such as ``leaf-synth:size=64``; so are model, tuner and attacks.
         model: None for what suits the dataset.
-        attacks: Empty for ``DEFAULT_ATTACKS``.
+        attacks: None for ``DEFAULT_ATTACKS``, on no more images than there are; empty for no attack.
         train_size: Number of images, or ``all`` of the split; so is `test_size`.
         shots: Training images of each class, in place of `train_size`.
         split: The split that is scored, one of ``SPLITS``.
@@ -52,12 +53,14 @@ class Request:
         adapter: A file of ``--save-adapter``, loaded in place of training.
         protocol: Shorthand for the dataset's parameter of that name.
         precision: One of ``robench.compute.precision.LEVELS``.
+        defence: What answers in place of the tuned network; None for the network itself.
+        suite: The suite that the run is made for, with the hash of its content; it does not change the run ID.
     """
 
     dataset: str = DEFAULT_DATASET
     model: str | None = None
     tuner: str = DEFAULT_TUNER
-    attacks: tuple[str, ...] = ()
+    attacks: tuple[str, ...] | None = None
     train_size: Size = DEFAULT_TRAIN_SIZE
     test_size: Size = DEFAULT_TEST_SIZE
     shots: int | None = None
@@ -71,6 +74,8 @@ class Request:
     adapter: str | None = None
     protocol: str | None = None
     precision: str = DEFAULT
+    defence: str | None = None
+    suite: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +89,8 @@ class Plan:
     adversary: ResolvedAttack | None
     attacks: tuple[ResolvedAttack, ...]
     eval_datasets: tuple[Resolved, ...] = ()
+    defence: Resolved | None = None
+    suite: str | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what will be done, as names and descriptions for a person to read."""
@@ -95,11 +102,15 @@ class Plan:
             rows.append(("training", f"{spec.train_size} images{each}, {visits(spec)}{trained_on}"))
         if spec.adapter is not None:
             rows.append(("adapter", spec.adapter.path))
+        rows += [("defence", spec.defence.label)] if spec.defence else []
         rows.append(("clean", f"{spec.test_size} {spec.split} images"))
         for attack, resolved in zip(spec.attacks, self.attacks, strict=True):
             label = attack_label(attack.label, attack.n, spec.test_size)
-            rows.append(("attack", f"{label} ({resolved.threat()}), {attack.n} {spec.split} images"))
-        rows += [("also on", dataset.label) for dataset in spec.eval_datasets]
+            way = f"; {way}" if (way := attacked_as(resolved, self.defence)) else ""
+            rows.append(("attack", f"{label} ({resolved.threat()}{way}), {attack.n} {spec.split} images"))
+        for other in spec.eval_datasets:
+            rows.append(("also on", attack_label(other.label, spec.scored(other), spec.test_size)))
+        rows += [("suite", self.suite)] if self.suite else []
         rows += [] if spec.precision == DEFAULT else [("precision", spec.precision)]
         return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec, self.files()))]
 
@@ -137,7 +148,7 @@ class Plan:
 
     def _origins(self) -> dict[str, tuple[Plugin, Component]]:
         resolved = [self.dataset, self.model, self.tuner, *self.attacks, *self.eval_datasets]
-        resolved += [self.adversary] if self.adversary else []
+        resolved += [part for part in (self.adversary, self.defence) if part]
         resolved += [a.surrogate for a in (*self.attacks, self.adversary) if a and a.surrogate]
         return {name: origin for part in resolved for name, origin in part.origins.items()}
 
@@ -145,8 +156,8 @@ class Plan:
 def plan(registry: Registry, request: Request, model: Resolved | None = None) -> Plan:
     """Resolve and check everything the user typed; a `model` that is given takes the place of the one typed.
 
-    If all attacks are transfer attacks, the white-box twin of the first one is added: transfer attacks alone make a
-    model look more robust than it is. ``white_box=False`` leaves it out.
+    If all attacks are transfer attacks, or unaware of the defence, the white-box twin of the first one is added: such
+    attacks alone make a model look more robust than it is. ``white_box=False`` leaves it out.
 
     Raises:
         SpecError: A name, parameter or size is wrong.
@@ -168,13 +179,17 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         refuse_given(request.model or "")
         model = registry.resolve("model", request.model or dataset.component.recommends.get("model", DEFAULT_MODEL))
     tuner, adversary = resolve_tuner(registry, request, model)
-    others = tuple(registry.resolve("dataset", text) for text in request.eval_datasets)
-    attacks = [registry.resolve_attack(text) for text in request.attacks or DEFAULT_ATTACKS]
-    transferred = [attack for attack in attacks if attack.threat().knowledge == "transfer"]
+    typed = [without_n(text) for text in request.eval_datasets]
+    others = tuple(registry.resolve("dataset", text) for text, _ in typed)
+    defence = None if request.defence is None else registry.resolve("defence", request.defence)
+    asked = DEFAULT_ATTACKS if request.attacks is None else request.attacks
+    attacks = [registry.resolve_attack(text) for text in asked]
+    transferred = [attack for attack in attacks if attack.threat().knowledge in ("transfer", "unaware")]
     controls = [attack for attack in attacks if attack.threat().knowledge == "nothing"]
-    twins = [attack for attack in transferred if attack.surrogate is not None]
+    twins = [attack for attack in transferred if attack.surrogate is not None or attack.aware == "no"]
     if request.white_box and twins and len(transferred) + len(controls) == len(attacks):
-        attacks.append(replace(twins[0], surrogate=None))
+        attacks.append(replace(twins[0], surrogate=None, aware="yes"))
+    attacks = [against(attack, defence) for attack in attacks]
     trains = tuner.build().trains and adapter is None
     adversary = adversary if trains else None
     if request.train_size != "all" and request.train_size < 1:
@@ -183,12 +198,14 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         wrong = "must be at least 1" if request.shots < 1 else f"and --train-size {request.train_size} contradict"
         raise SpecError(f"--shots {request.shots} {wrong}; pass --shots alone, such as --shots 16")
     shots = request.shots if trains else None
-    train_size = _count(request.train_size, "--train-size", dataset, "train") if trains and shots is None else None
+    train_size = count(request.train_size, "--train-size", dataset, "train") if trains and shots is None else None
     if shots is not None:
         train_size = len(few(dataset.build().labels("train"), shots, 0))
         if not train_size:
             raise SpecError(lacks(dataset.label, "train"))
-    test_size = _count(request.test_size, "--test-size", dataset, request.split)
+    test_size = count(request.test_size, "--test-size", dataset, request.split)
+    if request.attacks is None:  # on fewer test images than the default attacks take, they take all
+        attacks = [replace(attack, n=min(attack.n, test_size) if attack.n else None) for attack in attacks]
     spec = RunSpec(
         dataset=component_spec(dataset),
         model=component_spec(model),
@@ -200,9 +217,13 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         split=request.split,
         test_size=test_size,
         seed=request.seed,
-        eval_datasets=tuple(component_spec(other) for other in others),
+        eval_datasets=tuple(
+            scored_spec(other, None if n is None else count(n, f"n= of {other.label}", other, request.split))
+            for other, (_, n) in zip(others, typed, strict=True)
+        ),
         adapter=adapter,
         precision=precision,
+        defence=None if defence is None else component_spec(defence),
     )
     _refuse_repeats("attack", [attack.label for attack in spec.attacks])
     _refuse_repeats("dataset", [part.label for part in (spec.dataset, *spec.eval_datasets)])
@@ -214,6 +235,8 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         adversary=adversary,
         attacks=tuple(attacks),
         eval_datasets=others,
+        defence=defence,
+        suite=request.suite,
     )
 
 
@@ -225,50 +248,20 @@ def check_files(plan: Plan) -> None:
     """
     networks = [plan.model, *(each.surrogate for each in (*plan.attacks, plan.adversary) if each and each.surrogate)]
     dataset, *others = (each.build() for each in (plan.dataset, *plan.eval_datasets))
-    for part in (dataset, *others, *(each.build() for each in (*networks, *plan.attacks))):
+    more = [plan.tuner, *([plan.defence] if plan.defence else [])]
+    for part in (dataset, *others, *(each.build() for each in (*networks, *plan.attacks, *more))):
         part.check_files()
+    for network in networks:
+        network.build().check_classes(dataset)
+    if plan.spec.adapter is not None:
+        check_adapter(plan.spec.adapter.path, dataset)
     wanted: dict[SplitName, int] = {plan.spec.split: plan.spec.test_size}
     check_sizes(dataset, {"train": plan.spec.train_size or 0, **wanted})
-    for other in others:
-        check_sizes(other, wanted)
-
-
-def _count(size: Size, option: str, dataset: Resolved, split: str) -> int:
-    """Return the number of images; only ``all`` looks at the data.
-
-    Raises:
-        SpecError: It is below 1, or there are none.
-        DataError: The dataset cannot say how many there are.
-    """
-    if size == "all":
-        if there := int(dataset.build().size(split)):
-            return there
-        raise SpecError(lacks(dataset.label, split))
-    if isinstance(size, str) or size < 1:
-        raise SpecError(f"{option} must be at least 1, or all (got {size!r})")
-    return size
+    for other, asked in zip(others, plan.spec.eval_datasets, strict=True):
+        check_sizes(other, {plan.spec.split: plan.spec.scored(asked)})
 
 
 def _refuse_repeats(what: str, labels: list[str]) -> None:
-    for label in labels:
-        if labels.count(label) > 1:
-            raise SpecError(f"{what} {label!r} is asked for twice; leave one out")
-
-
-def component_spec(resolved: Resolved) -> ComponentSpec:
-    """Return a component as a record states it."""
-    return ComponentSpec(name=resolved.name, params=resolved.values(), label=resolved.label)
-
-
-def attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
-    """Return an attack on at most `available` images as a record states it."""
-    n = attack.n or available
-    if n > available:
-        raise SpecError(f"attack {attack.label!r} asks for n={n} images, but the run has only {available}; lower n")
-    return AttackSpec(
-        name=attack.name,
-        params=attack.values(),
-        label=attack.label,
-        surrogate=component_spec(attack.surrogate) if attack.surrogate else None,
-        n=n,
-    )
+    if len(set(labels)) < len(labels):
+        label = next(label for label in labels if labels.count(label) > 1)
+        raise SpecError(f"{what} {label!r} is asked for twice; leave one out")

@@ -1,8 +1,9 @@
-"""Progress bars in a terminal; they listen to the same hooks as plugins do."""
+"""Progress of a run: bars in a terminal, plain lines elsewhere; they listen to the same hooks as plugins do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pluggy
@@ -14,14 +15,22 @@ from rich.text import Text
 from robench.contracts.context import Progress
 from robench.contracts.hookspecs import hookimpl
 
+EVERY = 30.0
+"""Seconds between two plain lines about one stage."""
+SHORT = 1.0
+"""Seconds below which a finished stage is not worth a plain line."""
+NOT_IMAGES = ("checks",)
+"""Stages that do not count images."""
+
 
 class _Speed(ProgressColumn):
-    """Images per second since the stage began."""
+    """Images per second since the stage began, until it ended."""
 
     def render(self, task: Task) -> Text:
-        if not (task.completed and task.elapsed):
+        seconds = task.elapsed if task.finished_time is None else task.finished_time
+        if not (task.completed and seconds) or task.description in NOT_IMAGES:
             return Text()
-        return Text(f"{task.completed / task.elapsed:,.0f} images/s", style="dim")
+        return Text(f"{task.completed / seconds:,.0f} images/s", style="dim")
 
 
 class ProgressBars:
@@ -57,13 +66,54 @@ class ProgressBars:
             self.bars.update(task, detail=progress.detail)
 
 
+class ProgressLines:
+    """One line for each finished stage, and one now and then for a stage that takes long."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._began: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+
+    @hookimpl
+    def robench_run_started(self) -> None:
+        """Forget the stages of the previous run."""
+        self._began.clear()
+        self._said.clear()
+
+    @hookimpl
+    def robench_run_progress(self, progress: Progress) -> None:
+        """Say that a stage is done, or how far it is."""
+        now, stage = self._clock(), progress.stage
+        begun = self._began.setdefault(stage, now)
+        last = self._said.setdefault(stage, begun)
+        detail = f", {progress.detail}" if progress.detail else ""
+        if progress.done >= progress.total:
+            self._said[stage] = float("inf")  # a finished stage is told once
+            if last != float("inf") and now - begun >= SHORT:
+                self._say(f"{stage}: {progress.total:,} done in {now - begun:.0f} s{detail}")
+        elif now - last >= EVERY:
+            self._said[stage] = now
+            self._say(f"{stage}: {progress.done:,} of {progress.total:,} after {now - begun:.0f} s{detail}")
+
+
 @contextmanager
 def progress_bars(manager: pluggy.PluginManager, console: Console) -> Iterator[None]:
-    """Show the progress of every run that reports to `manager` within the block."""
+    """Show the progress of every run that reports to `manager` within the block as bars."""
     shown = ProgressBars(console)
     manager.register(shown)
     try:
         with shown.bars:
             yield
+    finally:
+        manager.unregister(shown)
+
+
+@contextmanager
+def progress_lines(manager: pluggy.PluginManager, say: Callable[[str], None]) -> Iterator[None]:
+    """Tell the progress of every run that reports to `manager` within the block line by line."""
+    shown = ProgressLines(say)
+    manager.register(shown)
+    try:
+        yield
     finally:
         manager.unregister(shown)

@@ -37,6 +37,7 @@ def capture(
     return Provenance(
         started=started.astimezone(UTC).isoformat(timespec="seconds"),
         command=command_of(plan.spec, plan.files()),
+        suite=plan.suite,
         versions=versions(),
         plugins=plan.plugins(),
         code=code_hashes({"robench", *plan.modules()}),

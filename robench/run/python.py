@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,17 +12,17 @@ from typing import TYPE_CHECKING, Literal
 from robench.records.record import RunResult
 from robench.registry.registry import discover
 from robench.registry.resolved import Resolved
+from robench.run.others import Size
 from robench.run.plan import (
     DEFAULT_DATASET,
     DEFAULT_TEST_SIZE,
     DEFAULT_TRAIN_SIZE,
     DEFAULT_TUNER,
     Request,
-    Size,
     check_files,
     plan,
 )
-from robench.run.recorded_run import Setting, recorded_run, remarks
+from robench.run.recorded_run import Setting, recorded_run, refuse_unused, remarks
 from robench.storage.location import cache_location, parse_location
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def run(
     dataset: str = DEFAULT_DATASET,
     model: str | None = None,
     tuner: str = DEFAULT_TUNER,
-    attacks: Names = (),
+    defence: str | None = None,
+    attacks: Names | None = None,
     protocol: str | None = None,
     train_size: Size = DEFAULT_TRAIN_SIZE,
     shots: int | None = None,
@@ -70,7 +72,8 @@ def run(
     names and defaults are these.
 
     Args:
-        attacks: One attack or several, as typed after ``--attack``; so are `eval_datasets` and `log`.
+        attacks: One attack or several, as typed after ``--attack``; None for the default attacks, an empty list for
+            none. `eval_datasets` and `log` are typed as after their options.
         plugins: Single-file plugins, as of ``--plugin``.
         results: Folder or URL of records; None to keep no record.
         cache_dir: Folder or URL of the cache; None for the user's cache folder, or ``ROBENCH_CACHE``.
@@ -83,7 +86,8 @@ def run(
         dataset=dataset,
         model=model,
         tuner=tuner,
-        attacks=_texts(attacks),
+        defence=defence,
+        attacks=None if attacks is None else _texts(attacks),
         protocol=protocol,
         train_size=train_size,
         shots=shots,
@@ -116,7 +120,8 @@ def evaluate(
     network: nn.Module,
     *,
     dataset: str = DEFAULT_DATASET,
-    attacks: Names = (),
+    defence: str | None = None,
+    attacks: Names | None = None,
     name: str | None = None,
     test_size: Size = DEFAULT_TEST_SIZE,
     split: Literal["test", "validation"] = "test",
@@ -156,7 +161,8 @@ def evaluate(
 
     request = Request(
         dataset=dataset,
-        attacks=_texts(attacks),
+        defence=defence,
+        attacks=None if attacks is None else _texts(attacks),
         test_size=test_size,
         split=split,
         seed=seed,
@@ -187,6 +193,7 @@ def _carried_out(
 
     registry = discover(files=[str(path) for path in plugins])
     planned = plan(registry, request, model)
+    refuse_unused(request, planned)
     setting.check(planned)
     found = Found(record=None)
     if setting.results is not None and model is None:
@@ -208,7 +215,11 @@ def _carried_out(
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message.removeprefix("warning: "), stacklevel=4)
+    """Warn of a line of the user's code: the nearest that is not robench's own."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "robench":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message.removeprefix("warning: "), stacklevel=level + 1)
 
 
 def _texts(given: Names) -> tuple[str, ...]:

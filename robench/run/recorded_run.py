@@ -12,7 +12,7 @@ from robench.compute.launch import joined
 from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry
 from robench.run.identity import Found
-from robench.run.plan import Plan
+from robench.run.plan import Plan, Request
 from robench.storage.location import Location, local_folder, prepare_cache
 from robench.storage.whole_file import whole_file
 
@@ -66,6 +66,19 @@ class Setting:
             _check_new_file(self.save_adapter, plan)
         if self.save_images is not None:
             _check_new_folder(self.save_images)
+
+
+def refuse_unused(request: Request, plan: Plan) -> None:
+    """Refuse what was asked for a single run and does nothing in it. Runs of a sweep share options that some ignore.
+
+    Raises:
+        SpecError: There are shots, and nothing is trained.
+    """
+    if request.shots is not None and plan.spec.shots is None:
+        raise SpecError(
+            f"--shots {request.shots} does nothing, because tuner {plan.spec.tuner.label!r} trains nothing here; leave "
+            "it out, or name a tuner that trains, such as --tuner head+ce"
+        )
 
 
 def recorded_run(

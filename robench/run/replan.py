@@ -10,8 +10,10 @@ from robench.records.record import AttackSpec, ComponentSpec, RunSpec
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
 from robench.run.given import refuse_given
-from robench.run.plan import Plan, attack_spec, component_spec
+from robench.run.others import scored_spec
+from robench.run.plan import Plan
 from robench.run.requested_tuner import adapter_hash
+from robench.run.specs import attack_spec, component_spec
 
 
 def replan(registry: Registry, spec: RunSpec) -> Plan:
@@ -31,7 +33,8 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
     def attack(asked: AttackSpec) -> ResolvedAttack:
         theirs = asked.surrogate
         surrogate = None if theirs is None else registry.again("model", theirs.name, theirs.params, theirs.label)
-        return ResolvedAttack(**vars(part("attacker", asked)), surrogate=surrogate, n=asked.n)
+        own = vars(part("attacker", asked))
+        return ResolvedAttack(**own, surrogate=surrogate, n=asked.n, samples=asked.samples, aware=asked.aware)
 
     planned = Plan(
         spec=spec,
@@ -41,6 +44,7 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
         adversary=attack(spec.adversary) if spec.adversary else None,
         attacks=tuple(attack(each) for each in spec.attacks),
         eval_datasets=tuple(part("dataset", other) for other in spec.eval_datasets),
+        defence=part("defence", spec.defence) if spec.defence else None,
     )
     here = spec.model_copy(
         update={
@@ -49,7 +53,11 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
             "tuner": component_spec(planned.tuner),
             "adversary": attack_spec(planned.adversary, spec.train_size or 0) if planned.adversary else None,
             "attacks": tuple(attack_spec(each, spec.test_size) for each in planned.attacks),
-            "eval_datasets": tuple(component_spec(other) for other in planned.eval_datasets),
+            "eval_datasets": tuple(
+                scored_spec(other, asked.n)
+                for other, asked in zip(planned.eval_datasets, spec.eval_datasets, strict=True)
+            ),
+            "defence": component_spec(planned.defence) if planned.defence else None,
         }
     )
     if here.run_id() != spec.run_id():

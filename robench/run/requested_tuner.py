@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from robench.contracts.types import parse_name
-from robench.errors import SpecError
+from robench.contracts.dataset import Dataset
+from robench.contracts.types import parse_name, require_utf8
+from robench.errors import DataError, SpecError
 from robench.records.record import AdapterSpec
 from robench.registry.products import recommendations
 from robench.registry.registry import Registry
@@ -26,6 +28,7 @@ def read_adapter(request: Request, registry: Registry) -> tuple[AdapterSpec | No
     """
     if request.adapter is None:
         return None, request
+    require_utf8(request.adapter)
     sha256, made_with = _identify(Path(request.adapter))
     for key in ("tuner", "model"):
         asked, default = getattr(request, key), type(request).__dataclass_fields__[key].default
@@ -62,6 +65,8 @@ def _identify(path: Path) -> tuple[str, dict[str, str]]:
             f"--model clip:path=BASE,adapter={path}"
         )
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")
         with safe_open(path, framework="np") as file:
             made_with = dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
@@ -70,6 +75,28 @@ def _identify(path: Path) -> tuple[str, dict[str, str]]:
     if not {"tuner", "model", "model_fingerprint"} <= made_with.keys():
         raise SpecError(f"{path} does not name its tuner and model; expected a file made by --save-adapter")
     return adapter_hash(path), made_with
+
+
+def check_adapter(path: str | Path, dataset: Dataset) -> str | None:
+    """Check that an adapter file was trained on the classes of `dataset`: labels are positions.
+
+    Returns:
+        What to warn of: None if it names these classes.
+
+    Raises:
+        SpecError: It cannot be read. DataError: It names other classes.
+    """
+    path = Path(path)
+    try:
+        named = json.loads(_identify(path)[1].get("class_names", "null"))
+    except (ValueError, RecursionError):
+        named = False
+    if named is None:
+        return f"adapter {path} does not name the classes it was trained on; nobody knows if they are these"
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise DataError(f"adapter {path} is damaged: its class_names are no list of names")
+    dataset.require_classes(named, path)
+    return None
 
 
 def adapter_hash(path: Path) -> str:

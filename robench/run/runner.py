@@ -100,6 +100,7 @@ def run(
                 warn=findings.warn,
                 world=world,
                 compiled=compiled,
+                component=registry.build,
             )
             measure(
                 plan,

@@ -15,19 +15,23 @@ from robench.attack.perturbation import check_ball
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.verdict import Subject
 from robench.contracts.context import RunContext
+from robench.contracts.defence import Defence
 from robench.contracts.model import Model
 from robench.contracts.types import format_pixels
 from robench.images.image_set import ImageSet
+from robench.networks.defended import Defended
 from robench.networks.evaluate import logits_of
-from robench.records.record import AttackScore, ComponentSpec, Evaluation, Score
+from robench.records.record import AttackScore, ComponentSpec, Evaluation, Score, ScoredSpec
 from robench.records.samples import AttackSamples, choose
 from robench.registry.resolved import ResolvedAttack
 from robench.run.data import data_record, leak, load_split
 from robench.run.dataset_cache import DatasetCache
 from robench.run.findings import Findings
 from robench.run.plan import Plan
+from robench.run.proofs import certified_scores
 from robench.run.samples import take_samples
 from robench.run.saved_images import SavedImages
+from robench.run.specs import attacked_as
 from robench.run.tuning_stage import tune
 from robench.statistics.worst_case import worst_cases
 from robench.storage.checkpoint import Checkpoint
@@ -62,10 +66,12 @@ def measure(
     with findings.timed("model"):
         network: nn.Module = model.build(context).to(context.device)
         admit(network, test, context)
+        defended(plan, network, test, context)  # what does not fit is refused before anything is trained
     adversaries = Adversaries.of(context)
     with findings.timed("tuning"):
         parts = model.adaptable(network)
         findings.tuning = tune(plan, context, adversaries, network, parts, train, save_adapter, checkpoint=checkpoint)
+    tuned, network = network, defended(plan, network, test, context)
     with findings.timed("clean evaluation"):
         predicted = predictions(network, test.images, context, "evaluation, clean")
         findings.clean = Score.of(predicted == test.labels)
@@ -76,13 +82,16 @@ def measure(
     samples: list[AttackSamples] = []
     for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True):
         with findings.timed(f"attack {attack.label}"):
-            score, images, found = _score_attack(attack, network, test.first(attack_spec.n), context, adversaries)
+            score, images, found = _score_attack(plan, attack, network, test.first(attack_spec.n), context, adversaries)
             findings.attacks.append(score)
             if saved is not None:
                 saved.add(attack.label, images, test.first(attack_spec.n), found)
             logits = logits_of(network, images[shown], context.device, context.precision.evaluation)
             samples.append(AttackSamples(label=attack.label, images=images[shown], logits=logits, predictions=found))
     findings.worst_case = worst_cases(findings.clean, findings.attacks)
+    if isinstance(network, Defended):
+        with findings.timed("certified accuracy"):
+            findings.certified = certified_scores(network, test, context)
     with findings.timed("checks"):
         subject = Subject(network=network, data=test.first(SAMPLE), context=context)
         tried = list(zip(plan.attacks, findings.attacks, strict=True))
@@ -90,7 +99,7 @@ def measure(
     for other, other_spec in zip(plan.eval_datasets, spec.eval_datasets, strict=True):
         with findings.timed(f"dataset {other_spec.label}"):
             there = replace(context, dataset=other.build(), dataset_name=other_spec.name)
-            findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, network, there, context))
+            findings.elsewhere.append(_evaluate_elsewhere(plan, other_spec, model, tuned, there, context))
     if world.is_main:
         findings.samples = take_samples(plan, context, network, train, test, shown, predicted, samples)
     for warnings in world.gather(findings.warnings):
@@ -99,26 +108,27 @@ def measure(
 
 
 def _evaluate_elsewhere(
-    plan: Plan, dataset: ComponentSpec, model: Model, network: nn.Module, context: RunContext, home: RunContext
+    plan: Plan, dataset: ScoredSpec, model: Model, network: nn.Module, context: RunContext, home: RunContext
 ) -> Evaluation:
     """Score `network` on the images and classes of another dataset, under the run's attacks.
 
     A network that knows no classes but those of `home`, the run's own, is scored as it is where they are the same.
     """
     spec = plan.spec
-    test = load_split(context, spec.split, spec.test_size)
+    test = load_split(context, spec.split, spec.scored(dataset))
     same = tuple(context.dataset.class_names) == tuple(home.dataset.class_names)
     closed = type(model).rebind is Model.rebind
     bound = network if closed and same else model.rebind(network, context).to(context.device)
     admit(bound, test, context)
+    bound = defended(plan, bound, test, context)
     adversaries = Adversaries.of(context)
     clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
     attacks = [
-        _score_attack(attack, bound, test.first(attack_spec.n), context, adversaries)[0]
+        _score_attack(plan, attack, bound, test.first(spec.attacked(attack_spec, len(test))), context, adversaries)[0]
         for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True)
     ]
     return Evaluation(
-        dataset=dataset,
+        dataset=ComponentSpec(name=dataset.name, params=dataset.params, label=dataset.label),
         data=data_record(context, model, None, test),
         clean=clean,
         attacks=tuple(attacks),
@@ -126,8 +136,28 @@ def _evaluate_elsewhere(
     )
 
 
+def defended(plan: Plan, network: nn.Module, test: ImageSet, context: RunContext) -> nn.Module:
+    """Return `network` behind the defence of `plan`, or as it is without one.
+
+    Raises:
+        PluginError: The defence does not fit the network, or what it returns are no logits.
+    """
+    if plan.defence is None:
+        return network
+    defence: Defence = plan.defence.build()
+    defence.prepare(network, context)
+    found = Defended(network, defence)
+    admit(found, test, context)
+    return found
+
+
 def _score_attack(
-    attack: ResolvedAttack, network: nn.Module, test: ImageSet, context: RunContext, adversaries: Adversaries
+    plan: Plan,
+    attack: ResolvedAttack,
+    network: nn.Module,
+    test: ImageSet,
+    context: RunContext,
+    adversaries: Adversaries,
 ) -> tuple[AttackScore, NDArray[np.uint8], NDArray[np.int64]]:
     """Return the score of `network` under an attack, the adversarial images, and the predicted classes."""
     start = time.perf_counter()
@@ -146,5 +176,6 @@ def _score_attack(
         largest_norm=largest,
         cached=attacked.cached,
         seconds=round(time.perf_counter() - start, 2),
+        defence=attacked_as(attack, plan.defence),
     )
     return score, attacked.images, predicted

@@ -32,6 +32,8 @@ EVERY = 1.0
 """Least seconds between two writes to a folder."""
 EVERY_SHARED = 20.0
 """Least seconds between two writes to a URL."""
+WINDOW = 30.0
+"""Seconds whose speed tells how long a stage still takes."""
 STALE = 600.0
 """Seconds after the last write when a status file at a URL stops keeping other workers from the run."""
 SILENT = 3600.0
@@ -54,7 +56,8 @@ class Running(BaseModel):
     done: int = Field(default=0, description="images finished of the stage")
     total: int = Field(default=0, description="images of the stage in all")
     detail: str = ""
-    seconds_left: float | None = Field(default=None, description="of the stage, at its speed so far; null if unknown")
+    seconds_left: float | None = Field(default=None, description="of the stage, at its late speed; null if unknown")
+    finished: tuple[tuple[str, float], ...] = Field(default=(), description="earlier stages, and their seconds")
 
     @property
     def recent(self) -> bool:
@@ -74,7 +77,7 @@ class StatusFile:
         self._every = EVERY if self._shared is None else EVERY_SHARED
         self._state: Running | None = None
         self._written = 0.0
-        self._stage_began = (0.0, 0)
+        self._seen: list[tuple[float, int]] = []  # times and images of this stage, the first and those of the window
 
     def claim(self, spec: RunSpec) -> bool:
         """Write the file of a run at a URL before it starts; return False if another process is carrying it out.
@@ -111,9 +114,18 @@ class StatusFile:
         if self._state is None:
             return
         now = time.monotonic()
+        finished = self._state.finished
         if progress.stage != self._state.stage:
-            self._stage_began = (now, progress.done)
-        began, first = self._stage_began
+            if self._state.stage:
+                finished = (*finished, (self._state.stage, round(now - self._seen[0][0], 1)))
+            self._seen = []
+        # The first batch of a stage is slow, so that its whole would tell too long a time.
+        self._seen = [
+            *self._seen[:1],
+            *(each for each in self._seen[1:] if each[0] > now - WINDOW),
+            (now, progress.done),
+        ]
+        began, first = self._seen[1 if now - self._seen[0][0] > WINDOW and len(self._seen) > 2 else 0]
         left = None
         if progress.done > first:
             left = (now - began) / (progress.done - first) * max(0, progress.total - progress.done)
@@ -124,6 +136,7 @@ class StatusFile:
                 "total": progress.total,
                 "detail": progress.detail,
                 "seconds_left": left,
+                "finished": finished,
                 "updated": time.time(),
             }
         )

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from robench.attack.adversary import Adversaries
 from robench.attack.perturbation import seeded
 from robench.contracts.context import RunContext
+from robench.contracts.setting import TuningSetting
 from robench.contracts.tuning import Tuner, TuningTask
 from robench.errors import DataError, PluginError
 from robench.images.image_set import ImageSet
@@ -25,6 +26,7 @@ from robench.records.labels import tuner_label
 from robench.records.record import TuningRecord
 from robench.run.data import class_counts
 from robench.run.plan import Plan
+from robench.run.requested_tuner import check_adapter
 from robench.storage.checkpoint import Checkpoint
 from robench.train.adapters import changing, load_adapter, read_adapter, save_adapter
 
@@ -57,7 +59,9 @@ def tune(
     start, world = time.perf_counter(), context.world
     before = fingerprint(network)
     world.same(before, "the weights of the model")
+    setting = TuningSetting(network=network, parts=parts, model=plan.model.build(), context=context, fingerprint=before)
     with seeded(context.stream("adapt"), context.device):
+        tuner.set_up(setting)
         tuner.adapt(network, parts)
     network.to(context.device)
     world.copy_main(tensor for _, tensor in changing(network))
@@ -82,7 +86,8 @@ def tune(
         world.copy_main(tensor for _, tensor in changing(network))
     elif trained is not None:
         state, made_with = read_adapter(trained)
-        _check_classes(trained, made_with, context)
+        if unknown := check_adapter(trained, context.dataset):
+            context.warn(unknown)
         if made_with["model_fingerprint"] != before:
             raise DataError(f"adapter {trained} was trained on other weights of {made_with['model']}; load those")
         load_adapter(network, state)
@@ -117,26 +122,6 @@ def _finite(history: list[dict[str, float]], tuner: str) -> list[dict[str, float
             if not math.isfinite(value):
                 raise PluginError(f"tuner {tuner}: {key} is {value} after epoch {epoch}; expected a finite number")
     return history
-
-
-def _check_classes(path: Path, made_with: Mapping[str, str], context: RunContext) -> None:
-    """Refuse an adapter that was trained on other classes, or on these in another order: labels are positions.
-
-    Raises:
-        DataError: It was; the message names both.
-    """
-    here = list(context.dataset.class_names)
-    try:
-        there = json.loads(made_with.get("class_names", "null"))
-    except ValueError:
-        raise DataError(f"adapter {path} is damaged: its class_names are no list") from None
-    if there is None:
-        context.warn(f"adapter {path} does not name the classes it was trained on; nobody knows if they are these")
-    elif there != here:
-        raise DataError(
-            f"adapter {path} was trained on other classes: {', '.join(map(str, there))[:80]}; the dataset has "
-            f"{', '.join(here)[:80]}"
-        )
 
 
 def _validation(

@@ -9,19 +9,27 @@ from typing import Literal
 
 from robench.errors import SpecError
 
-Scaffold = Literal["dataset", "model", "attacker", "tuner"]
+Scaffold = Literal["dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "logger"]
 # The tuner is an adaptation: an objective adds training, checkpoints and white-box examples.
 KINDS: dict[Scaffold, tuple[str, ...]] = {
     "dataset": ("dataset",),
     "model": ("model",),
     "attacker": ("attacker",),
     "tuner": ("adaptation", "tuner"),
+    "adaptation": ("adaptation",),
+    "objective": ("objective",),
+    "logger": ("logger",),
+    "defence": ("defence",),
 }
 COMMANDS: dict[Scaffold, str] = {
     "dataset": "robench run --dataset {name} --attack pgd --test-size 200",
     "model": "robench run --model {name} --tuner supervised --attack pgd --train-size 1000 --test-size 200",
     "attacker": "robench run --attack {name} --test-size 200",
     "tuner": "robench run --tuner {name} --attack pgd-resnet20 --train-size 500 --test-size 200",
+    "adaptation": "robench run --tuner {name}+tecoa --attack pgd-resnet20 --train-size 500 --test-size 200",
+    "objective": "robench run --tuner lora+{name} --attack pgd-resnet20 --train-size 500 --test-size 200",
+    "logger": "robench run --log {name} --attack pgd --test-size 50",
+    "defence": "robench run --defence {name} --attack pgd:eps=2/255 --test-size 200",
 }
 
 
@@ -50,7 +58,7 @@ def package(name: str, kind: Scaffold) -> dict[str, str]:
         "module": module,
         "class_name": "".join(part.capitalize() for part in name.split("-")),
         "kind": kind,
-        "article": "an" if kind == "attacker" else "a",
+        "article": "an" if kind[0] in "ao" else "a",
         "command": COMMANDS[kind].format(name=name),
         "version": version("robench"),
     }

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.statistics.intervals import CONFIDENCE, Mask
-from robench.statistics.ranks import EXACT_BELOW
 
+EXACT_BELOW = 25
+"""McNemar's test is exact if two models disagree on fewer images than this."""
 RESAMPLES = 2000
 """Of the bootstrap."""
 

@@ -1,11 +1,18 @@
-"""Robust accuracy over several attacks, image by image."""
+"""Robust accuracy over several attacks, image by image, for each norm or for each ball."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from robench.contracts.types import parse_radius
-from robench.records.record import AttackScore, Score, WorstCase
+from robench.statistics.intervals import Mask
+
+if TYPE_CHECKING:
+    from robench.records.record import AttackScore, Score, WorstCase
 
 
 def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ...]:
@@ -14,6 +21,8 @@ def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ..
     Only the images that all these attacks were given count. Controls are left out, because they attack nothing. With
     mixed radii the worst case is only an upper bound at the largest one; the true accuracy there may be far lower.
     """
+    from robench.records.record import WorstCase  # here, as tables of balls are shown without a single record
+
     found = []
     counted = sorted((attack for attack in attacks if attack.knowledge != "nothing"), key=lambda a: a.norm)
     for norm, group in groupby(counted, key=lambda a: a.norm):
@@ -25,3 +34,47 @@ def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ..
         largest = max(members, key=lambda member: parse_radius(member.eps))
         found.append(WorstCase.of(robust, norm=norm, eps=largest.eps, attacks=tuple(m.label for m in members)))
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ball:
+    """A norm and radius at which some attack was made.
+
+    Attributes:
+        eps: The radius as recorded, such as ``8/255``.
+        measured: Whether a white-box attack was made at exactly this radius. If not, accuracy under the attacks within
+            the ball is only an upper bound of robust accuracy.
+        n: The number of images that all attacks within the ball were given.
+    """
+
+    norm: str
+    eps: str
+    measured: bool
+    n: int
+
+
+def balls(attacks: Sequence[AttackScore]) -> list[Ball]:
+    """Return the balls of `attacks`, Linf first, and then by radius; controls attack nothing and have none."""
+    counted = [attack for attack in attacks if attack.knowledge != "nothing"]
+    found: dict[tuple[str, Fraction], list[AttackScore]] = {}
+    for attack in counted:
+        found.setdefault((attack.norm, parse_radius(attack.eps)), []).append(attack)
+    return [
+        Ball(
+            norm=norm,
+            eps=at[0].eps,
+            measured=any(attack.knowledge == "white-box" for attack in at),
+            n=min(attack.n for attack in counted if attack.norm == norm and parse_radius(attack.eps) <= radius),
+        )
+        for (norm, radius), at in sorted(found.items(), key=lambda each: (each[0][0] != "Linf", each[0]))
+    ]
+
+
+def worst_within(ball: Ball, clean: Score, attacks: Sequence[AttackScore]) -> Mask:
+    """Return which of the ball's n images are right clean and under every attack within the ball, ``bool (n,)``."""
+    robust = clean.mask()[: ball.n]
+    for attack in attacks:
+        within = attack.norm == ball.norm and parse_radius(attack.eps) <= parse_radius(ball.eps)
+        if within and attack.knowledge != "nothing":
+            robust &= attack.mask()[: ball.n]
+    return robust

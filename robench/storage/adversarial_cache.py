@@ -29,8 +29,12 @@ from numpy.typing import NDArray
 from robench.compute.world import ALONE, World
 from robench.errors import DataError
 from robench.images.memory_mapped import parts_of, save_images
+from robench.storage.plain_file import read_plain, require_plain
 from robench.storage.shared_folder import SharedFolder
 from robench.storage.whole_file import draft_beside, remove_abandoned
+
+MOST_BYTES = 16_000_000
+"""Largest file of notes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,12 +157,7 @@ class AdversarialCache:
         if not os.path.lexists(path):
             return None
         try:
-            meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-            images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-            if hash_images(images) != meta["sha256"]:
-                raise ValueError("its bytes do not match its hash")
-            if images.dtype != np.uint8 or images.ndim != 4:
-                raise ValueError(f"it holds {images.dtype} {images.shape} instead of images")
+            meta, images = read_set(path)
             if json.dumps(meta["identity"], sort_keys=True) != json.dumps(identity, sort_keys=True):
                 raise ValueError("it is of other images or of another attack")
             if not isinstance(meta["notes"], dict):
@@ -187,6 +186,22 @@ class AdversarialCache:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         return sha256
+
+
+def read_set(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Return the notes and the images of the set in the folder `path`; every byte is read.
+
+    Raises:
+        Exception: Of any kind, because NumPy and JSON raise many for files that this module did not write.
+    """
+    meta: dict[str, Any] = json.loads(read_plain(path / "meta.json", MOST_BYTES))
+    require_plain(path / "images.npy")
+    images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+    if hash_images(images) != meta["sha256"]:
+        raise ValueError("its bytes do not match its hash")
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"it holds {images.dtype} {images.shape} instead of images")
+    return meta, images
 
 
 def hash_images(images: NDArray[np.uint8]) -> str:

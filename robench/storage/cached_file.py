@@ -42,7 +42,7 @@ def cached_file(
     path = folder / name
 
     def here() -> T | None:
-        if not path.exists():
+        if not path.is_file():
             return None
         try:
             return read(path)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from robench.storage.plain_file import read_plain
 from robench.storage.whole_file import whole_file
 
 SETTLED = 2_000_000_000
@@ -36,7 +37,7 @@ def content_hash(path: Path, cache: Path) -> str:
         state.update(f"{name} {numbers}\n".encode("utf-8", "surrogateescape"))
     kept = cache / "content" / state.hexdigest()[:32]
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if re.fullmatch("[0-9a-f]{16}", text := kept.read_text(encoding="utf-8")):
+        if re.fullmatch("[0-9a-f]{16}", text := read_plain(kept, 100).decode()):
             return text
     if path.is_dir():
         digest = hashlib.sha256()
@@ -83,6 +84,8 @@ def stat_of(file: Path) -> os.stat_result | None:
 
 
 def _hash(file: Path) -> str:
+    if not file.is_file():  # a pipe or a device may never end
+        return UNREADABLE
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()

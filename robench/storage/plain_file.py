@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -29,13 +30,14 @@ def read_plain(path: Path, most_bytes: int) -> bytes:
     return content
 
 
-def require_plain(path: Path, most_bytes: int) -> None:
+def require_plain(path: Path, most_bytes: float = math.inf) -> None:
     """Check that a library may open `path`.
 
     Raises:
         OSError: As for :func:`read_plain`.
     """
-    if path.is_symlink() and path.resolve().parent != path.parent.resolve():
+    # realpath, unlike resolve(), does not raise for a link to itself; stat() says so.
+    if path.is_symlink() and Path(os.path.realpath(path)).parent != Path(os.path.realpath(path.parent)):
         raise OSError(errno.ELOOP, "a link out of its folder, which is not followed; copy the file", str(path))
     _require(path.stat(), path, most_bytes)
 
@@ -58,12 +60,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _require(found: os.stat_result, path: Path, most_bytes: int) -> None:
+def _require(found: os.stat_result, path: Path, most_bytes: float) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     if found.st_size > most_bytes:
         raise _too_large(path, most_bytes)
 
 
-def _too_large(path: Path, most_bytes: int) -> OSError:
+def _too_large(path: Path, most_bytes: float) -> OSError:
     return OSError(errno.EFBIG, f"larger than {most_bytes / 1e6:,.0f} MB", str(path))

@@ -14,9 +14,11 @@ from typing import Any
 
 from robench.storage.content import SETTLED, stat_of
 from robench.storage.location import cache_folder
+from robench.storage.plain_file import read_plain
 from robench.storage.whole_file import whole_file
 
 MOST_THREADS = 16
+MOST_BYTES = 2**30
 
 
 def remembered(name: str, files: Sequence[Path], make: Callable[[Path], Any]) -> list[Any]:
@@ -66,7 +68,7 @@ def _state(file: Path) -> list[int] | None:
 def _kept(path: Path) -> dict[str, Any]:
     """Return what is kept: for each path the state of the file, and the answer in a list; nothing if it is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="ascii"))
+        found = json.loads(read_plain(path, MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     whole = isinstance(found, dict) and all(

@@ -31,9 +31,10 @@ class WantedSet(NamedTuple):
 def sets_of(plan: Plan) -> dict[str, WantedSet]:
     """Return the sets that a run needs by their keys; two runs have a key in common if they can share that set."""
     spec = plan.spec
+    scored = [spec.test_size, *(spec.scored(other) for other in spec.eval_datasets)]
     found = [
-        WantedSet(dataset, spec.split, chosen.n, "test", attack)
-        for dataset in (plan.dataset, *plan.eval_datasets)
+        WantedSet(dataset, spec.split, spec.attacked(chosen, n), "test", attack)
+        for dataset, n in zip((plan.dataset, *plan.eval_datasets), scored, strict=True)
         for attack, chosen in zip(plan.attacks, spec.attacks, strict=True)
     ]
     if plan.adversary is not None:

@@ -112,7 +112,7 @@ def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
     rows = []
     for row in sweep.rows:
         own = [cost for cost in costs if cost.row == row.name]
-        states = ["recorded" if cost.recorded else "missing" for cost in own]
+        states = [_state([cost for cost in own if cost.seed == seed]) for seed in sweep.seeds]
         rows.append((row.name, *states, *_figures(own)))
     counts = [str(sum(cost.seed == seed for cost in missing)) for seed in sweep.seeds]
     return Grid(
@@ -126,6 +126,14 @@ def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
         ),
         rows=(*rows, ("to do", *counts, *_figures(costs))),
     )
+
+
+def _state(runs: Sequence[RunCost]) -> str:
+    """Return what has become of the runs of a row with one seed, several on a suite."""
+    missing = sum(not run.recorded for run in runs)
+    if not 0 < missing < len(runs):
+        return "missing" if missing else "recorded"
+    return f"{missing} of {len(runs)} missing"
 
 
 def _figures(costs: Sequence[RunCost]) -> tuple[str, str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -15,6 +16,10 @@ from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.run.plan import Plan, Request, plan
 from robench.storage.plain_file import read_plain
+from robench.suite.definition import Suite
+from robench.suite.parts import missing_sets, parts_of
+from robench.suite.places import Places, read_places
+from robench.suite.shelf import find_suite
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -25,6 +30,8 @@ OF_THE_COMMAND = {
 """Options of ``robench run`` that a file has not, because they do not decide figures, and the sweep's own for them."""
 MOST_BYTES = 1_000_000
 """Largest sweep file."""
+MOST_RUNS = 10_000
+"""Most runs of a sweep; rows times seeds of a small file may be millions."""
 
 
 class _Part(BaseModel):
@@ -42,6 +49,7 @@ class _File(_Part):
     title: str = Field(pattern=r"^[^\n]+$")
     note: str = ""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    data: tuple[str, ...] = ()
     common: dict[str, Any] = {}
     rows: tuple[dict[str, Any], ...] = Field(min_length=1)
 
@@ -67,18 +75,25 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A definition; every row is run with every seed."""
+    """A definition; every row is run with every seed.
+
+    Attributes:
+        suites: The suites that rows name, by that name.
+        places: Where the data sets of suites lie.
+    """
 
     path: Path
     title: str
     note: str
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    suites: Mapping[str, Suite] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run of a sweep: a row with a seed."""
+    """One run of a sweep: a row with a seed, on a suite one of several."""
 
     row: str
     request: Request
@@ -121,9 +136,18 @@ def read_sweep(path: Path) -> Sweep:
         own = read.model_dump(exclude_unset=True, exclude={"name", "published"})
         name, published = read.name, read.published  # type: ignore[attr-defined]  # fields made at run time
         rows.append(Row(name=name, settings={**common, **own}, published=published))
+    if (runs := len(rows) * len(file.seeds)) > MOST_RUNS:
+        raise SpecError(f"{path} asks for {runs:,} runs; expected at most {MOST_RUNS:,}: divide it into several files")
     _refuse_repeats(path, "row name", [row.name for row in rows])
     _refuse_repeats(path, "seed", file.seeds)
-    return Sweep(path=path, title=file.title, note=file.note, seeds=file.seeds, rows=tuple(rows))
+    return Sweep(
+        path=path,
+        title=file.title,
+        note=file.note,
+        seeds=file.seeds,
+        rows=tuple(rows),
+        places=read_places(file.data),
+    )
 
 
 def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
@@ -133,17 +157,38 @@ def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
         SpecError: A row cannot be planned, or two rows are the same run.
     """
     jobs: dict[str, Job] = {}
+    runs = {row.name: _runs(registry, sweep, row) for row in sweep.rows}
     for seed in sweep.seeds:
         for row in sweep.rows:
-            where = f"{sweep.path}: row {row.name!r}"
-            request = Request(**row.settings, seed=seed)
-            try:
-                job = Job(row=row.name, request=request, plan=plan(registry, request))
-            except RobenchError as error:
-                raise SpecError(f"{where}: {error}") from error
-            if (twin := jobs.setdefault(job.run_id, job)) is not job:
-                raise SpecError(f"{where} is the same run as row {twin.row!r}; leave one of them out")
+            for settings in runs[row.name]:
+                request = Request(**settings, seed=seed)
+                with _named(sweep, row):
+                    job = Job(row=row.name, request=request, plan=plan(registry, request))
+                if (twin := jobs.setdefault(job.run_id, job)) is not job:
+                    where = f"{sweep.path}: row {row.name!r}"
+                    raise SpecError(f"{where} is the same run as row {twin.row!r}; leave one of them out")
     return list(jobs.values())
+
+
+def _runs(registry: Registry, sweep: Sweep, row: Row) -> list[Mapping[str, Any]]:
+    """Return the settings of the runs of a row with one seed: one, or those that its suite asks for."""
+    if row.settings.get("suite") is None:
+        return [row.settings]
+    with _named(sweep, row):
+        name = row.settings["suite"]
+        suite = sweep.suites.get(name) or find_suite(registry, name).suite
+        own = {key: value for key, value in row.settings.items() if key != "suite"}
+        missing = missing_sets(registry, suite, sweep.places)
+        return [part.settings for part in parts_of(registry, suite, own, sweep.places, missing)]
+
+
+@contextmanager
+def _named(sweep: Sweep, row: Row) -> Iterator[None]:
+    """Name the file and the row in an error."""
+    try:
+        yield
+    except RobenchError as error:
+        raise SpecError(f"{sweep.path}: row {row.name!r}: {error}") from error
 
 
 def latest_completed(records: Iterable[RunResult]) -> dict[str, RunResult]:

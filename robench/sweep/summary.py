@@ -88,32 +88,42 @@ def summarise(sweep: Sweep, jobs: Iterable[Job], completed: Mapping[str, RunResu
         completed: Completed records by the hash of their spec, as of :func:`robench.sweep.plan.latest_completed`.
     """
     planned = list(jobs)
-    found: dict[str, dict[int, RunResult]] = {row.name: {} for row in sweep.rows}
+    found: dict[str, dict[int, list[RunResult]]] = {row.name: {} for row in sweep.rows}
     scores: dict[str, dict[int, dict[Column, float]]] = {row.name: {} for row in sweep.rows}
     for job in planned:
         if job.run_id in completed:
             record = completed[job.run_id]
-            found[job.row][job.seed] = record
-            scores[job.row][job.seed] = {column: 100 * score.accuracy for column, score in _columns(record)}
+            found[job.row].setdefault(job.seed, []).append(record)
+            measured = {column: 100 * score.accuracy for column, score in _columns(record)}
+            scores[job.row].setdefault(job.seed, {}).update(measured)
     columns = tuple(
         dict.fromkeys(column for by_seed in scores.values() for scored in by_seed.values() for column in scored)
     )
     lines = []
     for row in sweep.rows:
         records = found[row.name]
-        tuned = [record.tuning.trainable_parameters for record in records.values() if record.tuning]
+        tuned = [each.tuning.trainable_parameters for parts in records.values() for each in parts if each.tuning]
+        seconds = [sum(each.seconds["total"] for each in parts) for parts in records.values()]
         lines.append(
             Line(
                 name=row.name,
                 figures=tuple(_figure(scores[row.name], column) for column in columns),
                 published=row.published,
                 trainable_parameters=max(tuned, default=None),
-                seconds=mean(record.seconds["total"] for record in records.values()) if records else None,
-                run_ids={job.seed: job.run_id for job in planned if job.row == row.name},
+                seconds=mean(seconds) if seconds else None,
+                run_ids=_run_ids(job for job in planned if job.row == row.name),
                 recorded=tuple(records),
             )
         )
     return Summary(title=sweep.title, note=sweep.note, seeds=sweep.seeds, columns=columns, lines=tuple(lines))
+
+
+def _run_ids(jobs: Iterable[Job]) -> dict[int, str]:
+    """Return the run of each seed; of a row on a suite its runs, with spaces between them."""
+    found: dict[int, list[str]] = {}
+    for job in jobs:
+        found.setdefault(job.seed, []).append(job.run_id)
+    return {seed: " ".join(ids) for seed, ids in found.items()}
 
 
 def _columns(record: RunResult) -> Iterator[tuple[Column, Score]]:
@@ -134,7 +144,7 @@ def _columns(record: RunResult) -> Iterator[tuple[Column, Score]]:
         for score in measured.attacks:
             attacked = dataclasses.replace(
                 clean,
-                attack=attack_label(score.label, score.n, spec.test_size),
+                attack=attack_label(score.label, score.n, measured.clean.n),
                 threat=(f"{score.norm} {score.eps}", score.knowledge),
                 n=score.n,
                 surrogate=score.surrogate.fingerprint if score.surrogate else "",

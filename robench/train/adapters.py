@@ -82,6 +82,17 @@ def load_adapter(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
+def interpolate(network: nn.Module, start: Mapping[str, Tensor], alpha: float) -> None:
+    """Make each tensor of `network` that training changes ``(1 - alpha) * start + alpha * tensor``; counts stay.
+
+    Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022 (WiSE-FT), equation 1.
+    """
+    with torch.no_grad():
+        for name, tensor in changing(network):
+            if tensor.is_floating_point():
+                tensor.lerp_(start[name].to(tensor), 1 - alpha)
+
+
 def changing(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of `network` that training changes, not copies, with their names."""
     kept = network.state_dict().keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from robench.compute.precision import computing
 from robench.contracts.tuning import Adaptation, Objective, TuningTask
@@ -18,7 +18,8 @@ from robench.errors import PluginError
 from robench.images.image_set import to_device, to_pixels
 from robench.networks.memory import halve, out_of_memory
 from robench.storage.checkpoint import random_state, set_random_state
-from robench.train.adapters import adapter_state, changing, load_adapter
+from robench.train.adapters import adapter_state, changing, interpolate, load_adapter
+from robench.train.batch_norms import freeze_statistics, has_batch_norm
 from robench.train.early_stopping import EpochMonitor
 from robench.train.optimizer import lr_factor, make_optimizer
 from robench.train.params import TrainingParams
@@ -55,6 +56,13 @@ class Training:
         self.position, self.loss, self.lr = 0, torch.zeros((), device=self.device), params.lr
         self.shuffle = random_state(self.device)
         self.uncut = objective.whole_batch or has_batch_norm(self.network)
+        self.growing = params.eps_schedule == "linear"
+        if self.growing and not hasattr(task.adversary, "at"):
+            raise PluginError(
+                f"eps_schedule=linear changes the radius at every step, and {params.adversary} makes its images "
+                "beforehand; expected adversary=white-box"
+            )
+        self.start = adapter_state(self.network) if params.wise < 1 else None
 
     def run(self) -> list[dict[str, float]]:
         """Train for all epochs, or until they stop getting better, and return the history.
@@ -65,6 +73,7 @@ class Training:
         params = self.params
         self._check_last_batch()
         self.adaptation.begin(self.network, self.n_steps)
+        self.objective.begin(self.network, self.n_steps)
         checkpoint = self.task.checkpoint if self.world.is_main else None
         state = self.world.from_main(checkpoint.load() if checkpoint else None)
         if state is not None:
@@ -76,6 +85,8 @@ class Training:
                 checkpoint.save(self._state())
         if self.best is not None:
             load_adapter(self.network, self.best)
+        if self.start is not None:
+            interpolate(self.network, self.start, params.wise)
         if self.done < self.total:  # it stopped early
             self.done = self.total
             self.progress.at(self.done, self._rate())
@@ -134,6 +145,7 @@ class Training:
 
     def _pass(self, epoch: int) -> None:
         self.network.train()
+        freeze_statistics(self.network)
         params, train = self.params, self.task.train
         checkpoint = self.task.checkpoint if self.world.is_main else None
         now = random_state(self.device)
@@ -164,6 +176,8 @@ class Training:
         done = self.done + n
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
+        if self.growing:
+            self.task.adversary.at(Fraction(self.step + 1, self.n_steps))  # type: ignore[union-attr]
         total: Tensor | None = None
         while total is None:
             total = self._gradients(drawn, n)
@@ -175,6 +189,7 @@ class Training:
             nn.utils.clip_grad_norm_(self.trainable, self.params.clip_norm)
         self.optimizer.step()
         self.adaptation.after_step(self.network, self.step)
+        self.objective.after_step(self.network, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return total
@@ -218,6 +233,7 @@ class Training:
             "weights": adapter_state(self.network),
             "optimizer": self.optimizer.state_dict(),
             "adaptation": self.adaptation.state(),
+            "objective": self.objective.state(),
             "adversary": getattr(self.task.adversary, "calls", 0),
             "watch": dict(vars(self.monitor)),
             "random": random_state(self.device),
@@ -228,6 +244,7 @@ class Training:
         load_adapter(self.network, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.adaptation.restore(state["adaptation"])
+        self.objective.restore(state.get("objective", {}))
         if hasattr(self.task.adversary, "calls"):
             vars(self.task.adversary)["calls"] = state["adversary"]
         vars(self.monitor).update(state["watch"])
@@ -253,9 +270,3 @@ class Training:
         if not loss.requires_grad:
             raise PluginError("the objective depends on nothing that the adaptation trains; choose another of the two")
         return loss
-
-
-def has_batch_norm(network: nn.Module) -> bool:
-    """Return whether `network` trains a batch norm, which normalises images by others of the batch."""
-    norms = (module for module in network.modules() if isinstance(module, _BatchNorm))
-    return any(weight.requires_grad for norm in norms for weight in norm.parameters())

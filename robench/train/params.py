@@ -60,6 +60,17 @@ class TrainingParams(Params):
     balance: int = Later(
         0, ge=0, description="images of each class in an epoch, repeated or left out as needed; 0: every image once"
     )
+    eps_schedule: Literal["constant", "linear"] = Later(
+        "constant",
+        description="radius over time: constant; or linear, from eps/steps at the first step of the training to eps at "
+        "the last, for an adversary that attacks the network itself",
+    )
+    wise: float = Later(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the tuned weights in those that are kept, WiSE-FT's alpha; the rest are those before",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -85,6 +96,14 @@ class TrainingParams(Params):
             raise ValueError(
                 f"augment={self.augment} changes every image anew, but {self.adversary} makes its images beforehand; "
                 "expected adversary=none or white-box"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _radius_needs_an_adversary(self) -> Self:
+        if self.eps_schedule != "constant" and self.adversary == "none":
+            raise ValueError(
+                f"eps_schedule={self.eps_schedule} does nothing with adversary=none; leave one of them out"
             )
         return self
 

@@ -19,7 +19,8 @@ from robench.checks.attack import Trial
 from robench.checks.certificate import certify, check_attack
 from robench.checks.network import normalisation
 from robench.checks.repeated import logit_scale, rounding
-from robench.checks.verdict import Subject, must_beat, one_sided
+from robench.checks.verdict import Subject, must_beat, significantly_more
+from robench.contracts.context import Progress
 from robench.images.image_set import to_pixels
 from robench.networks.evaluate import fingerprint, predict
 from robench.records.record import AttackScore, Check, SurrogateRecord
@@ -283,7 +284,7 @@ def test_few_images_tell_an_attack_from_noise(more: int, fewer: int, fails: bool
     noisy[:more] = False
     attacked[more : more + fewer] = False
     assert (must_beat("noise", "it", attacked, noisy, "noise").verdict == "fail") is fails
-    assert one_sided(attacked, than=noisy) is fails
+    assert significantly_more(attacked, than=noisy) is fails
     p = sum(math.comb(more + fewer, k) for k in range(more, more + fewer + 1)) / 2 ** (more + fewer)
     assert (p < 0.01) is fails
 
@@ -311,6 +312,15 @@ def test_a_surrogate_that_does_not_know_the_classes_is_noticed() -> None:
     found = certify(subject, [(attack, broken)], data.labels, data.labels, "fast")
     assert next(check for check in found if check.name == "surrogate").verdict == "warn"
     assert next(check for check in found if check.name == "white-box").verdict == "warn"
+
+
+def test_checks_report_how_far_they_are() -> None:
+    data = ToyDataset().split("test", 60)
+    told: list[Progress] = []
+    context = replace(make_context(Path("unused")), report=told.append)
+    certify(Subject(network=trained(), data=data, context=context), [], data.labels, data.labels, "fast")
+    assert {each.stage for each in told} == {"checks"} and told[0].detail == "determinism"
+    assert [each.done for each in told] == list(range(told[0].total + 1))
 
 
 @pytest.mark.parametrize(("attack", "warned"), [("pgd-resnet20", True), ("pgd", False)])

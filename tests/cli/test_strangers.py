@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from robench.contracts.types import parse_radius
 from robench.errors import DataError
 from robench.present.harmless import cell, markdown, script, terminal
@@ -20,6 +21,7 @@ from robench.records.samples import Samples, samples_path
 from robench.records.store import read_record
 from safetensors.numpy import save_file
 
+from robench_plugins.datasets.leaf_synth import LeafSynth
 from tests.helpers.results import result, samples
 from tests.helpers.strangers import ESCAPES, HOSTILE, READERS, SLOW, changed, fault, places, run
 
@@ -62,6 +64,7 @@ def bomb(record: dict[str, Any], n: int) -> dict[str, Any]:
 
 
 REFUSED: dict[str, dict[str, Any]] = {
+    "a loss that no axis can show": changed(BASE, ("tuning", "history", 0, "loss"), 1e300),
     "labels beyond the cap": bomb(BASE, 2**21),
     "labels of other images": bomb(BASE, 101),
     "labels of no image": bomb(BASE, 0),
@@ -101,7 +104,25 @@ def test_only_regular_files_are_opened(tmp_path: Path, make: Any) -> None:
         assert code in (0, 1) and why and "unexpected" not in err
 
 
-@pytest.mark.parametrize("words", [["leaderboard"], ["show", BASE["run_id"]], ["verify"]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "option", ["--dataset=folder:manifest=", "--model=resnet20:weights=", "--adapter=", "--attack=images:path="]
+)
+@pytest.mark.parametrize("kind", ["pipe", "no end", "name"])
+def test_files_that_never_end_or_have_no_name_are_refused(tmp_path: Path, option: str, kind: str) -> None:
+    path = tmp_path / (os.fsdecode(b"bad\xff.csv") if kind == "name" else "file.csv")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "no end":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_text("file,label\n")
+    code, _, err = run(["run", f"{option}{path}", "--dry-run", "--results", str(tmp_path / "results")])
+    assert code == 2 and err.count("\n") == 1 and ("no UTF-8" in err or kind != "name")
+
+
+@pytest.mark.parametrize(
+    "words", [["leaderboard", "--runs"], ["show", BASE["run_id"]], ["verify"]], ids=lambda words: words[0]
+)
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "secret.json").write_text(json.dumps(BASE))
     results = tmp_path / "results"
@@ -174,7 +195,14 @@ def test_samples_that_cannot_be_shown_are_refused(tmp_path: Path, name: str) -> 
         Samples.load(path)
 
 
-@pytest.mark.parametrize("text", ["a=" + "[" * 100_000, "seeds=[1" + "0" * 5000 + "]"], ids=["deep", "long"])
+MANY = f"title = 't'\nseeds = {list(range(2000))}\n" + "".join(
+    f"[[rows]]\nname = '{n}'\ntuner = 'none'\n" for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["a=" + "[" * 100_000, "seeds=[1" + "0" * 5000 + "]", MANY], ids=["deep", "long", "many"]
+)
 def test_a_sweep_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "sweep.toml"
     path.write_text(text)
@@ -194,3 +222,45 @@ def test_each_output_shows_foreign_text_as_text() -> None:
 def test_nothing_is_printed_past_the_one_place(root: Path) -> None:
     files = [path for path in (root / "robench" / "cli").glob("*.py") if path.name != "output.py"]
     assert files and not [path.name for path in files if "click.echo(" in path.read_text()]
+
+
+@pytest.mark.parametrize("what", ["weights", "surrogate", "adapter", "adapter in another order", "adapter of none"])
+def test_a_dry_run_refuses_files_that_were_trained_on_other_classes(tmp_path: Path, what: str) -> None:
+    path, names = tmp_path / "file.safetensors", ["cat", "dog"]
+    if "order" in what:
+        names = sorted(LeafSynth().class_names, reverse=True)
+    made_with = {"tuner": "full+ce", "model": "resnet20", "model_fingerprint": "0", "class_names": json.dumps(names)}
+    made_with |= {"class_names": "5"} if "none" in what else {}
+    save_file({"x": np.zeros(1, np.float32)}, path, made_with)
+    option = {
+        "weights": f"--model=resnet20:weights={path}",
+        "surrogate": f"--attack=pgd-resnet20:surrogate.weights={path}",
+    }
+    code, out, err = run(["run", option.get(what, f"--adapter={path}"), "--dry-run", "--results", str(tmp_path)])
+    assert code == 2 and not out and err.count("\n") == 1 and str(path) in err
+    assert ("in another order" if "order" in what else "no list of names" if "none" in what else "'cat'") in err
+
+
+@pytest.mark.parametrize("what", ["class", pytest.param("file", marks=pytest.mark.slow)])
+def test_names_that_are_no_utf8_are_refused_or_shown_as_codes(tmp_path: Path, what: str) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            pixels = np.random.default_rng(number + ord(name[0])).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    odd = os.fsdecode(b"\xff\x1b]0;x")
+    if what == "class":
+        (tmp_path / "bee").rename(tmp_path / odd)
+    else:
+        (tmp_path / f"{odd}.txt").touch()
+    words = ["run", f"--dataset=folder:path={tmp_path},protocol=test", "--model=timm-resnet10t", "--test-size=2"]
+    words += ["--attack=fgsm", "--checks=off", f"--results={tmp_path / '.r'}", f"--cache-dir={tmp_path / '.c'}"]
+    code, _, err = run([*words, "--dry-run"])
+    assert code == (2 if what == "class" else 0) and ("\x1b" not in err)
+    if what == "class":
+        assert "no UTF-8" in err and err.count("\n") == 1
+        return
+    code, out, err = run(words)
+    assert code == 0 and "\x1b" not in out + err
+    (record,) = (tmp_path / ".r").glob("*.json")
+    assert any("\\udcff" in note for note in read_record(record).data.notes)  # type: ignore[union-attr]

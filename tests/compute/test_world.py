@@ -19,7 +19,7 @@ from robench.records.record import RunResult
 from robench.records.samples import samples_path
 from robench.records.store import Store
 from robench.train.adapters import read_adapter
-from robench.train.loop import has_batch_norm
+from robench.train.batch_norms import has_batch_norm
 from torch import nn
 
 from tests.conftest import command

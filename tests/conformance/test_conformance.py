@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from robench import Attacker, Component, Dataset, ImageSet, Model, RunContext, Tuner, TuningTask, hookimpl
+from robench import (
+    Attacker,
+    Component,
+    Dataset,
+    ImageSet,
+    Model,
+    Objective,
+    Part,
+    Purifier,
+    RunContext,
+    Tuner,
+    TuningTask,
+    hookimpl,
+)
 from robench.cli import main
 from robench.conformance.examine import examine
+from robench.conformance.finding import Finding
 from robench.contracts.types import KINDS, Kind
 from robench.registry.discovery import GROUP
 from robench.registry.registry import Registry, discover
@@ -21,6 +35,7 @@ from robench.testing import assert_conforms
 from torch import Tensor, nn
 
 from robench_plugins.datasets.catalogue import facts
+from robench_plugins.tuners.recipes import RECIPES
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
 from tests.helpers.clip_kinds import save_tiny_open_clip, save_tiny_siglip
@@ -30,6 +45,7 @@ from tests.plugins.test_cifar10 import write_parquet
 # What a component needs to be tried in seconds and without a network; every other is tried at its defaults.
 TEXTS: dict[tuple[Kind, str], str] = {
     ("dataset", "leaf-synth"): "leaf-synth:size=16",
+    **{("dataset", name): f"{name}:size=16" for name in ("digits", "shapes", "textures", "counts")},
     ("dataset", "leaf"): "leaf:path={photographs}",
     ("dataset", "folder"): "folder:path={photographs},size=32",
     ("dataset", "cifar10"): "cifar10:path={cifar10}",
@@ -44,6 +60,7 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("model", "leaf-inception"): "leaf-inception:image_size=96",
     ("model", "timm"): "timm-resnet18",
     **{("model", f"resnet{depth}"): f"resnet{depth}:epochs=1" for depth in (32, 44, 56)},
+    ("defence", "smoothing"): "smoothing:votes=5,certify=1,n0=5,n=20",
     ("attacker", "cw"): "cw:steps=20",
     ("attacker", "fab"): "fab:steps=10",
     ("attacker", "vmi-fgsm"): "vmi-fgsm:steps=3,neighbours=5",
@@ -57,6 +74,9 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("logger", "tensorboard"): "tensorboard:dir={logs}",
     ("logger", "wandb"): "wandb:dir={logs}",
     ("logger", "mlflow"): "mlflow:uri={mlflow}",
+    ("adaptation", "coop"): "coop:context=2,adversary=none",
+    **{("adaptation", name): f"{name}:adversary=none" for name in ("prompts", "lora-text")},
+    **{("objective", name): f"{name}:adversary=none" for name in ("pmg-aft", "tga-zsr", "agft", "caw", "fap")},
     ("tuner", "supervised"): "supervised:validate_on=8",
     ("tuner", "supervised-at"): "supervised-at:validate_on=8",
     ("tuner", "supervised-trades"): "supervised-trades:validate_on=8",
@@ -69,17 +89,19 @@ TUNED = "clip:path={siglip}"
 """What adaptations, objectives and most tuners are tried on: the smallest image-text model."""
 CLASSIFIER = "leaf-vit:image_size=16,patch_size=4,stride=4,dim=8,dense1=8,dense2=8"
 MODELS: dict[tuple[Kind, str], str] = (
-    {("adaptation", "head"): "timm-test_resnet"}
+    {("adaptation", "head"): "timm-test_resnet", ("defence", "ttc"): TUNED}
     | {("tuner", f"supervised{how}"): CLASSIFIER for how in ("", "-at", "-trades")}
-    | {("tuner", name): TUNED for name in ("lora-ce", "tecoa", "vpt")}
+    | {("tuner", name): TUNED for name in ("linear-probe", "lora-ce", "tecoa", "vpt")}
 )
 ATTACKED = "small-cnn"
 """What attacks are tried on: a network of two layers, because some make thousands of passes."""
 OWN_TESTS = {
     ("dataset", "torchvision"): "test_published_sets.py, because torchvision refuses small samples",
     ("attacker", "images"): "test_images_attack.py, because it needs images of the very run",
+    ("tuner", "wise-ft"): "test_wise_ft.py, because it needs adapters of the very model",
+    **{("tuner", each.name): "test_guided_objectives.py; both halves are tried here" for each in RECIPES},
 }
-QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "fgsm", "tensorboard"}
+QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "jpeg", "fgsm", "tensorboard"}
 """Components, one of each kind, whose check is part of the quick tests."""
 BUILT_IN = {(kind, name): discover().find(kind, name)[1] for kind in KINDS for name in discover().names(kind)}
 PRESETS = {
@@ -136,7 +158,8 @@ def test_a_preset_is_of_a_class_that_is_tried() -> None:
 def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path | str]) -> None:
     text = TEXTS.get((kind, name), name).format(**places)
     dataset = DATASETS.get((kind, name), "leaf-synth").format(**places)
-    model = MODELS.get((kind, name), {"attacker": ATTACKED, "adaptation": TUNED, "objective": TUNED}.get(kind, ""))
+    usual = {"attacker": ATTACKED, "defence": ATTACKED, "adaptation": TUNED, "objective": TUNED}
+    model = MODELS.get((kind, name), usual.get(kind, ""))
     registry = discover([*entry_points(group=GROUP, name="builtin"), entry_point("small", __name__, "small")])
     assert_conforms(kind, text, dataset=dataset, model=model.format(**places) or None, registry=registry)
 
@@ -184,6 +207,13 @@ class Misnamed(toy.Dots):
     def split(self, name: str, limit: int | None = None) -> ImageSet:
         data = super().split(name, limit)
         return ImageSet(images=data.images, labels=data.labels + 1)
+
+
+class Mirrored(toy.Dots):
+    """Reads images of others the wrong way round."""
+
+    def read_image(self, file: Path, size: tuple[int, int]) -> np.ndarray:
+        return super().read_image(file, size)[..., ::-1]
 
 
 class Rubbish(nn.Module):
@@ -260,6 +290,37 @@ class Rude(Attacker):
         return images
 
 
+class Flimsy(Purifier):
+    """A defence with a fault of choice."""
+
+    fault = ""
+
+    def purify(self, network: nn.Module, images: Tensor) -> Tensor:
+        if self.fault == "inputs":
+            images.mul_(0.5)
+        if self.fault == "randomness":
+            return images + torch.rand(()) / 100
+        if self.fault == "another network":
+            return images + self.__dict__.setdefault("shift", np.random.default_rng().uniform()) / 100
+        if self.fault == "batches":
+            return images - images.mean(dim=0) + 0.5
+        if self.fault == "gradients":
+            return (images * 255).round() / 255
+        if self.fault == "modes":
+            network.train()
+        if self.fault == "weights":
+            with torch.no_grad():
+                next(network.parameters()).add_(1)
+        if self.fault == "works":
+            (gradient,) = torch.autograd.grad(network(images.requires_grad_()).sum(), images)
+            return images + gradient
+        return images
+
+    def answer(self, network: nn.Module, images: Tensor) -> Tensor:
+        logits = super().answer(network, images)
+        return logits[:, :1] if self.fault == "logits" else logits
+
+
 class Lazy(Tuner):
     """A tuner with a fault of choice."""
 
@@ -309,6 +370,13 @@ MODEL_FAULTS = ("logits", "extremes", "determinism", "batches", "gradients", "in
             for fault in ("images", "pixels", "budget", "seed", "batches", "inputs", "weights", "modes")
         ),
         *(
+            ("defence", Flimsy, fault)
+            for fault in (
+                *("logits", "inputs", "randomness", "batches", "gradients", "modes", "weights", "another network"),
+                "works",
+            )
+        ),
+        *(
             ("tuner", Lazy, fault)
             for fault in ("parameters", "learning", "again", "save and load", "resumed", "without parts")
         ),
@@ -319,10 +387,105 @@ def test_each_rule_catches_what_breaks_it(kind: Kind, base: Any, fault: str, mod
     assert fault in broken_rules(breaking(kind, base, fault, module), kind)
 
 
+class Half(nn.Module):
+    """A convolution, then a linear layer; its parts are what a fault makes of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(4, 2)
+        self.words = nn.Embedding(5, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.encoder(images))
+        return logits
+
+
+class Named(Model):
+    """Names parts that are not what their names say."""
+
+    fault = ""
+
+    def build(self, context: RunContext) -> nn.Module:
+        torch.manual_seed(0)
+        return Half()
+
+    def tokenize(self, network: nn.Module, texts: Sequence[str]) -> Tensor:
+        return torch.arange(len(texts))[:, None]
+
+    def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
+        assert isinstance(network, Half)
+        parts: dict[str, nn.Module] = {"encoder": network.encoder, "head": network.head}
+        parts["text"] = Part(lambda tokens: network.words(tokens).mean(1), words=network.words)
+        if self.fault == "encoder: logits":
+            parts["encoder"] = Part(network.forward, all=network)
+        elif self.fault == "encoder: not called":
+            parts["encoder"] = nn.ModuleList([network.encoder])
+        elif self.fault == "encoder: aside":
+            parts["encoder"] = Part(lambda images: network.encoder(images), inner=network.encoder)
+        elif self.fault == "encoder: pixels":
+            parts["encoder"] = network.encoder[0]
+        elif self.fault == "patches: none":
+            parts["patches"] = Part(lambda images: images.flatten(2).transpose(1, 2)[:, :0])
+        elif self.fault == "patches: constant":
+            parts["patches"] = Part(lambda images: torch.ones(len(images), 4, 4))
+        elif self.fault == "text: frozen":
+            parts["text"] = Part(lambda tokens: network.words(tokens).mean(1).detach(), words=network.words)
+        return parts
+
+
+PART_FAULTS = ("logits", "not called", "aside", "pixels")
+
+
+@pytest.mark.parametrize(
+    "fault", [*(f"encoder: {how}" for how in PART_FAULTS), "patches: none", "patches: constant", "text: frozen"]
+)
+def test_a_part_that_is_not_what_its_name_says_is_caught(fault: str, module: Callable[..., str]) -> None:
+    assert broken_rules(breaking("model", Named, "", module), "model") == set()
+    assert broken_rules(breaking("model", Named, fault, module), "model") == {fault.partition(":")[0]}
+
+
+class Hollow(Objective):
+    """Adds a sum over nothing, which is 0 for every batch and has no gradient."""
+
+    fault = ""
+
+    def terms(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+        logits = network(adversarial)
+        nothing = logits[:, :0].square().sum()
+        loss = nn.functional.cross_entropy(logits, labels)
+        return {"likely": loss, "nothing": nothing} if self.fault else {"likely": loss}
+
+
+def test_a_term_that_depends_on_nothing_that_is_trained_is_caught(module: Callable[..., str]) -> None:
+    def tried(fault: str) -> list[Finding]:
+        registry = breaking("objective", Hollow, fault, module)
+        found = examine(registry, "objective", "broken:adversary=sign", dataset="dots", model="linear")
+        return [each for each in found if not each.kept]
+
+    assert tried("") == []
+    (broken,) = tried("terms")
+    assert broken.rule == "terms" and broken.seen.startswith("on two batches: nothing 0 and 0; no gradient")
+
+
 def test_a_history_that_no_record_can_hold_is_named(module: Callable[..., str]) -> None:
     registry = breaking("tuner", Lazy, "history", module)
     (found,) = [each for each in examine(registry, "tuner", "broken", dataset="dots", model="linear") if not each.kept]
     assert found.rule == "works" and "loss is nan after epoch 1; expected a finite number" in found.seen
+
+
+class Mute(Attacker):
+    """Returns nothing, as one that works in place would."""
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return None  # type: ignore[return-value]
+
+
+def test_an_attack_that_returns_no_images_is_told_so(module: Callable[..., str]) -> None:
+    registry = breaking("attacker", Mute, "", module)
+    (found,) = examine(registry, "attacker", "broken", dataset="dots", model="linear")
+    assert (found.rule, found.seen) == ("works", "perturb returned NoneType; expected a torch.Tensor of the images")
+    assert "PluginError" in found.traceback
 
 
 class Helper(Attacker):
@@ -346,10 +509,22 @@ def test_an_attack_that_helps_is_caught(module: Callable[..., str]) -> None:
         (Restless, {"train: again", "test: prefix", "disjoint"}),
         (Endless, {"train: too many", "validation: too many", "test: too many"}),
         (Misnamed, {"classes", "train: labels"}),
+        (Mirrored, {"files"}),
     ],
 )
 def test_each_rule_of_datasets_catches_what_breaks_it(base: type[Dataset], rules: set[str], module: Any) -> None:
     assert rules <= broken_rules(breaking("dataset", base, "", module), "dataset")
+
+
+def test_of_large_splits_a_part_is_compared_and_named(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen() -> tuple[bool, str]:
+        found = examine(breaking("dataset", Restless, "", module), "dataset", "broken", dataset="dots")
+        return next((each.kept, each.seen) for each in found if each.rule == "disjoint")
+
+    kept, told = seen()
+    assert not kept and "of all images are in another split too" in told
+    monkeypatch.setattr("robench.conformance.datasets.COMPARED", 4)
+    assert "of the first 4 images of each split" in seen()[1] and "a run compares all that it uses" in seen()[1]
 
 
 def test_the_assertion_names_what_is_broken(module: Callable[..., str]) -> None:

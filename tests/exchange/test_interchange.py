@@ -15,7 +15,7 @@ from robench.errors import DataError
 from robench.exchange.document import Document
 from robench.exchange.formats import EXTENSION, FORMATS, export, read_foreign
 from robench.exchange.published import Reference
-from robench.records.record import Evaluation, RunResult
+from robench.records.record import Evaluation, RunResult, ScoredSpec
 from robench.records.store import Store
 from robench.registry.registry import Registry, discover
 from robench.statistics.worst_case import worst_cases
@@ -72,7 +72,7 @@ def elsewhere(record: RunResult, trained_on: int | None = 100) -> RunResult:
     other = record.spec.dataset.model_copy(
         update={"name": "cifar10", "label": "cifar10:path=x", "params": {"path": "x"}}
     )
-    spec = record.spec.model_copy(update={"eval_datasets": (other,), "train_size": trained_on})
+    spec = record.spec.model_copy(update={"eval_datasets": (ScoredSpec(**dict(other)),), "train_size": trained_on})
     assert record.data is not None and record.clean is not None
     found = Evaluation(
         dataset=other,

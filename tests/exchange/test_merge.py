@@ -26,7 +26,7 @@ from robench.exchange.contribution import changes, unfit
 from robench.exchange.formats import FORMATS
 from robench.exchange.merge import Outcome, Receiver, merge
 from robench.leaderboard.tables import leaderboard
-from robench.records.record import Check, Evaluation, RunError, RunResult, RunSpec
+from robench.records.record import Check, Evaluation, RunError, RunResult, RunSpec, ScoredSpec
 from robench.records.samples import Samples, samples_path
 from robench.records.store import Store, read_record
 from robench.registry.registry import Registry
@@ -169,7 +169,7 @@ def test_a_difference_on_another_dataset_is_seen(tmp_path: Path) -> None:
     def away(correct: int) -> RunResult:
         record = result()
         assert record.data is not None
-        spec = record.spec.model_copy(update={"eval_datasets": (record.spec.model,)})
+        spec = record.spec.model_copy(update={"eval_datasets": (ScoredSpec(**dict(record.spec.model)),)})
         other = result(attacks=[ATTACKS[0], ("pgd", correct, 100)])
         found = Evaluation(
             dataset=record.spec.model,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from robench import Attacker, Component, ImageSet
 from robench.attack.perturbation import perturb
+from robench.contracts.params import is_later
 from robench.networks.evaluate import predict
 from robench.registry.discovery import load_class
 from torch import Tensor, nn
@@ -103,7 +104,8 @@ def make(name: str, **params: object) -> Attacker:
     """Build an attack with few steps and queries, and with `params`."""
     component: Component = BY_NAME[name]
     kind = load_class(component)
-    quick = {key: value for key, value in QUICK.items() if key in kind.Params.model_fields}
+    fields = kind.Params.model_fields
+    quick = {key: value for key, value in QUICK.items() if key in fields and not is_later(fields[key])}
     attack: Attacker = kind(kind.Params.read({**quick, **params}, name))  # type: ignore[assignment]
     return attack
 

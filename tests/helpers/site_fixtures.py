@@ -82,7 +82,7 @@ def synthetic(results: Path) -> list[RunResult]:
 
 def write(results: Path, folder: Path, **more: Any) -> Path:
     records = Store(results).read(lambda warning: pytest.fail(warning))
-    return write_pages(pages(results, leaderboard(records, **more), records, **more), folder)
+    return write_pages(pages(results, leaderboard(records, **more), records), folder)
 
 
 @contextmanager
@@ -140,9 +140,16 @@ class Page:
         return self.browser.find_element("css selector", selector)
 
     def names(self) -> list[str]:
-        """The tuners of the rows in view, as they stand."""
-        found: list[str] = self.js("return [...document.querySelectorAll('#table .name a')].map((a) => a.textContent)")
+        """The methods in view, as they stand."""
+        found: list[str] = self.js(
+            """return [...document.querySelectorAll('#tables .name')].filter((each) => each.checkVisibility())
+            .map((each) => each.textContent)"""
+        )
         return found
+
+    def open_all(self) -> None:
+        """Unfold every table."""
+        self.js("robench.choose({open: robench.board.tables.map((table) => table.id).join(',')}); robench.drawTables()")
 
     def choose(self, field: str, value: str) -> None:
         self.js(

@@ -51,7 +51,9 @@ HOSTILE: dict[str, Any] = {
 """What a place of a record is replaced by, by name."""
 
 READERS: dict[str, tuple[str, ...]] = {
-    "table": ("leaderboard",),
+    "table": ("leaderboard", "--runs"),
+    "methods": ("leaderboard",),
+    "latex": ("leaderboard", "--format", "latex"),
     "markdown": ("leaderboard", "--format", "markdown", "--classes"),
     "csv": ("leaderboard", "--format", "csv"),
     "json": ("leaderboard", "--json"),

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,13 +22,12 @@ from robench.leaderboard.index import read_measurements
 from robench.leaderboard.ranking import FILTERS, SORTS, rank
 from robench.leaderboard.tables import Table, leaderboard, make_table
 from robench.leaderboard.text import to_markdown
-from robench.records.record import Check, ComponentSpec, Evaluation, RunResult, Score
+from robench.records.record import Check, ComponentSpec, Evaluation, RunResult, Score, ScoredSpec
 from robench.records.store import Store, read_record
-from robench.statistics.ranks import ranks
 from robench.statistics.worst_case import worst_cases
 from robench.storage.whole_file import draft_beside
 
-from tests.helpers.plain_leaderboard import plain_leaderboard, plain_ranks
+from tests.helpers.plain_leaderboard import alike, plain_leaderboard
 from tests.helpers.results import attack_score, bits, result
 
 ATTACKS: tuple[tuple[str, int, int], ...] = (("pgd-resnet20", 50, 100), ("pgd", 0, 100), ("fgsm", 10, 60))
@@ -89,7 +87,7 @@ def elsewhere(record: RunResult) -> RunResult:
         attacks=record.attacks,
         worst_case=record.worst_case,
     )
-    spec = record.spec.model_copy(update={"eval_datasets": (other,), "train_size": 100})
+    spec = record.spec.model_copy(update={"eval_datasets": (ScoredSpec(**dict(other)),), "train_size": 100})
     return record.model_copy(update={"spec": spec, "run_id": spec.run_id(), "elsewhere": (found,)})
 
 
@@ -114,14 +112,14 @@ class Folder:
     def board(self, sort: str = "worst") -> list[Table]:
         self.heard.clear()
         measurements = read_measurements(self.path, self.cache, self.heard.append, indexed_from=1)
-        ranked = rank(measurements, sort=sort)
+        ranked = rank(measurements, sort=sort, runs=True)
         tables = [make_table(ranking) for ranking in ranked]
         lines = "".join(to_csv(tables, csv_fields(ranked))).count("\n")
         assert lines == bool(tables) + sum(len(table.rows) for table in tables)
         return tables
 
     def expected(self, sort: str = "worst") -> list[Table]:
-        return plain_leaderboard(Store(self.path).read(lambda message: None), sort)
+        return leaderboard(Store(self.path).read(lambda message: None), sort=sort, runs=True)
 
     def add(self, *records: RunResult) -> list[Path]:
         store = Store(self.path)
@@ -154,12 +152,12 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(records=RECORDS, sort=st.sampled_from(SORTS), conditions=CONDITIONS)
+@given(records=RECORDS, sort=st.sampled_from(SORTS), conditions=CONDITIONS, runs=st.booleans())
 def test_columns_give_the_tables_that_records_do(
-    records: list[RunResult], sort: str, conditions: list[tuple[str, str]]
+    records: list[RunResult], sort: str, conditions: list[tuple[str, str]], runs: bool
 ) -> None:
-    found = leaderboard(records, sort=sort, filters=["=".join(each) for each in conditions])
-    assert found == plain_leaderboard(records, sort, conditions)
+    found = leaderboard(records, sort=sort, filters=["=".join(each) for each in conditions], runs=runs)
+    assert alike(found, plain_leaderboard(records, sort, conditions, runs))
 
 
 @pytest.mark.slow
@@ -191,31 +189,6 @@ def same(found: list[Table], expected: list[Table]) -> None:
     for one, other in zip(found, expected, strict=True):
         for classes in (False, True):
             assert to_markdown(one, classes=classes) == to_markdown(other, classes=classes)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 14), st.integers(1, 120))
-@settings(max_examples=60, deadline=None)
-def test_ranks_are_those_of_pair_by_pair_tests(seed: int, models: int, images: int) -> None:
-    random = np.random.default_rng(seed)
-    right = random.random(images) < random.random((models, 1))
-    right ^= random.random((models, images)) < 0.2 * random.random()
-    assert ranks(right) == plain_ranks(list(right))
-
-
-def test_ranks_on_many_images_are_those_of_pair_by_pair_tests() -> None:
-    images = np.arange(100_000)
-    first, second = images < 40_000, (images >= 40_000) & (images < 80_661)
-    # One test alone would tell the two apart, p = 0.02; three do not.
-    assert ranks([first, second]) == plain_ranks([first, second]) == [2, 1]
-    assert ranks([first, second, first]) == plain_ranks([first, second, first]) == [1, 1, 1]
-
-
-def test_ranks_of_many_models_do_not_depend_on_how_many_are_compared_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
-    right = random.random(300) < 0.2 + 0.6 * random.random((90, 1))
-    whole = ranks(right)
-    monkeypatch.setattr("robench.statistics.ranks.BLOCK", 16)
-    assert ranks(right) == whole and len(set(whole)) > 3
 
 
 def test_only_what_is_new_is_read(folder: Folder, read: list[str]) -> None:
@@ -325,7 +298,7 @@ def test_a_record_that_contradicts_itself_is_named_and_the_others_are_shown(fold
     wrong = result(seed=0)
     folder.add(sound, wrong.model_copy(update={"attacks": (*wrong.attacks, more)}))
     for _ in range(2):
-        assert [row.run_id for row in folder.board()[0].rows] == [sound.run_id]
+        assert [row.runs[0].run_id for row in folder.board()[0].rows] == [sound.run_id]
         (warning,) = folder.heard
         assert f"{wrong.run_id}.json: " in warning and warning.endswith("its attacks are not those asked for")
     with pytest.raises(DataError, match="not those asked for"):

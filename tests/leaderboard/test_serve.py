@@ -172,11 +172,12 @@ def test_the_browser_keeps_up(address: tuple[str, int], results: Path, tmp_path:
         assert page.js("return document.querySelector('progress').value") == 30
         file.robench_run_finished()
         add(results, result(tuner="next", clean=95))
-        page.until("return document.querySelectorAll('#table .name a').length === 2")
+        page.until("return document.querySelectorAll('#tables .name').length === 2")
         assert page.names() == ["next", "first"], "the order chosen is kept"
         page.until("return document.querySelector('#running').hidden")
         assert "1 new run" in page.one("#news").text
-        page.all("#table .name a")[0].click()
+        page.all("#tables .unfold")[0].click()
+        page.one("#tables tr.run a").click()
         page.until("return document.querySelector('#detail-title')?.textContent.includes('next')")
         assert page.complaints() == []
         origin = "http://{}:{}/".format(*address)
@@ -260,7 +261,7 @@ def test_addresses_and_own_names_are_answered(address: tuple[str, int], host: st
 
 
 def test_clients_that_go_away_leave_no_traceback(address: tuple[str, int], capfd: pytest.CaptureFixture[str]) -> None:
-    big = max(re.findall(r'src="([^"]+)"', ask(address, "/")[1]), key=lambda name: "tabulator" in name)
+    big = max(re.findall(r'src="([^"]+)"', ask(address, "/")[1]), key=lambda name: "chart" in name)
     linger = struct.pack("ii", 1, 0)  # closes by a reset
     for _ in range(10):
         with socket.create_connection(address) as connection:

@@ -3,15 +3,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
+from robench.leaderboard.detailed import to_detailed
 from robench.leaderboard.export import csv_fields, to_csv, to_json
 from robench.leaderboard.flatten import measurement_table
-from robench.leaderboard.ranking import rank
+from robench.leaderboard.ranking import SORTS, TESTED, rank
 from robench.leaderboard.tables import Table, leaderboard, make_table
-from robench.leaderboard.text import to_markdown, to_rich
+from robench.leaderboard.text import to_latex, to_markdown, to_short
 
 from tests.helpers.results import result
 
@@ -31,12 +33,51 @@ def csv_text() -> str:
 
 def test_the_terminal_table_fits_80_columns_with_two_attacks(board: list[Table]) -> None:
     console = Console(width=80, file=io.StringIO(), no_color=True)
-    console.print(to_rich(board[0]))
+    console.print(to_detailed(board[0]))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert all(len(line) <= 80 for line in text.splitlines())
     for expected in ("50.0", "40.4-59.6", "drop 40.0", "pgd-resnet20", "Linf 8/255", "transfer", "tecoa[x]", "n=100"):
         assert expected in text
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_terminal_has_a_line_a_method_within_80_columns(sort: str) -> None:
+    (table,) = leaderboard([result(tuner=f"lora+tecoa:lr={lr}", clean=80 + lr) for lr in range(9)], sort=sort)
+    lines = printed(to_short(table))
+    rows = [line for line in lines if re.match(r" ?\d+(-\d+)? .*lr \d", line)]
+    assert len(rows) == 9 and all(len(line.rstrip()) <= 80 for line in lines)
+    assert lines[2] == "A: pgd-resnet20, Linf 8/255 transfer, n=100"
+    in_words = " ".join(lines[-2:])
+    if sort in TESTED:
+        assert ("may explain its lead" in in_words) != ("tell every other method apart from it" in in_words)
+    else:
+        assert lines[-1].startswith("First by ")
+
+
+def test_a_terminal_says_what_a_bound_is(board: list[Table]) -> None:
+    (table,) = leaderboard([result(attacks=[("pgd-resnet20", 50, 100)])])
+    text = "\n".join(printed(to_short(table)))
+    assert "<= 50.0" in text and "at most 50.0 % of images" in text and "(no white-box attack at 8/255)" in text
+    many = leaderboard([result(attacks=[(f"a{number}", 50, 100) for number in range(9)])])
+    assert "9 attacks; --runs shows each" in printed(to_short(many[0]))[2]
+
+
+def test_latex_is_a_booktabs_table_whose_text_is_harmless() -> None:
+    foreign = result(tuner="a&b_%", clean=88).model_copy(deep=True)
+    (table,) = leaderboard([foreign, *(result(tuner="c", clean=88, seed=seed) for seed in range(2))])
+    text = to_latex(table)
+    assert r"\toprule" in text and text.splitlines()[-1] == r"\end{tabular}"
+    assert r"a\&b\_\%" in text and "88.0 $\\pm$ 0.0" in text
+    bounded = to_latex(leaderboard([result(attacks=[("pgd-resnet20", 50, 100)])])[0])
+    assert r"$\leq$ 50.0" in bounded and "<" not in bounded
+
+
+def printed(view: RenderableType) -> list[str]:
+    console = Console(width=80, file=io.StringIO(), no_color=True)
+    console.print(view)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
 
 
 def test_markdown_has_a_line_a_run_and_says_what_rows_share(board: list[Table]) -> None:
@@ -66,7 +107,7 @@ def test_classes_stand_in_every_format_when_asked_for(board: list[Table], csv_te
     assert "macro 90.0, worst class class_2 88.0" in to_markdown(board[0], classes=True)
     assert "macro" not in to_markdown(board[0])
     console = Console(width=80, file=io.StringIO(), no_color=True)
-    console.print(to_rich(board[0], classes=True))
+    console.print(to_detailed(board[0], classes=True))
     assert isinstance(console.file, io.StringIO)
     assert "worst 88.0" in console.file.getvalue()
     frame = pd.read_csv(io.StringIO(csv_text))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from robench import Adaptation, DataError, PluginError, SpecError
+from robench import Adaptation, DataError, PluginError, SpecError, TuningSetting
 from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.train.adapters import adapter_state, load_adapter, read_adapter, save_adapter
 from robench.train.params import TrainingParams
@@ -28,7 +28,9 @@ from robench_plugins.models.resnet_network import ResNet, Shortcut
 from tests.helpers.plugin_fixtures import ToyDataset, make_context, n_parameters, save_tiny_clip, trainable
 
 COMPONENTS = {component.name: component for component in ADAPTATIONS}
-NAMES = list(COMPONENTS)
+TEXT = ["coop", "prompts", "lora-text"]
+"""Adaptations of the text side, which test_text_adaptations.py tries."""
+NAMES = [name for name in COMPONENTS if name not in TEXT]
 PROMPTS = ["vpt", "vpt-deep", "vpt-pad"]
 MERGED = ["lora", "dora", "adalora", "ia3", "loha", "oft", "vera"]
 EVERYWHERE = ["full", "head", "last-n"]
@@ -115,7 +117,7 @@ def changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
 # Declarations
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_every_adaptation_loads_and_names_its_source(name: str) -> None:
     component = COMPONENTS[name]
     assert component.kind == "adaptation"
@@ -126,7 +128,7 @@ def test_every_adaptation_loads_and_names_its_source(name: str) -> None:
     assert TrainingParams.read(dict(component.recommends), name).lr > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_no_parameter_has_a_name_of_the_training_loop_and_each_is_described(name: str) -> None:
     fields = kind_of(name).Params.model_fields
     assert not fields.keys() & TrainingParams.model_fields.keys()
@@ -641,7 +643,7 @@ def test_a_resnet_names_its_blocks_and_its_last_layer(shortcut: Shortcut) -> Non
     found = parts(network)
     assert found.keys() == {"encoder", "blocks", "head"}
     assert [type(block).__name__ for block in found["blocks"].children()] == ["BasicBlock"] * 3
-    assert n_parameters(found["encoder"]) == n_parameters(network)
+    assert n_parameters(found["encoder"]) + n_parameters(found["head"]) == n_parameters(network)
     assert found["head"] is network.network.get_submodule("linear" if shortcut == "pad" else "fc")
 
 
@@ -700,11 +702,21 @@ def test_full_trains_the_whole_of_a_network_without_a_named_encoder() -> None:
     assert len(trainable(network)) == 2
 
 
+def test_full_trains_a_head_that_stands_beside_the_encoder() -> None:
+    """As in the tutorial's model, whose encoder gives embeddings."""
+    encoder, head = nn.Linear(4, 3), nn.Linear(3, 2)
+    network = nn.Sequential(nn.Flatten(), encoder, head)
+    make("full").adapt(network, {"encoder": encoder, "head": head})
+    assert trainable(network).keys() == {"1.weight", "1.bias", "2.weight", "2.bias"}
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "full"])
 def test_a_network_without_the_part_is_refused_with_a_model_to_use_instead(name: str) -> None:
     for network, offered in ((nn.Linear(2, 2), {}), (resnet(), None)):
         if offered is None and name in EVERYWHERE:
             continue
+        if offered is None and name == "vpt-pad":
+            continue  # it takes any encoder
         before = set(trainable(network))
         with pytest.raises(PluginError, match="use a model that has it, such as --model clip-tiny") as caught:
             make(name).adapt(network, parts(network) if offered is None else offered)
@@ -712,10 +724,31 @@ def test_a_network_without_the_part_is_refused_with_a_model_to_use_instead(name:
         assert set(trainable(network)) == before
 
 
+def test_a_border_needs_no_tower() -> None:
+    network, model = resnet(), CIFARResNet()
+    context = make_context(Path("unused"))
+    plain = logits(network)
+    adaptation = make("vpt-pad")
+    adaptation.set_up(TuningSetting(network=network, parts=parts(network), model=model, context=context))
+    with seeded(0, CPU):
+        adaptation.adapt(network, parts(network))
+    assert {name: tuple(weight.shape) for name, weight in trainable(network).items()} == {
+        "border.border": (3, 16**2 - 12**2)
+    }
+    found = logits(network)
+    assert not torch.allclose(found, plain, rtol=0.01)
+    torch.testing.assert_close(logits(copy.deepcopy(network)), found)
+    larger = F.interpolate(toy()[0], 32)
+    assert network(larger).isfinite().all()
+    loss(network).backward()
+    assert trainable(network)["border.border"].grad.abs().min() > 0  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in EVERYWHERE])
 def test_a_tower_without_the_layers_is_refused(name: str) -> None:
     tower = nn.Sequential(nn.Linear(2, 2))
     missing = {"ln": "LayerNorm", "ia3": "k_proj, v_proj, fc2"} | dict.fromkeys(PROMPTS, "embeddings")
+    missing["vpt-pad"] = "'encoder'"
     with pytest.raises(PluginError, match=missing.get(name, "q_proj, k_proj, v_proj") + ".* --model clip-tiny"):
         make(name).adapt(tower, {"vision": tower, "blocks": nn.ModuleList()})
 

@@ -312,7 +312,8 @@ def test_tuning_the_vision_tower_leaves_class_embeddings_alone(tiny_clip: Path) 
     network = build(tiny_clip)
     text = {name: value.clone() for name, value in network.clip.text_model.state_dict().items()}
     parts = CLIP(CLIP.Params(path="x")).adaptable(network)
-    assert set(parts) == {"vision", "encoder", "blocks", "head"}
+    told = {"vision", "encoder", "blocks", "head", "patches", "projection", "text", "token_embedding"}
+    assert set(parts) == told
     classes = network.class_embeddings().clone()
     Full().adapt(network, parts)
     assert not any(name.startswith(("clip.text", "clip.logit_scale", "head")) for name in trainable(network))

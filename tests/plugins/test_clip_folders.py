@@ -36,6 +36,8 @@ CONFIGS: dict[str, Any] = {
     "vocabulary": {"text_config": {"vocab_size": 3}},
     "positions": {"text_config": {"max_position_embeddings": 1}},
     "huge": {"text_config": {"hidden_size": 10**12}},
+    "a bomb": {"vision_config": {"hidden_size": 4096, "intermediate_size": 4096}},
+    "many layers": {"vision_config": {"num_hidden_layers": 10**5}},
 }
 FILES: dict[str, Any] = {
     "tokenizer_config.json": {"tokenizer_class": "BertJapaneseTokenizer"},
@@ -78,6 +80,27 @@ def test_another_damaged_file_is_refused(folder: Path, name: str) -> None:
     content = FILES[name]
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
     assert refused(folder)
+
+
+def test_a_missing_vocabulary_or_normalisation_is_seen_at_the_start(folder: Path, tmp_path: Path) -> None:
+    def told(**more: str) -> str:
+        with pytest.raises(RobenchError) as caught:
+            CLIP(CLIP.Params.read({"path": str(folder), **more}, "clip")).check_files()
+        return str(caught.value)
+
+    assert "no folder processor=nix; expected one with tokenizer.json, or ORG/NAME" in told(processor="nix")
+    (tmp_path / "other").mkdir()
+    assert "other has no vocabulary; expected a file such as tokenizer.json" in told(processor=str(tmp_path / "other"))
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(json.dumps({"model_type": "align"}))
+    assert "holds a model of type 'align'; expected clip or siglip" in told()
+    (folder / "config.json").write_text(config)
+    (folder / "preprocessor_config.json").unlink()
+    assert f"{folder} has no normalisation; expected a file such as preprocessor_config.json; if it" in told()
+    for name in ("tokenizer.json", "vocab.json"):
+        (folder / name).unlink(missing_ok=True)
+    assert f"{folder} has no vocabulary" in told() and "processor=" in told()
+    assert "has no vocabulary" in refused(folder)
 
 
 def test_a_hostile_pickle_is_not_run_and_the_cure_is_named(folder: Path, tmp_path: Path) -> None:

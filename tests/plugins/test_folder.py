@@ -49,6 +49,19 @@ def test_nested_folders_and_every_mode_and_suffix_are_read(tmp_path: Path) -> No
     assert folder(tmp_path, split_seed=1).split("test").fingerprint() != dataset.split("test").fingerprint()
 
 
+@pytest.mark.parametrize("size", [8, "native"])
+def test_images_of_others_are_read_as_those_of_the_folder(tmp_path: Path, size: int | str) -> None:
+    write(tmp_path, {"ant": 3, "bee": 3}, side=12)
+    for number, mode in enumerate(("1", "LA", "CMYK", "I;16")):
+        file = tmp_path / "bee" / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
+        Image.new(mode, (12, 12), 60 * number).save(file.with_stem(f"a{number}"))
+    dataset = folder(tmp_path, size=size, protocol="test")
+    own = dataset.split("test")
+    shape = own.images.shape[2:]
+    read = [dataset.read_image(tmp_path / name, shape) for name in own.names]
+    assert len(own) == 10 and (np.stack(read) == own.images).all()
+
+
 def test_a_test_only_folder_scores_and_does_not_train(tmp_path: Path) -> None:
     write(tmp_path / "testing", {"ant": 3, "bee": 4})
     for dataset in (folder(tmp_path), folder(tmp_path / "testing", protocol="test")):
@@ -75,6 +88,16 @@ def test_few_training_images_beside_a_test_folder_leave_no_validation_images(tmp
     write(tmp_path / "test", {"ant": 2, "bee": 2})
     dataset = folder(tmp_path)
     assert sizes(dataset) == [5, 0, 4] and any("no validation images" in note for note in dataset.notes())
+
+
+def test_a_table_beside_the_folders_is_not_passed_over(tmp_path: Path) -> None:
+    write(tmp_path / "data", {"ant": 12, "bee": 12})
+    (tmp_path / "data" / "labels.csv").write_text("file,label\n")
+    assert any("labels.csv is not read; manifest=" in note for note in folder(tmp_path / "data").notes())
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "labels.csv").write_text("file,label\n")
+    with pytest.raises(DataError, match=r"no class folders; .* to read labels\.csv pass manifest=.*flat/labels\.csv"):
+        folder(tmp_path / "flat")
 
 
 def test_a_folder_within_is_suggested(tmp_path: Path) -> None:
@@ -188,6 +211,26 @@ def test_a_table_that_cannot_be_right_is_refused(photographs: Path, content: Any
     with pytest.raises(DataError, match=message) as error:
         folder(None, manifest=str(table))
     assert "\n" not in str(error.value)
+
+
+def test_small_files_do_not_make_gigabytes(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide, names, prompts = (photographs.parent / name for name in ("wide.csv", "names.txt", "prompts.txt"))
+    wide.write_text(",".join(map(str, range(2000))) + ",file,label\n" + "a\n" * 9)
+    names.write_text("ant\n" + "b" * 20_000)
+    prompts.write_text("{} " * 3_000)
+    with pytest.raises(DataError, match="has 2,002 columns"):
+        folder(None, manifest=str(wide))
+    with pytest.raises(DataError, match="a name of 20,000 letters"):
+        folder(photographs, classes=str(names))
+    names.write_text("a" * 5_000 + "\n" + "b" * 5_000)
+    with pytest.raises(DataError, match=r"repeats 'aaaa.* more than"):
+        folder(photographs, classes=str(names), prompts=str(prompts)).prompts()
+    prompts.write_text("{} " * 30 + "\n" + "{} {}\n" * 9_000)
+    with pytest.raises(DataError, match="makes prompts of 180 million letters"):
+        folder(photographs, classes=str(names), prompts=str(prompts)).prompts()
+    Image.new("RGBA", (40, 40)).save(photographs / "site a" / "clear.png")
+    monkeypatch.setattr("robench_plugins.datasets.readers.photographs.MOST_COPIED", 1000)
+    assert any("damaged" in note and "clear.png" in note for note in folder(photographs).notes())
 
 
 # Class names and prompts

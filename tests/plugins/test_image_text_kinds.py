@@ -11,7 +11,16 @@ from typing import Any
 import open_clip
 import pytest
 import torch
-from robench import BiasedNetwork, DataError, FeatureNetwork, ImageTextNetwork, PluginError, SpecError, TextNetwork
+from robench import (
+    BiasedNetwork,
+    DataError,
+    FeatureNetwork,
+    ImageTextNetwork,
+    PluginError,
+    SpecError,
+    TextNetwork,
+    TuningSetting,
+)
 from robench.conformance.examine import examine
 from robench.networks.evaluate import fingerprint
 from robench.registry.registry import discover
@@ -31,6 +40,8 @@ from tests.helpers.plugin_fixtures import ToyDataset, make_context, save_tiny_cl
 
 CONVNEXT = {"timm_model_name": "test_convnext", "timm_pool": "avg", "timm_proj": "linear", "image_size": 64}
 TIMM_VIT = {"timm_model_name": "test_vit", "timm_pool": "", "timm_proj": "none", "image_size": 160}
+TEXT = ["coop", "prompts", "lora-text"]
+"""Adaptations that need the text tower."""
 KINDS = ["open-clip", "open-clip-quick", "convnext", "sigmoid", "siglip"]
 
 
@@ -150,18 +161,20 @@ def networks(folders: dict[str, Path]) -> dict[str, CLIPNetwork]:
     return {kind: build(folders[kind]) for kind in KINDS}
 
 
-REFUSED = {"lora", "dora", "adalora", "ia3", "loha", "oft", "vera", "vpt", "vpt-deep", "vpt-pad"}
+REFUSED = {"lora", "dora", "adalora", "ia3", "loha", "oft", "vera", "vpt", "vpt-deep"}
 
 
-@pytest.mark.parametrize("name", [each.name for each in ADAPTATIONS])
+@pytest.mark.parametrize("name", [each.name for each in ADAPTATIONS if each.name not in TEXT])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_adaptation_works_or_says_why_not(
     kind: str, name: str, networks: dict[str, CLIPNetwork], folders: dict[str, Path]
 ) -> None:
     network = copy.deepcopy(networks[kind])
-    parts = model_of(folders[kind]).adaptable(network)
+    setting = setting_of(network, folders[kind])
+    parts = setting.parts
     params = {"block_size": 8} if name == "oft" else {}
     adaptation = discover_once().resolve("adaptation", name, params).build()
+    adaptation.set_up(setting)
     if kind == "convnext" and name in REFUSED:
         with pytest.raises(PluginError, match=r"finds no .* in the vision tower"):
             adaptation.adapt(network, parts)
@@ -177,9 +190,16 @@ def test_every_adaptation_works_or_says_why_not(
 
 @pytest.mark.parametrize("name", [each.name for each in OBJECTIVES])
 @pytest.mark.parametrize("kind", ["convnext", "siglip"])
-def test_every_objective_trains_every_kind(kind: str, name: str, networks: dict[str, CLIPNetwork]) -> None:
+def test_every_objective_trains_every_kind(
+    kind: str, name: str, networks: dict[str, CLIPNetwork], folders: dict[str, Path]
+) -> None:
     network, (images, labels) = copy.deepcopy(networks[kind]), toy()
     objective = discover_once().resolve("objective", name).build()
+    objective.set_up(setting_of(network, folders[kind]))
+    if name == "tga-zsr" and kind == "convnext":
+        with pytest.raises(PluginError, match="needs the part 'patches'"):
+            objective.prepare(network)
+        return
     objective.prepare(network)
     loss = objective.loss(network, images, (images + 0.1).clamp(0, 1), labels)
     loss.backward()
@@ -205,6 +225,47 @@ def test_prompt_tokens_are_not_pooled_where_no_class_token_is_read(
         )
         hidden = network.clip.vision_model(pixel_values=torch.rand(2, 3, 16, 16)).last_hidden_state
         assert hidden.shape[1] == 16
+
+
+def setting_of(network: CLIPNetwork, folder: Path) -> TuningSetting:
+    model = model_of(folder)
+    return TuningSetting(network=network, parts=model.adaptable(network), model=model, context=make_context(folder))
+
+
+@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.parametrize("kind", KINDS)
+def test_adaptations_of_texts_work_or_say_why_not(
+    kind: str, name: str, networks: dict[str, CLIPNetwork], folders: dict[str, Path]
+) -> None:
+    network = copy.deepcopy(networks[kind])
+    setting = setting_of(network, folders[kind])
+    adaptation = discover_once().resolve("adaptation", name).build()
+    adaptation.set_up(setting)
+    if (name == "lora-text" and kind != "siglip") or (name == "prompts" and kind == "convnext"):
+        with pytest.raises(PluginError, match=r"finds no .* in the (text|vision) tower"):
+            adaptation.adapt(network, setting.parts)
+        return
+    if kind == "siglip" and name == "coop":  # it reads 16 tokens
+        with pytest.raises(PluginError, match="does not keep 16 words X apart"):
+            adaptation.adapt(network, setting.parts)
+        return
+    adaptation.adapt(network, setting.parts)
+    images, labels = toy()
+    F.cross_entropy(network(images), labels).backward()
+    assert all(weight.grad is not None for weight in trainable(network).values())
+
+
+def test_layers_with_adapters_may_be_named_where_attention_is_no_layer(
+    networks: dict[str, CLIPNetwork], folders: dict[str, Path]
+) -> None:
+    network = copy.deepcopy(networks["convnext"])
+    setting = setting_of(network, folders["convnext"])
+    for targets in ("mlp_in+mlp_out", "mlp.fc1+mlp.fc2"):
+        adaptation = discover_once().resolve("adaptation", f"lora:targets={targets}").build()
+        adaptation.set_up(setting)
+        adaptation.adapt(copy.deepcopy(network), copy.deepcopy(dict(setting.parts)))
+    adaptation.adapt(network, setting.parts)
+    assert {name.split(".")[-4] for name in trainable(network)} == {"fc1", "fc2"}
 
 
 @functools.cache

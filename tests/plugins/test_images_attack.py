@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import warnings
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -55,7 +58,10 @@ def test_what_is_saved_is_judged_as_it_was(folder: Path) -> None:
         "sign_eps=10_255.npz",
     ]
     assert {path.parent.name for path in (folder / "clean").rglob("*.png")} == {"dark", "light"}
-    for path in (folder / "sign_eps=10_255", folder / "sign_eps=10_255.npz"):
+    with pytest.raises(robench.DataError, match=r"several sets of images \(clean, sign_.*path=.*sign_eps=10_255$"):
+        run(f"images:path={folder}")
+    saved = folder / "sign_eps=10_255"
+    for path in (saved, saved / "manifest.csv", folder / "sign_eps=10_255.npz"):
         back = run(f"images:path={path},eps=10/255,knowledge=white-box")
         assert of(back) == of(made) and back.warnings == ()
         assert back.attacks[0].knowledge == "white-box" and back.attacks[0].surrogate is None
@@ -124,6 +130,41 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path) -> None:
             run(f"images:path={tmp_path / name}")
     with pytest.raises(robench.SpecError, match="take no surrogate"):
         run(f"images-linear:path={tmp_path / 'small.npz'}")
+
+
+def zeros(path: Path, **shapes: tuple[int, ...]) -> Path:
+    """Write arrays of zeros, packed, with no more memory than a piece of them."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, shape in shapes.items():
+            with packed.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+                for _ in range(min(int(np.prod(shape)), 12_000_000) // 1_000_000):
+                    file.write(bytes(1_000_000))
+    return path
+
+
+def test_files_of_strangers_neither_fill_the_memory_nor_run_programs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    zeros(tmp_path / "bomb.npz", images=(15_000, 5, 16, 10))
+    zeros(tmp_path / "lie.npz", images=(10**9, 3, 1024, 1024))
+    for name in ("eps", "large", "pipe"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "eps" / "0.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(x) run\n")
+    Image.new("1", (2000, 2000)).save(tmp_path / "large" / "0.png")
+    os.mkfifo(tmp_path / "pipe" / "0.png")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, message in {
+        "pipe.npz": "there is no",
+        "bomb.npz": "it would unpack to 12 MB",
+        "lie.npz": "cannot be read",
+        "eps": "cannot be read: cannot identify image file",
+        "large": r"has shape \(3, 2000, 2000\), the test image .*; expected the same size",
+        "pipe": "no such file",
+    }.items():
+        with pytest.raises(robench.DataError, match=message) as refused:
+            run(f"images:path={tmp_path / name}")
+        assert "\n" not in str(refused.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB
 
 
 def test_a_folder_that_holds_something_is_not_written_to(folder: Path) -> None:

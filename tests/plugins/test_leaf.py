@@ -405,7 +405,6 @@ def test_a_photograph_of_any_name_and_depth_is_used(folder: Path, name: str, for
         "aphids/.0000.png",
         ".thumbnails/0000.png",
         "aphids/notes.txt",
-        "labels.csv",
     ],
 )
 def test_what_is_no_photograph_is_counted_and_named(folder: Path, name: str) -> None:

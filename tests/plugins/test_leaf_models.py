@@ -203,6 +203,7 @@ def test_weights_that_are_not_all_of_them_are_refused(tmp_path: Path) -> None:
 def test_parts_are_the_whole_the_blocks_and_the_head() -> None:
     model = discover().resolve("model", "leaf-vit").build()
     network = build("leaf-vit", **SMALL)
-    assert model.adaptable(network) == {"encoder": network, "blocks": network.blocks, "head": network.head}
+    parts = {"vision": network, "encoder": network.parts["encoder"], "blocks": network.blocks, "head": network.head}
+    assert model.adaptable(network) == parts
     model = discover().resolve("model", "leaf-inception").build()
-    assert model.adaptable(inception()) == {"encoder": inception(), "head": inception().head}
+    assert model.adaptable(inception()) == {"encoder": inception().parts["encoder"], "head": inception().head}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from robench import DataError, ImageSet, SpecError
 from robench.registry.registry import discover
+from robench.run.data import check_sizes
 
 from tests.helpers.plugin_fixtures import switch_hub_off
 
@@ -106,7 +107,7 @@ def form(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return f"{'webdataset' if request.param == 'webdataset' else 'hub'}:path={root}"
 
 
-def test_every_form_gives_every_image_with_its_class(form: str, originals: dict[str, Part]) -> None:
+def test_every_form_gives_every_image_with_its_class(form: str, originals: dict[str, Part], tmp_path: Path) -> None:
     made = dataset(form)
     splits = {name: made.split(name) for name in ("train", "validation", "test")}
     assert {name: len(data) for name, data in splits.items()} == {"train": 36, "validation": 4, "test": 13}
@@ -117,6 +118,8 @@ def test_every_form_gives_every_image_with_its_class(form: str, originals: dict[
     assert (train | validation, test) == (expected(originals["train"]), expected(originals["test"]))
     assert made.split("test", 5).fingerprint() == splits["test"].first(5).fingerprint()
     assert not made.notes()
+    (tmp_path / "own.png").write_bytes(png(originals["test"][0][0]))
+    assert (made.read_image(tmp_path / "own.png", (20, 24)) == originals["test"][0][0].transpose(2, 0, 1)).all()
     some = made.take("train", np.array([7, 2]))
     assert (some.images == splits["train"].images[[7, 2]]).all() and (some.labels == made.labels("train")[[7, 2]]).all()
     with pytest.raises(DataError, match="13 test images; 14 were asked for"):
@@ -154,6 +157,23 @@ def test_a_spoilt_webdataset_is_refused_and_what_is_wrong_is_named(
         made.split("test")
 
 
+def test_shards_without_a_count_are_noted_and_prompts_come_from_a_file(
+    tmp_path: Path, originals: dict[str, Part]
+) -> None:
+    write_tar(tmp_path / "set", originals)
+    (tmp_path / "set" / "test" / "nshards.txt").unlink()
+    (tmp_path / "prompts.json").write_text('{"ant": "an ant", "bee": ["a {}", "two"], "wasp": "w", "fly": "f"}')
+    made = dataset(f"webdataset:path={tmp_path / 'set'},prompts={tmp_path / 'prompts.json'}")
+    assert made.prompts() == (("an ant",), ("a bee", "two"), ("w",))
+    assert made.notes() == (
+        "test has no nshards.txt, so shards after 1.tar may be missing",
+        "prompts of 1 classes in prompts.json not used: fly",
+    )
+    (tmp_path / "prompts.json").write_text('{"ant": "an ant"}')
+    with pytest.raises(DataError, match="has no prompts for 'bee'"):
+        dataset(f"webdataset:path={tmp_path / 'set'},prompts={tmp_path / 'prompts.json'}").check_files()
+
+
 def test_a_sample_without_a_class_is_named(tmp_path: Path, originals: dict[str, Part]) -> None:
     write_tar(tmp_path, {"test": originals["test"]})
     with tarfile.open(tmp_path / "test" / "0.tar", "w") as tar:
@@ -167,6 +187,7 @@ def test_a_set_without_training_images_says_so(tmp_path: Path, originals: dict[s
     write_tar(tmp_path, {"test": originals["test"]})
     with pytest.raises(DataError, match="has no train images; it has test"):
         dataset(f"webdataset:path={tmp_path}").split("train")
+    check_sizes(dataset(f"webdataset:path={tmp_path}"), {"train": 0, "test": 13})  # a run that trains nothing
 
 
 def test_a_missing_parquet_file_is_refused_by_name(tmp_path: Path, originals: dict[str, Part]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import URLError
@@ -229,6 +230,15 @@ def test_a_malicious_file_is_refused_and_does_nothing(tmp_path: Path, with_torch
         path.write_bytes(pickle.dumps(Malicious(marker), protocol=2))
     refused(path, "cannot be read")
     assert not marker.exists()
+
+
+def test_a_packed_file_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.th", tmp_path / "w.th"
+    torch.save({"x": torch.zeros(100_000)}, plain)
+    with zipfile.ZipFile(plain) as members, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in members.namelist():
+            packed.writestr(name, members.read(name))
+    refused(path, "it would unpack to 0 MB; expected a file as torch.save writes it")
 
 
 def test_a_depth_that_is_not_published_is_not_a_parameter() -> None:

@@ -170,7 +170,7 @@ SWIN = {"architecture": "swin_tiny_patch4_window7_224", "image_size": 32}
 def test_parts_are_the_whole_the_blocks_and_the_head(params: dict[str, Any], n_blocks: int) -> None:
     network = build(**params)
     parts = TimmClassifier(TimmClassifier.Params.read(params, "timm")).adaptable(network)
-    assert parts["encoder"] is network.network
+    assert parts["vision"] is network.network and parts["encoder"] is network.parts["encoder"]
     assert len(parts["blocks"]) == n_blocks  # type: ignore[arg-type]
     assert parts["head"].out_features == 3
 

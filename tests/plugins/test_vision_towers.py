@@ -10,7 +10,7 @@ import open_clip
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from robench import DataError
+from robench import DataError, SpecError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPModel
@@ -18,7 +18,7 @@ from transformers import CLIPModel
 from robench_plugins.models.clip import CLIP
 from robench_plugins.models.clip_network import CLIPNetwork
 from robench_plugins.models.open_clip_model import OpenCLIP
-from robench_plugins.models.vision_towers import to_transformers
+from robench_plugins.models.vision_towers import in_open_clip, to_transformers
 from tests.helpers.clip_kinds import save_tiny_open_clip
 from tests.helpers.plugin_fixtures import ToyDataset, make_context, save_tiny_clip
 
@@ -92,17 +92,21 @@ def test_a_tower_in_open_clips_names_fits_a_clip_of_transformers(clip: Path, tmp
 
 def test_what_does_not_fit_is_refused_by_name(base: Path, clip: Path, robust: Any, tmp_path: Path) -> None:
     state, file = robust.visual.state_dict(), tmp_path / "tower.pt"
-    sizes = {"transformer.resblocks.1.ln_1.weight": "half-loaded", "proj": "without projection"}
-    for name, about in sizes.items():
+    lacking = {
+        "transformer.resblocks.1.ln_1.weight": r"has no 'transformer\.resblocks\.1\.ln_1\.weight'",
+        "transformer.resblocks.0.attn.in_proj_bias": r"has no 'transformer\.resblocks\.0\.attn\.in_proj_bias \(k\)'",
+        "ln_pre.bias": r"has no 'ln_pre\.bias'",
+        "proj": "no projection",
+    }
+    for name, message in lacking.items():
         torch.save({key: value for key, value in state.items() if key != name}, file)
-        with pytest.raises(DataError, match=r"layer_norm1\.weight|no projection"):
+        with pytest.raises(DataError, match=message):
             build(OpenCLIP, base, tower=str(file))
-        assert about
     torch.save({**state, "positional_embedding": torch.zeros(50, 32)}, file)
-    with pytest.raises(DataError, match=r"position_embedding.*is \(50, 32\), not \(17, 32\).*image size"):
+    with pytest.raises(DataError, match=r"'positional_embedding' .*is \(50, 32\), not \(17, 32\).*image size"):
         build(OpenCLIP, base, tower=str(file))
     torch.save({**state, "transformer.resblocks.2.ln_1.weight": torch.zeros(32)}, file)
-    with pytest.raises(DataError, match=r"layers\.2\.layer_norm1\.weight.* does not have"):
+    with pytest.raises(DataError, match=r"resblocks\.2\.ln_1\.weight.* does not have"):
         build(CLIP, clip, tower=str(file))
     torch.save({"logits": torch.zeros(3)}, file)
     with pytest.raises(DataError, match=r"no projection|no vision tower"):
@@ -114,6 +118,11 @@ def test_what_does_not_fit_is_refused_by_name(base: Path, clip: Path, robust: An
 def test_a_conversion_loses_no_tensor(robust: Any) -> None:
     state = robust.visual.state_dict()
     assert sum(t.numel() for t in to_transformers(state).values()) == sum(t.numel() for t in state.values())
+
+
+def test_names_come_back_from_transformers(robust: Any) -> None:
+    for name, tensor in robust.visual.state_dict().items():
+        assert all(in_open_clip(new).partition(" ")[0] == name for new in to_transformers({name: tensor}))
 
 
 # Adapters of peft
@@ -153,3 +162,8 @@ def test_a_peft_folder_that_does_not_fit_is_one_line(clip: Path, adapter: tuple[
     save_file(dict(list(state.items())[1:]), folder / "adapter_model.safetensors", {"format": "pt"})
     with pytest.raises(DataError, match=r"it is incomplete"):
         build(CLIP, clip, adapter=str(folder))
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"json and no weights; expected adapter_model\.safetensors"):
+        CLIP(CLIP.Params(path=str(clip), adapter=str(folder))).check_files()
+    with pytest.raises(SpecError, match=r"merges no adapter of peft; expected .* clip:path=BASE,adapter=mine"):
+        OpenCLIP.Params.read({"path": "x.pt", "adapter": "mine"}, "model 'open-clip'")

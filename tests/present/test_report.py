@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from PIL import Image
 from robench import cli
+from robench.present.figures.canvas import COLOURS, FILLS
 from robench.present.report.chapter import chapter
 from robench.present.report.classification import classification, macro_f1
 from robench.present.report.comparison import comparison
@@ -123,10 +125,11 @@ def test_runs_that_stopped_early_are_reported_with_what_they_have(status: Status
     assert ("Of 2 attacks asked for, 1 were carried out." in page.text) == (not lost)
     assert f"The run is {status}, so its figures are incomplete." in page.text
     assert "Error: DataError: no such file" in page.text
-    assert "No figure: the run did not complete." in page.text
+    assert any(line.endswith("the run did not complete.") for line in page.text)
     compared = comparison([(stopped, None), (result(), samples())])
     assert compared.sections[0].tables[0].rows[0][-2] == status
     assert "The rows differ in status: do not rank them" in compared.sections[0].text[0]
+    assert "rank" not in compared.sections[0].tables[0].headings
 
 
 def test_a_record_without_samples_says_how_to_get_them() -> None:
@@ -134,20 +137,47 @@ def test_a_record_without_samples_says_how_to_get_them() -> None:
     assert any("run it again with --force" in line for line in page.text)
 
 
+def test_a_report_begins_with_its_result_and_has_no_empty_heading() -> None:
+    record = result(clean=90, attacks=(("pgd-resnet20", 50, 100), ("pgd:eps=2/255", 60, 100)))
+    small = record.attacks[1].model_copy(update={"eps": "2/255"})
+    record = record.model_copy(update={"attacks": (record.attacks[0], small)})
+    made = chapter(record, None)
+    assert made.sections[0].title == "Result"
+    (text,) = made.sections[0].text
+    assert text.startswith("90.0 % of 100 clean test images are classified correctly (82.6 to 94.5).")
+    assert "Under every attack within Linf 2/255, 60.0 % (50.2 to 69.1, n=100) stay so." in text
+    assert "At Linf 8/255 it is at most 50.0 %" in text and text.endswith("Nothing was checked.")
+    for section in made.sections:
+        assert section.text or section.tables or section.pictures, section.title
+    titles = [section.title for section in made.sections]
+    assert "Augmentation" not in titles and titles[-1] == "Not in this report"
+    assert any(line.startswith("Classes, Augmentation") for line in made.sections[-1].text)
+
+
+def test_colours_of_figures_differ_in_grey() -> None:
+    for colours in (FILLS, COLOURS):
+        greys = sorted(float(np.dot(to_rgb(colour), [0.299, 0.587, 0.114])) for colour in colours[:4])
+        assert min(np.diff(greys)) > 0.03, greys
+
+
 def test_several_runs_are_compared_first() -> None:
     runs = [(result(tuner=tuner, clean=clean), samples()) for tuner, clean in (("none", 90), ("tecoa", 80))]
     head = comparison([*runs, (result(tuner="vpt"), None)])
     rows = head.sections[0].tables[0].rows
     assert [row[0] for row in rows] == ["clip-tiny, none", "clip-tiny, tecoa", "clip-tiny, vpt"]
-    assert [row[1:6] for row in rows][1] == (
-        "80.0",
-        "50.0",
-        "0.0",
+    assert [row[1:8] for row in rows][1] == (
+        "1 to 3",
+        "none",
+        "80.0 (71.1 to 86.7)",
+        "0.0 (0.0 to 3.7)",
+        "50.0 (40.4 to 59.6)",
+        "0.0 (0.0 to 3.7)",
         f"{macro_f1(samples().labels, samples().predictions, 4):.1f}",
-        "leaf-synth, 100 test (abcdabcd)",
     )
-    assert rows[2][4] == "-"
-    assert "and may be compared" in head.sections[0].text[0]
+    assert rows[1][8] == "leaf-synth, 100 test (abcdabcd)" and rows[2][7] == "-"
+    best, may = head.sections[0].text
+    assert best.startswith("Best in the worst case at Linf 8/255: clip-tiny, none, 0.0 % of 100 images (0.0 to 3.7)")
+    assert best.endswith("do not tell it apart from clip-tiny, tecoa; clip-tiny, vpt.") and "may be compared" in may
     assert [section.title for section in head.sections] == ["Models", "Transfer"]
 
 
@@ -157,9 +187,9 @@ def test_what_forbids_a_comparison_is_named() -> None:
     models = comparison([(result(), samples()), (other, None)]).sections[0]
     assert "The rows differ in test images, attacks: do not rank them" in models.text[0]
     (table,) = models.tables
-    assert table.headings[1:5] == ("clean", "pgd-resnet20", "pgd", "pgd:n=50")
-    assert [row[6].rpartition(" ")[2] for row in table.rows] == ["(abcdabcd)", "(dcbadcba)"]
-    assert [row[3:5] for row in table.rows] == [("0.0", "-"), ("-", "0.0")]
+    assert table.headings[1:7] == ("checks", "clean", "worst case at Linf 8/255", "pgd-resnet20", "pgd", "pgd:n=50")
+    assert [row[8].rpartition(" ")[2] for row in table.rows] == ["(abcdabcd)", "(dcbadcba)"]
+    assert [row[5:7] for row in table.rows] == [("0.0 (0.0 to 3.7)", "-"), ("-", "0.0 (0.0 to 7.1)")]
 
 
 def test_names_are_no_formulas(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ def test_the_words_say_what_the_record_says() -> None:
     assert "loss 0.5000, lr 0.001, validation loss 1.0000, validation clean 80.0 %, " in text
     # Ninety images of four classes in turn are right: of each 22 or 23 of 25.
     assert "macro 90.0, worst class class_2 88.0 of 25" in text
+
+
+def test_each_radius_has_its_worst_case() -> None:
+    text = describe_run(result(attacks=[("pgd-resnet20", 50, 100), ("pgd:eps=2/255", 60, 80)]))
+    (small,) = re.findall("worst case Linf 2/255 +(.*)", text)
+    (large,) = re.findall("worst case Linf 8/255 +(.*)", text)
+    assert small.startswith("75.0 [") and small.endswith("of 80")
+    assert large.startswith("62.5 [") and large.endswith("of 80; at most: no white-box attack was made at this radius")
 
 
 def test_a_record_from_before_labels_were_kept_says_nothing_of_classes() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from robench.leaderboard.detailed import to_detailed
 from robench.leaderboard.tables import leaderboard
-from robench.leaderboard.text import to_rich
 from robench.present.grid import Grid, headings
 from robench.present.transfer import matrices, pairs
 from robench.records.labels import short_label
@@ -76,8 +76,8 @@ def test_many_attacks_stay_readable() -> None:
     attacks = [(f"pgd:steps={steps}", 100 - steps, 100) for steps in range(1, 45)]
     records = [result(tuner=tuner, attacks=attacks) for tuner in ("none", "tecoa")]
     (table,) = leaderboard(records)
-    lines = shown(to_rich(table))
-    assert len(lines) < 110 and sum("pgd:steps=44 " in line for line in lines) == 2
+    lines = shown(to_detailed(table))
+    assert len(lines) < 110 and sum("pgd:steps=44," in line for line in lines) == 2
     wide = Grid(
         title="wide",
         headings=headings("row", *(label for label, _, _ in attacks)),

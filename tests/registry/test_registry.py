@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,20 @@ def test_a_suggestion_for_half_a_tuner_is_the_whole(typed: str, meant: str) -> N
     with pytest.raises(SpecError) as caught:
         discover().resolve("tuner", typed)
     assert f"did you mean {meant!r}?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("attack", "salt", "component 'salt' has kind='attack'; did you mean 'attacker'"),
+        ("attacker", "Salt And", "attacker 'Salt And' has a name that cannot be typed; expected .* 'salt-and'"),
+        ("attacker", "a+b", "attacker 'a\\+b' has a name that cannot be typed; expected .* 'a-b'"),
+    ],
+)
+def test_a_component_that_nobody_can_type_is_named_with_its_cure(
+    kind: Any, name: str, message: str, module: Callable[..., str]
+) -> None:
+    item = Component(kind=kind, name=name, target="x:Y", summary="wrong")
+    plugin = module("wrong_plugin", robench_components=hookimpl(lambda: [item]))
+    (found,) = registry_of(entry_point("wrong", plugin, "wrong-dist")).plugins
+    assert re.search(message, found.error or "")

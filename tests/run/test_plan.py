@@ -30,6 +30,20 @@ def test_a_control_beside_a_transfer_attack_is_no_white_box_attack(registry: Reg
     assert len(plan(registry, replace(asked, attacks=("still",))).spec.attacks) == 1
 
 
+def test_another_dataset_may_have_its_own_number_of_images(registry: Registry) -> None:
+    plain = plan(registry, replace(ASKED, eval_datasets=("stripes",))).spec
+    more = plan(registry, replace(ASKED, eval_datasets=("stripes:n=30",))).spec
+    whole = plan(registry, replace(ASKED, eval_datasets=("stripes:n=all",))).spec
+    assert [each.scored(each.eval_datasets[0]) for each in (plain, more, whole)] == [10, 30, SIZES["test"]]
+    assert len({plain.run_id(), more.run_id(), whole.run_id()}) == 3
+    few = plan(registry, replace(ASKED, attacks=("sign:n=4", "still"), eval_datasets=("stripes:n=30",))).spec
+    # An attack on all of the run's images takes all of the others too, one on the first takes as many.
+    assert [few.attacked(attack, 30) for attack in few.attacks] == [4, 30]
+    for wrong in ("n=0", "n=x", "n=3,n=4"):
+        with pytest.raises(SpecError, match="n="):
+            plan(registry, replace(ASKED, eval_datasets=(f"stripes:{wrong}",)))
+
+
 def test_no_twin_where_unwanted_or_already_there(registry: Registry) -> None:
     assert len(plan(registry, replace(ASKED, white_box=False)).spec.attacks) == 1
     both = replace(ASKED, attacks=("sign-linear", "sign:eps=2/255"))

@@ -62,6 +62,24 @@ def test_what_the_command_says_is_a_warning(where: dict[str, Any]) -> None:
         robench.run(dataset="dots", attacks="liar", **where)
 
 
+def test_no_attack_is_an_empty_list_and_the_default_is_none(where: dict[str, Any]) -> None:
+    made = robench.run(dataset="dots", model="linear", attacks=[], **where)
+    assert made.attacks == () and made.clean is not None and made.worst_case == ()
+    assert robench.leaderboard([made])["clean_percent"].tolist() == [100.0]
+    for function in (robench.run, robench.evaluate):
+        assert inspect.signature(function).parameters["attacks"].default is None
+
+
+def test_a_warning_names_the_line_of_the_user(where: dict[str, Any]) -> None:
+    for call in (
+        lambda: robench.run(dataset="dots", attacks="liar", **where),
+        lambda: robench.evaluate(LinearNetwork(50.0, False), dataset="dots", attacks="liar", **where),
+    ):
+        with pytest.warns(UserWarning, match="far outside") as seen:
+            call()
+        assert {Path(each.filename).name for each in seen} == {"test_python.py"}
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

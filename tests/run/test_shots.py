@@ -55,6 +55,12 @@ def test_a_dry_run_shows_classes_prompts_and_visits(photographs: Path, capsys: p
     assert " --shots 4 " in out and "--train-size" not in out
     _, error = command(capsys, "run", "--dry-run", *dataset, *TRAIN, "--train-size", 500, code=2)
     assert "folder has 23 train images; 500 were asked for" in error and error.count("\n") == 1
+    _, error = command(capsys, "run", "--dry-run", *dataset, "--shots", 4, code=2)
+    assert "--shots 4 does nothing, because tuner 'none' trains nothing here" in error and error.count("\n") == 1
+    prompts.write_text("".join(f"a {{}} {'far ' * number}away\n" for number in range(40, 45)))
+    out, _ = command(capsys, "run", "--dry-run", *dataset)
+    shown = next(row for row in out.splitlines() if row.startswith("prompts"))
+    assert shown.endswith("... | ... 5 in all") and len(shown) < 350
     _, error = command(capsys, "run", "--dry-run", *dataset, *TRAIN, "--train-size", 5, "--shots", 4, code=2)
     assert "--shots 4 and --train-size 5 contradict" in error
 

@@ -60,8 +60,20 @@ def test_a_run_under_way_says_where_it_stands(tmp_path: Path, spec: RunSpec, clo
     clock[0] += 10
     file.robench_run_progress(Progress(stage="evaluation, clean", done=10, total=20))
     assert running(tmp_path)[0].seconds_left is None, "a new stage has a speed of its own"
+    assert running(tmp_path)[0].finished == (("tuning", 20.0),)
     file.robench_run_finished()
     assert running(tmp_path) == [] and not (tmp_path / ".running").exists()
+
+
+def test_a_slow_start_does_not_make_the_remaining_time_too_long(
+    tmp_path: Path, spec: RunSpec, clock: list[float]
+) -> None:
+    file = StatusFile(tmp_path)
+    file.robench_run_started(spec, spec.run_id())
+    for done, seconds in ((0, 1), (10, 60), *((done, 1) for done in range(20, 420, 10))):
+        clock[0] += seconds
+        file.robench_run_progress(Progress(stage="attack", done=done, total=1000))
+    assert running(tmp_path)[0].seconds_left == pytest.approx(59, rel=0.05), "10 images a second, and 590 are left"
 
 
 def test_the_file_is_written_at_most_once_a_second(

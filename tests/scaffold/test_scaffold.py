@@ -13,16 +13,31 @@ from pathlib import Path
 
 import pytest
 from robench import cli
+from robench.conformance.examine import examine
 from robench.errors import SpecError
 from robench.scaffold.write import COMMANDS, KINDS, package, write_package
 
-NAMES = {"dataset": "sklearn-digits", "model": "small-net", "attacker": "one-step", "tuner": "bitfit"}
+from tests.conftest import entry_point, registry_of
+from tests.helpers import toy
+
+NAMES = {
+    "dataset": "sklearn-digits",
+    "model": "small-net",
+    "attacker": "one-step",
+    "tuner": "bitfit",
+    "adaptation": "residual",
+    "objective": "stay-near",
+    "defence": "noisy",
+    "logger": "json-lines",
+}
+INSTALLED = ("dataset", "model", "attacker", "tuner")
+"""Kinds that are installed into an environment of their own; the others are tried where the tests run."""
 LONGEST = 50
 """Lines of a component, which is one screen."""
 
 
 class Location:
-    """An environment in which all four plugins are installed, beside what the tests run with."""
+    """An environment in which all the plugins are installed, beside what the tests run with."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,9 +46,9 @@ class Location:
         (site,) = (folder / "env" / "lib").glob("python*/site-packages")
         parent = sysconfig.get_path("purelib")
         (site / "parent.pth").write_text(f"import site; site.addsitedir({parent!r})\n")
-        for kind, name in NAMES.items():
-            write_package(name, kind, folder / name)  # type: ignore[arg-type]
-        wanted = [str(folder / name) for name in NAMES.values()]
+        for kind in INSTALLED:
+            write_package(NAMES[kind], kind, folder / NAMES[kind])  # type: ignore[arg-type]
+        wanted = [str(folder / NAMES[kind]) for kind in INSTALLED]
         # Its build backend comes from the tests' environment too: nothing is fetched.
         self("pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", *wanted)
 
@@ -53,7 +68,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Location:
 @pytest.mark.slow
 def test_they_are_listed_with_the_package_they_came_from(place: Location) -> None:
     listed = json.loads(place("robench", "list", "--json"))
-    for kind, name in NAMES.items():
+    for kind in INSTALLED:
+        name = NAMES[kind]
         plural = "attacks" if kind == "attacker" else f"{kind}s"
         assert {"name": name, "plugin": f"{name} 0.1.0"}.items() <= {
             key: value for row in listed[plural] if row["name"] == name for key, value in row.items()
@@ -61,7 +77,7 @@ def test_they_are_listed_with_the_package_they_came_from(place: Location) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", INSTALLED)
 def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Location) -> None:
     name = NAMES[kind]
     # Their test does what `robench check` does.
@@ -81,6 +97,20 @@ def test_it_passes_check_and_its_own_test_and_runs(kind: str, place: Location) -
 def test_check_says_which_rules_it_tried(place: Location) -> None:
     out = place("robench", "check", NAMES["attacker"])
     assert "keeps all" in out and "FAIL" not in out
+
+
+def test_a_model_an_adaptation_and_an_objective_keep_their_rules_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both halves need the parts of the network, by a hook on its encoder and by a copy of it."""
+    points = [entry_point("toy", toy.__name__, "toy-dist")]
+    for kind in ("model", "adaptation", "objective"):
+        write_package(NAMES[kind], kind, tmp_path / kind)  # type: ignore[arg-type]
+        monkeypatch.syspath_prepend(tmp_path / kind)
+        points.append(entry_point(NAMES[kind], NAMES[kind].replace("-", "_"), NAMES[kind]))
+    registry, tuner = registry_of(*points), "residual+stay-near:hidden=4,adversary=none"
+    found = list(examine(registry, "tuner", tuner, dataset="dots", model="small-net:width=4"))
+    assert len(found) == 8 and all(each.kept for each in found), found
 
 
 @pytest.mark.parametrize("kind", KINDS)

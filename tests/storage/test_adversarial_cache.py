@@ -72,6 +72,8 @@ def test_anything_in_the_identity_makes_another_set(cache: AdversarialCache) -> 
         "archive",
         "floats",
         "empty",
+        "a pipe",
+        "no end",
     ],
 )
 def test_a_damaged_set_is_put_aside_and_made_again(cache: AdversarialCache, warnings: list[str], damage: str) -> None:
@@ -98,6 +100,10 @@ def test_a_damaged_set_is_put_aside_and_made_again(cache: AdversarialCache, warn
         meta = json.loads((folder / "meta.json").read_text())
         meta |= {"notes": 3} if damage == "notes" else {"identity": {"attack": "none"}}
         (folder / "meta.json").write_text(json.dumps(meta))
+    elif damage in ("a pipe", "no end"):
+        path = folder / ("images.npy" if damage == "a pipe" else "meta.json")
+        path.unlink()
+        os.mkfifo(path) if damage == "a pipe" else path.symlink_to("/dev/zero")
     elif damage == "archive":
         np.savez(folder / "images.npz", images())
         (folder / "images.npz").replace(folder / "images.npy")

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from robench.storage.content import UNREADABLE, content_hash
+from robench.storage.plain_file import read_plain
 from robench.storage.whole_file import draft_beside, remove_abandoned, whole_files, write_whole
 
 DEAD = """
@@ -59,3 +61,19 @@ def test_drafts_of_living_processes_other_machines_and_other_programs_stay(tmp_p
     remove_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(stay[2:])
     remove_abandoned(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop", "folder", "outside"])
+def test_only_regular_files_of_a_folder_are_read_or_hashed(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "in" / "file"
+    path.parent.mkdir()
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "loop": lambda: path.symlink_to(path),
+        "folder": path.mkdir,
+        "outside": lambda: path.symlink_to(__file__),
+    }[kind]()
+    with pytest.raises(OSError, match=r"regular file|link|symbolic"):
+        read_plain(path, 100_000)
+    if kind == "pipe":
+        assert content_hash(path, tmp_path / "cache") == UNREADABLE[:16]

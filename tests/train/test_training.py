@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from robench.run.plan import Request, plan
 from robench.train.optimizer import lr_factor, make_optimizer
 from robench.train.params import TrainingParams
 from robench.train.product import Product, product
+from torch import nn
 
 from tests.helpers.plugin_fixtures import make_context
 from tests.helpers.toy import Dots, Likely, LinearNetwork, Shift
@@ -90,13 +92,37 @@ def test_half_a_tuner_or_a_wrong_one_is_refused_by_name(registry: Registry, name
         registry.resolve("tuner", name)
 
 
-def test_two_halves_that_call_a_parameter_alike_are_refused() -> None:
-    class Greedy(Likely):
-        class Params(Params):
-            lr: float = Field(default=1.0, description="mine")
+class Greedy(Likely):
+    """Calls its parameters as the adaptation and the training do."""
 
-    with pytest.raises(PluginError, match="its objective and its training both have a parameter 'lr'"):
-        product("shift+greedy", Shift, Greedy)
+    class Params(Params):
+        lr: float = Field(default=1.0, description="mine")
+        pull: int = Field(default=3, ge=1, description="mine, too")
+        push: int = Field(default=0, description="nobody else's")
+
+
+def test_parameters_of_two_halves_have_namespaces_where_their_names_are_not_unique() -> None:
+    kind = product("shift+greedy", Shift, Greedy)
+    given = {"objective.lr": "2", "lr": "0.5", "adaptation.pull": "0.25", "objective.push": "7"}
+    params = kind.Params.read(given, "tuner")
+    tuner = kind(params)
+    assert (params.lr, tuner._adaptation.params.pull) == (0.5, 0.25)
+    assert tuner._objective.params.model_dump() == {"lr": 2.0, "pull": 3, "push": 7}
+    assert params.as_dict()["push"] == 7 and "objective.push" not in params.as_dict()
+    with pytest.raises(SpecError, match=r"both halves .* 'pull'; write adaptation\.pull or objective\.pull"):
+        kind.Params.read({"pull": "1"}, "tuner")
+    with pytest.raises(SpecError, match=r"objective\.pull=0: .* greater than or equal to 1"):
+        kind.Params.read({"objective.pull": "0"}, "tuner")
+    with pytest.raises(SpecError, match=r"no parameter 'objective\.pul'; did you mean 'objective\.pull'"):
+        kind.Params.read({"objective.pul": "1"}, "tuner")
+
+
+def test_a_unique_parameter_may_be_typed_with_its_half_and_is_recorded_without(registry: Registry) -> None:
+    short, long = (registry.resolve("tuner", f"shift+likely:{name}=0.5") for name in ("pull", "adaptation.pull"))
+    assert short.label == long.label == "shift+likely:pull=0.5" and short.values() == long.values()
+    assert registry.resolve("tuner", "preset:adaptation.pull=0.25").label == "preset:pull=0.25"
+    with pytest.raises(SpecError, match="'pull' is given twice"):
+        registry.resolve("tuner", "shift+likely:pull=1,adaptation.pull=2")
 
 
 @pytest.mark.parametrize(
@@ -458,3 +484,26 @@ def test_augmented_images_are_what_the_objective_and_the_adversary_see() -> None
 def test_augmentation_and_images_made_beforehand_exclude_each_other() -> None:
     with pytest.raises(SpecError, match="augment=study-cnn changes every image anew, but pgd-resnet20 makes"):
         make(augment="study-cnn", adversary="pgd-resnet20")
+
+
+def test_a_batch_norm_that_nobody_trains_keeps_its_statistics() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(192, 2))
+
+    class Last(Shift):
+        def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+            network.requires_grad_(False)
+            for weight in network[2].parameters():  # type: ignore[index, union-attr]
+                weight.requires_grad_(True)
+
+        def after_step(self, network: nn.Module, step: int) -> None:
+            pass
+
+        def penalty(self, network: nn.Module) -> float:  # type: ignore[override]
+            return 0.0
+
+    kind = product("last+likely", Last, Likely)
+    tuner = kind(kind.Params.read({"adversary": "none"}, "tuner"))
+    tuner.adapt(network, {})
+    before = network[2].weight.detach().clone()
+    tuner.fit(task(network))  # type: ignore[arg-type]
+    assert torch.equal(network[0].running_mean, torch.zeros(3)) and not torch.equal(network[2].weight, before)

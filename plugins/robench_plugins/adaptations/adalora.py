@@ -11,8 +11,7 @@ from pydantic import model_validator
 from robench import Field
 from torch import Tensor, nn
 
-from robench_plugins.adaptations.lora import LoRAParams
-from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+from robench_plugins.adaptations.lora import LoRA, LoRAParams
 
 IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """The state of peft's rank allocator."""
@@ -41,7 +40,7 @@ class AdaLoRAParams(LoRAParams):
         return -(-3 * self.rank // 2) if self.initial_rank is None else self.initial_rank
 
 
-class AdaLoRA(PEFTAdaptation):
+class AdaLoRA(LoRA):
     """Adds ``(alpha / r) P diag(E) Q`` to the query, key and value projections of the vision tower.
 
     All three are trained. During training the least important singular values E of all layers are set to zero, until
@@ -57,7 +56,7 @@ class AdaLoRA(PEFTAdaptation):
     params: AdaLoRAParams
     method = AdaLoraModel
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+    def config(self, names: list[str]) -> Any:
         """Return peft's configuration; :meth:`begin` sets the lengths of the phases."""
         params = self.params
         return AdaLoraConfig(
@@ -66,9 +65,8 @@ class AdaLoRA(PEFTAdaptation):
             lora_alpha=params.alpha,
             lora_dropout=params.dropout,
             orth_reg_weight=params.orthogonality,
-            target_modules=list(self.targets),
+            target_modules=names,
             total_step=1,
-            **params.layers(parts),
         )
 
     def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:

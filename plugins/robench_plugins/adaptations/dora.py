@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-from torch import nn
 
 from robench_plugins.adaptations.lora import LoRA
 
@@ -20,8 +17,8 @@ class DoRA(LoRA):
     through the norm (section 4.3). As in peft, a row holds the weights of one output.
     """
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+    def config(self, names: list[str]) -> Any:
         """Return peft's configuration."""
-        config = super().config(parts)
+        config = super().config(names)
         config.use_dora = True
         return config

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from peft import IA3Config, IA3Model
-from torch import nn
 
-from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+from robench_plugins.adaptations.peft_adaptation import TRANSFORMERS, PEFTAdaptation
 
 
 class IA3(PEFTAdaptation):
@@ -21,8 +19,10 @@ class IA3(PEFTAdaptation):
     """
 
     method = IA3Model
-    targets = ("k_proj", "v_proj", "fc2")
+    roles = ("key", "value", "mlp_out")
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
-        """Return peft's configuration."""
-        return IA3Config(target_modules=list(self.targets), feedforward_modules=["fc2"])
+    def config(self, names: list[str]) -> Any:
+        """Return peft's configuration; of the MLP's second layer the inputs are scaled, of others the outputs."""
+        ends = self.layers_by_role().get("mlp_out", (TRANSFORMERS["mlp_out"],))
+        hidden = [name for name in names if f".{name}".endswith(tuple(f".{end}" for end in ends))]
+        return IA3Config(target_modules=names, feedforward_modules=hidden)

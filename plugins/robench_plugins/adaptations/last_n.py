@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from robench import Adaptation, Field, Params
 from torch import nn
 
-from robench_plugins.adaptations.parts import find_part, first_of_last, train_only
+from robench_plugins.adaptations.parts import encoder_and_head, find_part, first_of_last, train_only
 
 
 class LastNParams(Params):
@@ -33,9 +33,9 @@ class LastN(Adaptation):
         Raises:
             PluginError: The model names no blocks, or has fewer than `n`.
         """
-        blocks, encoder = find_part(parts, "blocks"), find_part(parts, "encoder")
+        blocks = find_part(parts, "blocks")
         last = blocks[first_of_last(blocks, self.params.n) :]
         first = next(weight for block in last for weight in block.parameters())
-        declared = list(encoder.parameters())
+        declared = encoder_and_head(network, parts)
         start = next(index for index, weight in enumerate(declared) if weight is first)
         train_only(network, declared[start:])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from peft import LoHaConfig, LoHaModel
-from robench import Field, Params
-from torch import nn
+from robench import Field
 
-from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation, TargetParams
 
 
-class LoHaParams(Params):
+class LoHaParams(TargetParams):
     """Parameters of LoHa."""
 
     rank: int = Field(default=8, ge=1, description="rank r of both matrices; the update has rank r squared at most")
@@ -32,6 +30,6 @@ class LoHa(PEFTAdaptation):
     params: LoHaParams
     method = LoHaModel
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+    def config(self, names: list[str]) -> Any:
         """Return peft's configuration."""
-        return LoHaConfig(r=self.params.rank, alpha=self.params.alpha, target_modules=list(self.targets))
+        return LoHaConfig(r=self.params.rank, alpha=self.params.alpha, target_modules=names)

@@ -6,33 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from peft import LoraConfig, LoraModel
-from robench import Field, Later, Params
+from robench import Field, Later
 from torch import nn
 
 from robench_plugins.adaptations.parts import find_part, first_of_last
-from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation, TargetParams
 
 
-class LoRAParams(Params):
+class LoRAParams(TargetParams):
     """Parameters of low-rank adapters; the defaults are the study's."""
 
     rank: int = Field(default=8, ge=1, description="rank r of each update")
     alpha: int = Field(default=32, ge=1, description="scale: updates are multiplied by alpha / r")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout before each adapter")
     n: int | None = Later(None, ge=1, description="number of blocks with adapters, the last ones; all if not given")
-
-    def layers(self, parts: Mapping[str, nn.Module]) -> dict[str, Any]:
-        """Return peft's arguments that select the blocks with adapters.
-
-        Raises:
-            PluginError: The model names no blocks, or has fewer than `n`.
-        """
-        if self.n is None:
-            return {}
-        tower, blocks = find_part(parts, "vision"), find_part(parts, "blocks")
-        start = first_of_last(blocks, self.n)
-        name = next(name for name, module in tower.named_modules() if module is blocks[start])
-        return {"layers_to_transform": list(range(start, len(blocks))), "layers_pattern": name.rpartition(".")[0]}
 
 
 class LoRA(PEFTAdaptation):
@@ -48,13 +35,19 @@ class LoRA(PEFTAdaptation):
     params: LoRAParams
     method = LoraModel
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+    def config(self, names: list[str]) -> Any:
         """Return peft's configuration."""
         params = self.params
-        return LoraConfig(
-            r=params.rank,
-            lora_alpha=params.alpha,
-            lora_dropout=params.dropout,
-            target_modules=list(self.targets),
-            **params.layers(parts),
-        )
+        return LoraConfig(r=params.rank, lora_alpha=params.alpha, lora_dropout=params.dropout, target_modules=names)
+
+    def within(self, tower: nn.Module, parts: Mapping[str, nn.Module], names: list[str]) -> list[str]:
+        """Return those of `names` in the last n blocks.
+
+        Raises:
+            PluginError: The model names no blocks, or has fewer than `n`.
+        """
+        if self.params.n is None:
+            return names
+        blocks = find_part(parts, "blocks")
+        last = {layer for block in blocks[first_of_last(blocks, self.params.n) :] for layer in block.modules()}
+        return [name for name in names if tower.get_submodule(name) in last]

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from peft import OFTConfig, OFTModel
-from robench import Field, Params, PluginError
+from robench import Field, PluginError
 from torch import nn
 
-from robench_plugins.adaptations.parts import find_part
-from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation, TargetParams
 
 
-class OFTParams(Params):
+class OFTParams(TargetParams):
     """Parameters of OFT."""
 
     block_size: int = Field(default=32, ge=2, description="channels that are rotated together; must divide the width")
@@ -32,24 +31,20 @@ class OFT(PEFTAdaptation):
     params: OFTParams
     method = OFTModel
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+    def config(self, names: list[str]) -> Any:
         """Return peft's configuration."""
-        return OFTConfig(
-            oft_block_size=self.params.block_size, use_cayley_neumann=False, target_modules=list(self.targets)
-        )
+        return OFTConfig(oft_block_size=self.params.block_size, use_cayley_neumann=False, target_modules=names)
 
-    def adapt(self, network: nn.Module, parts: Mapping[str, nn.Module]) -> None:
-        """Freeze the network and add rotations to its vision tower.
+    def within(self, tower: nn.Module, parts: Mapping[str, nn.Module], names: list[str]) -> list[str]:
+        """Return `names`.
 
         Raises:
-            PluginError: The network has no vision tower with these layers, or `block_size` does not divide its width.
+            PluginError: `block_size` does not divide the inputs of a layer.
         """
         size = self.params.block_size
-        for name, module in find_part(parts, "vision").named_modules():
-            if name.endswith(self.targets) and isinstance(module, nn.Linear) and module.in_features % size:
+        for width in (getattr(tower.get_submodule(name), "in_features", size) for name in names):
+            if width % size:
                 # peft would only warn and take another size.
-                fitting = max(divisor for divisor in range(1, size) if module.in_features % divisor == 0)
-                raise PluginError(
-                    f"block_size={size} does not divide the width {module.in_features}; try block_size={fitting}"
-                )
-        super().adapt(network, parts)
+                fitting = max(divisor for divisor in range(1, size) if width % divisor == 0)
+                raise PluginError(f"block_size={size} does not divide the width {width}; try block_size={fitting}")
+        return names

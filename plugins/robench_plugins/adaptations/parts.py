@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
-from robench import PluginError
+from robench import ImageTextNetwork, PluginError
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -34,6 +34,17 @@ def first_of_last(blocks: Sized, n: int) -> int:
     if n > len(blocks):
         raise PluginError(f"n={n} is more than the model's {len(blocks)} blocks; expected at most {len(blocks)}")
     return len(blocks) - n
+
+
+def encoder_and_head(network: nn.Module, parts: Mapping[str, nn.Module]) -> list[nn.Parameter]:
+    """Return the weights of the encoder, then of the head unless it is made of prompts, in the order of their use.
+
+    Without an encoder these are all weights of `network`.
+    """
+    if "encoder" not in parts:
+        return list(network.parameters())
+    head = [] if isinstance(network, ImageTextNetwork) else parts.get("head", nn.Module()).parameters()
+    return list(dict.fromkeys([*parts["encoder"].parameters(), *head]))
 
 
 def train_only(network: nn.Module, parameters: Iterable[nn.Parameter]) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from peft import VeraConfig, VeraModel
-from robench import Field, Params
-from torch import nn
+from robench import Field
 
-from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation
+from robench_plugins.adaptations.peft_adaptation import PEFTAdaptation, TargetParams
 
 
-class VeRAParams(Params):
+class VeRAParams(TargetParams):
     """Parameters of VeRA."""
 
     rank: int = Field(
@@ -34,11 +32,11 @@ class VeRA(PEFTAdaptation):
     params: VeRAParams
     method = VeraModel
 
-    def config(self, parts: Mapping[str, nn.Module]) -> Any:
+    def config(self, names: list[str]) -> Any:
         """Return peft's configuration."""
         return VeraConfig(
             r=self.params.rank,
             vera_dropout=self.params.dropout,
-            target_modules=list(self.targets),
+            target_modules=names,
             projection_prng_key=0,
         )

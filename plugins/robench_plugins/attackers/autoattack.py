@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-from robench import Attacker, Field, NormParams, Params
+from robench import Attacker, Field, Later, NormParams, Params
 from torch import Tensor, nn
 
 from robench_plugins.attackers.apgd import APGDCE, APGDDLR, APGDT
@@ -18,10 +20,20 @@ class AutoAttackParams(NormParams):
 
     steps: int = Field(default=100, ge=1, description="gradient steps of each attack and target class")
     queries: int = Field(default=5000, ge=1, description="most queries of Square Attack for each image")
+    attacks: Literal["standard", "ce-t", "ce-dlr"] = Later(
+        "standard", description="standard: all four; ce-t: APGD-CE and APGD-T; ce-dlr: APGD-CE and APGD-DLR"
+    )
 
 
 class AutoAttack(Attacker):
-    """APGD-CE, APGD-T, FAB-T and Square Attack in turn: AutoAttack's standard version.
+    """Several attacks in turn. Papers on robust CLIPs call three different lists AutoAttack:
+
+    - ``autoattack``: APGD-CE, APGD-T, FAB-T and Square Attack, its standard version, which RobustBench uses.
+    - ``autoattack-ce-t``: APGD-CE and APGD-T. RobustVLM uses it (FARE, and TeCoA in its tables), and papers at its
+      protocol.
+    - ``autoattack-ce-dlr``: APGD-CE and APGD-DLR. The code of TeCoA and of TTC uses it, and papers that build on them.
+
+    A fourth is the code of torchattacks, ``torchattacks-autoattack``.
 
     There are up to 9 target classes. APGD-T needs 4 classes: with 3, APGD-DLR replaces it, and with 2 it is left out.
     Success is judged on 8-bit images, as robench does, so that rounding undoes none. An image that withstands all is
@@ -65,9 +77,13 @@ class AutoAttack(Attacker):
 
         steps = self.params.steps
         ratio = [APGDT] if n_classes >= 4 else [APGDDLR] if n_classes == 3 else []
+        if self.params.attacks == "ce-dlr":
+            ratio = [APGDDLR] if n_classes >= 3 else []
+        found = [make(APGDCE, steps=steps), *(make(kind, steps=steps) for kind in ratio)]
+        if self.params.attacks != "standard":
+            return found
         return [
-            make(APGDCE, steps=steps),
-            *(make(kind, steps=steps) for kind in ratio),
+            *found,
             make(FAB, steps=steps, targeted=True),
             make(Square, queries=self.params.queries, rescale=False),
         ]

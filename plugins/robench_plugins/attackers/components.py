@@ -13,8 +13,27 @@ _APGD = (
 )
 
 
-def _attack(name: str, target: str, summary: str, reference: str) -> Component:
-    return Component(kind="attacker", name=name, target=f"{_HERE}.{target}", summary=summary, reference=reference)
+_GROUPS = {
+    "gradients": ("fgsm", "pgd", "cw-linf", "jitter", "apgd-ce", "apgd-dlr", "apgd-t"),
+    "for transfer": ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "vmi-fgsm"),
+    "shortest perturbations": ("cw", "deepfool", "fab"),
+    "queries only": ("square",),
+    "several attacks in turn": ("autoattack", "autoattack-ce-t", "autoattack-ce-dlr"),
+    "images from elsewhere": ("images",),
+    "controls": ("noise", "resize"),
+}
+
+
+def _attack(name: str, target: str, summary: str, reference: str, *, group: str = "", **defaults: object) -> Component:
+    return Component(
+        kind="attacker",
+        name=name,
+        target=f"{_HERE}.{target}",
+        summary=summary,
+        reference=reference,
+        group=group or next((group for group, names in _GROUPS.items() if name in names), ""),
+        defaults=defaults,
+    )
 
 
 ATTACKERS: list[Component] = [
@@ -29,6 +48,15 @@ ATTACKERS: list[Component] = [
         "pgd:PGD",
         "projected gradient descent, Linf or L2; pgd-MODEL: gradients of a surrogate",
         "Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
+    ),
+    _attack(
+        "cw-linf",
+        "pgd:PGD",
+        "PGD on the margin of logits, 10 steps: what papers on robust CLIPs call CW; cw is the L2 attack",
+        "Mao et al., Understanding zero-shot adversarial robustness for large-scale models, ICLR 2023 "
+        "(arXiv:2212.07016), the authors' code (TeCoA); the loss is that of Carlini and Wagner (arXiv:1608.04644)",
+        loss="margin",
+        steps=10,
     ),
     _attack(
         "images",
@@ -118,6 +146,20 @@ ATTACKERS: list[Component] = [
         "APGD-CE, APGD-T, FAB-T and Square in turn (standard version), Linf or L2",
         _APGD,
     ),
+    _attack(
+        "autoattack-ce-t",
+        "autoattack:AutoAttack",
+        "APGD-CE and APGD-T in turn: what RobustVLM's protocol calls AutoAttack",
+        f"Schlarmann et al., Robust CLIP, ICML 2024 (arXiv:2402.12336), the authors' code; {_APGD}",
+        attacks="ce-t",
+    ),
+    _attack(
+        "autoattack-ce-dlr",
+        "autoattack:AutoAttack",
+        "APGD-CE and APGD-DLR in turn: what the code of TTC and of others calls AutoAttack",
+        f"Xing, Zhao and Sebe, CVPR 2025 (arXiv:2503.03613), the authors' code; {_APGD}",
+        attacks="ce-dlr",
+    ),
     _attack("noise", "noise:Noise", "random noise, Linf or L2: a control that every attack must beat", "the control"),
     _attack(
         "resize", "resize:Resize", "images resized and back: a control for attacks across resolutions", "the control"
@@ -129,6 +171,7 @@ ATTACKERS: list[Component] = [
             f"torchattacks' {name}: {entry.summary}",
             "Kim, Torchattacks: a PyTorch repository for adversarial attacks, 2020 (arXiv:2010.01950)"
             + (f"; arXiv:{entry.arxiv}" if entry.arxiv else ""),
+            group="torchattacks",
         )
         for name, entry in UPSTREAM.items()
     ),

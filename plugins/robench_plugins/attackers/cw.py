@@ -7,6 +7,7 @@ from robench import Attacker, Field
 from torch import Tensor, nn
 
 from robench_plugins.attackers.eight_bit import shortest_fooling
+from robench_plugins.attackers.losses import margins as margins_of
 from robench_plugins.attackers.params import L2Params
 
 
@@ -61,7 +62,7 @@ class CW(Attacker):
         for _ in range(self.params.steps):
             candidates = (torch.tanh(w) + 1) / 2
             lengths = (candidates - images).flatten(1).square().sum(1)
-            margins = _margins(network(candidates), labels)
+            margins = margins_of(network(candidates), labels)
             with torch.no_grad():
                 shorter = (margins < 0) & (margins <= -self.params.confidence) & (lengths < shortest)
                 found[shorter], shortest[shorter] = candidates[shorter], lengths[shorter]
@@ -69,10 +70,3 @@ class CW(Attacker):
             (w.grad,) = torch.autograd.grad(loss, w)
             optimizer.step()
         return found, shortest
-
-
-def _margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the logit of the label minus the largest other logit, ``(N,)``."""
-    own = logits.gather(1, labels[:, None]).squeeze(1)
-    others = logits.scatter(1, labels[:, None], float("-inf"))
-    return own - others.amax(1)

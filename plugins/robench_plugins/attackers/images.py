@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import os
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -14,12 +17,21 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from robench import Attacker, DataError, Field, NormParams, SpecError, ThreatModel
 from torch import Tensor, nn
 
+from robench_plugins.datasets.readers.texts import read_text
+
 SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".webp"}
-"""Of images; JPEG changes pixels, so that what it holds would not be what was attacked."""
+FORMATS = ("PNG", "BMP", "TIFF", "WEBP")
+"""Of images; JPEG changes pixels, so that what it holds would not be what was attacked. Others, such as EPS, make PIL
+start further programs."""
+ARRAYS = ("images", "index", "clean_sha256", "labels")
+MOST_TIMES, SMALL = 100, 100_000
+"""How many times its size a file may have unpacked, and what counts as small; images are packed 20 times at best."""
+
+MANIFEST = "manifest.csv"
 
 
 class Entry(NamedTuple):
@@ -34,7 +46,7 @@ class Entry(NamedTuple):
 class ImagesParams(NormParams):
     """Where the images are, and what is claimed of them."""
 
-    path: str = Field(description="an .npz file, or a folder of images, with or without a manifest.csv")
+    path: str = Field(description="an .npz file, a manifest.csv, or a folder of images, with or without one")
     knowledge: Literal["white-box", "transfer", "query", "nothing"] = Field(
         default="transfer", description="what their maker saw of this model: gradients, a surrogate's, logits, nothing"
     )
@@ -100,7 +112,7 @@ class Images(Attacker):
                     "the same images and classes as those of the run"
                 )
             self.matched.append(position)
-            made = self._read(entry)
+            made = self._read(entry, clean.shape)
             if made.shape != clean.shape:
                 raise DataError(
                     f"{self._name(entry)} has shape {made.shape}, the test image {clean.shape}; expected the same size"
@@ -135,17 +147,23 @@ class Images(Attacker):
 
     @cached_property
     def _path(self) -> Path:
-        return Path(self.params.path).expanduser()
+        path = Path(self.params.path).expanduser()
+        return path.parent if path.name == MANIFEST and path.is_file() else path
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[Any]]:
         try:
+            with zipfile.ZipFile(self._path) as packed:
+                members = packed.infolist()
+                unpacked = sum(each.file_size for each in members if each.filename.removesuffix(".npy") in ARRAYS)
+            if unpacked > MOST_TIMES * max(self._path.stat().st_size, SMALL):
+                raise ValueError(f"it would unpack to {unpacked / 1e6:,.0f} MB")
             with np.load(self._path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, AttributeError) as error:
+                arrays = {name: file[name] for name in ARRAYS if name in file.files}
+        except Exception as error:  # a damaged file makes the readers raise anything, such as zlib.error
             raise DataError(f"{self._path} cannot be read: {error}; expected an .npz with an array images") from None
         if "images" not in arrays:
-            has = ", ".join(arrays) or "nothing"
+            has = ", ".join(each.filename.removesuffix(".npy") for each in members[:10]) or "nothing"
             raise DataError(f"{self._path} has {has}; expected an array images, uint8 (N, 3, H, W)")
         arrays["images"] = self._checked(arrays["images"])
         return arrays
@@ -167,7 +185,7 @@ class Images(Attacker):
 
     @cached_property
     def _entries(self) -> list[Entry]:
-        if not self._path.exists():
+        if not self._path.is_file() and not self._path.is_dir():
             raise DataError(f"there is no {self._path}; expected an .npz file or a folder of images")
         entries = list(self._of_folder() if self._path.is_dir() else self._of_arrays())
         if not entries:
@@ -183,6 +201,8 @@ class Images(Attacker):
         for name, column in columns.items():
             if column is not None and column.shape != (n,):
                 raise DataError(f"{name} in {self._path} has shape {column.shape}; expected ({n},)")
+            if column is not None and name != "clean_sha256" and column.dtype.kind not in "iu":
+                raise DataError(f"{name} in {self._path} is {column.dtype}; expected whole numbers")
         for at in range(n):
             index, sha256, label = (None if column is None else column[at] for column in columns.values())
             yield Entry(
@@ -190,27 +210,32 @@ class Images(Attacker):
             )
 
     def _of_folder(self) -> Iterator[Entry]:
-        manifest = self._path / "manifest.csv"
+        manifest = self._path / MANIFEST
         if not manifest.exists():
+            if sets := sorted(path.parent for path in self._path.glob(f"*/{MANIFEST}")):
+                names = ", ".join(path.name for path in sets)
+                attacked = next((path for path in sets if path.name != "clean"), sets[0])
+                raise DataError(f"{self._path} holds several sets of images ({names}); name one, as path={attacked}")
             files = sorted(path for path in self._path.rglob("*") if path.suffix.lower() in SUFFIXES)
             numbers = [re.search(r"(\d+)$", path.stem) for path in files]
             for order, (path, number) in enumerate(zip(files, numbers, strict=True)):
                 yield Entry(path, int(number[1]) if number and all(numbers) else order, "", None)
             return
+        columns = "columns file, index, label"
         try:
-            with manifest.open(newline="", encoding="utf-8-sig") as text:
-                for order, row in enumerate(csv.DictReader(text)):
-                    if not row.get("file"):
-                        raise DataError(f"{manifest}: line {order + 2} names no file; expected a column file")
-                    index, label = row.get("index"), row.get("label")
-                    yield Entry(
-                        self._path / row["file"],
-                        int(index) if index else order,
-                        row.get("clean_sha256") or "",
-                        int(label) if label else None,
-                    )
-        except (OSError, ValueError, csv.Error) as error:
-            raise DataError(f"{manifest} cannot be read: {error}; expected columns file, index, label") from None
+            rows = list(csv.DictReader(io.StringIO(read_text(manifest, columns), newline="")))
+            for order, row in enumerate(rows):
+                if not row.get("file"):
+                    raise DataError(f"{manifest}: line {order + 2} names no file; expected a column file")
+                index, label = row.get("index"), row.get("label")
+                yield Entry(
+                    self._path / row["file"],
+                    int(index) if index else order,
+                    row.get("clean_sha256") or "",
+                    int(label) if label else None,
+                )
+        except (ValueError, csv.Error) as error:
+            raise DataError(f"{manifest} cannot be read: {error}; expected {columns}") from None
 
     @cached_property
     def _by_hash(self) -> dict[str, Entry]:
@@ -226,16 +251,26 @@ class Images(Attacker):
     def _name(self, entry: Entry) -> str:
         return str(entry.place) if isinstance(entry.place, Path) else f"image {entry.place} of {self._path}"
 
-    def _read(self, entry: Entry) -> NDArray[np.uint8]:
+    def _read(self, entry: Entry, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         if not isinstance(entry.place, Path):
             made: NDArray[np.uint8] = self._arrays["images"][entry.place]
             return made
-        if not entry.place.resolve().is_relative_to(self._path.resolve()):
+        place = Path(os.path.realpath(str(entry.place).replace("\0", "?")))
+        if not place.is_relative_to(os.path.realpath(self._path)):
             raise DataError(f"{entry.place} is outside {self._path}; expected files within the folder")
+        if not place.is_file():  # of a pipe or a device nobody knows whether it ever ends
+            raise DataError(f"{entry.place} cannot be read: no such file; expected an image")
         try:
-            with Image.open(entry.place) as image:
+            with Image.open(entry.place, formats=FORMATS) as image:
+                if image.size != (shape[2], shape[1]):  # before it is unpacked
+                    raise DataError(
+                        f"{entry.place} has shape {(3, *image.size[::-1])}, the test image {shape}; expected the same "
+                        "size"
+                    )
                 return np.array(image.convert("RGB")).transpose(2, 0, 1)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included
             raise DataError(f"{entry.place} cannot be read: {error}") from None
 
 

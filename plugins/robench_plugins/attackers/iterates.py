@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -28,6 +29,7 @@ def pgd(
     steps: int,
     start: Start,
     early_exit: bool,
+    raised: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the last iterate of each image, or with `early_exit` the first that fools `network`, as an 8-bit image.
 
@@ -46,6 +48,8 @@ def pgd(
         steps: Gradient steps, unless the image fools the network before.
         start: Where the steps start, as in :func:`started`.
         early_exit: Whether an image takes no more steps once it fools the network.
+        raised: The loss, from the logits of some images and their positions among `images` to a number each; None for
+            the cross-entropy.
 
     Source of the early exit: PGD-K-tau with tau = 0 in Zhang et al., "Attacks which do not kill training make
     adversarial learning stronger", ICML 2020 (arXiv:2002.11242), algorithm 1. Deviation: the 8-bit image decides, not
@@ -68,8 +72,8 @@ def pgd(
             if not len(kept):
                 break
         # Divided by all images, as in torchattacks, so that gradients have the same last bits.
-        loss = F.cross_entropy(logits, labels[left], reduction="sum") / len(images)
-        (gradient,) = torch.autograd.grad(loss, points)
+        loss = raised(logits, left).sum() if raised else F.cross_entropy(logits, labels[left], reduction="sum")
+        (gradient,) = torch.autograd.grad(loss / len(images), points)
         left = left[kept]
         found[left] = _step(images[left], found[left], gradient[kept], threat, alpha)
     return finite_or_clean(found, images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from robench import Field, Pixels
+from robench import Field, StepSize
 
 from robench_plugins.attackers.iterated import IteratedAttack
 from robench_plugins.attackers.params import IterativeParams
@@ -14,7 +14,9 @@ from robench_plugins.attackers.params import IterativeParams
 class JitterParams(IterativeParams):
     """Parameters of Jitter."""
 
-    alpha: Pixels | None = Field(default=Fraction(2, 255), description="step size, in [0, 1] pixel units")
+    alpha: StepSize | None = Field(
+        default=Fraction(2, 255), description="step size, in [0, 1] pixel units, or a share such as eps/4"
+    )
     scale: float = Field(default=10.0, gt=0, description="largest logit after scaling, alpha in the paper")
     noise: float = Field(default=0.1, ge=0, description="standard deviation of the noise on the softmax, sigma")
     random_start: bool = Field(default=True, description="start at a uniform point of the ball")

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, Self
 
 from pydantic import model_validator
-from robench import AttackParams, Field, Pixels, Radius
+from robench import AttackParams, Field, Radius, StepSize
 
 
 class L2Params(AttackParams):
@@ -18,14 +18,14 @@ class L2Params(AttackParams):
 class IterativeParams(AttackParams):
     """A ball and the steps within it. By default 10 steps of a tenth of the radius, as in the papers (16/255 there)."""
 
-    alpha: Pixels | None = Field(default=None, description="step size, in [0, 1] pixel units; eps / steps if not given")
+    alpha: StepSize | None = Field(
+        default=None, description="step size, in [0, 1] pixel units, or a share such as eps/4; eps / steps if not given"
+    )
     steps: int = Field(default=10, ge=1, description="gradient steps")
 
     @model_validator(mode="after")
     def _fill_alpha(self) -> Self:
-        if self.alpha is None:
-            object.__setattr__(self, "alpha", self.eps / self.steps)
-            self.model_fields_set.discard("alpha")
+        self.settle_step(Fraction(1, self.steps), most=Fraction(1))
         return self
 
     def settings(self) -> dict[str, Any]:

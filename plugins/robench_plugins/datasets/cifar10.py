@@ -13,6 +13,7 @@ from robench import DataError, Dataset, Field, ImageSet, Params
 
 from robench_plugins.datasets.readers.class_folders import FolderSource
 from robench_plugins.datasets.readers.parquet import ParquetSource
+from robench_plugins.datasets.readers.photographs import ReadsPhotographs
 from robench_plugins.datasets.readers.python_batches import BatchesSource
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -53,7 +54,7 @@ class CIFAR10Params(Params):
     )
 
 
-class CIFAR10(Dataset):
+class CIFAR10(ReadsPhotographs, Dataset):
     """Ten classes of 32-pixel photographs: 45,000 training, 5,000 locked validation and 10,000 test images.
 
     Validation is a seeded draw from the published training images, the same in every run.

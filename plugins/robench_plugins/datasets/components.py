@@ -18,6 +18,28 @@ DATASETS = [
     ),
     Component(
         kind="dataset",
+        name="digits",
+        target=f"{_HERE}.digits:Digits",
+        summary="handwritten digits of scikit-learn, 10 classes, 8 px enlarged to 32 (no download)",
+        reference="Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI repository, 1998 (CC BY 4.0)",
+        recommends={"model": "clip-tiny"},
+    ),
+    *(
+        Component(
+            kind="dataset",
+            name=name,
+            target=f"{_HERE}.drawn:{name.capitalize()}",
+            summary=f"{what}, 32 px, drawn on the spot",
+            recommends={"model": "clip-tiny"},
+        )
+        for name, what in (
+            ("shapes", "plain figures such as circles and crosses, 8 classes"),
+            ("textures", "stripes, checks, rings and other patterns, 8 classes"),
+            ("counts", "one to six discs, 6 classes"),
+        )
+    ),
+    Component(
+        kind="dataset",
         name="folder",
         target=f"{_HERE}.folder:Folder",
         summary="your images, in class folders or a table: folder:path=DIR or folder:manifest=FILE",

@@ -17,7 +17,9 @@ from robench_plugins.datasets.readers.tar_shards import TarSource
 class HubParams(PublishedParams):
     """Which set, and which of its columns and splits."""
 
-    repository: str = Field(default="", description="ORG/NAME on the Hub; hub:ORG/NAME is short for it")
+    repository: str = Field(
+        default="", examples=["ORG/NAME"], description="ORG/NAME on the Hub; hub:ORG/NAME is short for it"
+    )
     path: str = Field(default="", description="a folder instead, such as one of `hf download --local-dir`")
     revision: str = Field(default="main", description="branch, tag or commit of the repository; kept as the commit")
     config: str = Field(default="", description="which of several configurations")

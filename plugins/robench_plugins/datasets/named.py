@@ -59,16 +59,16 @@ class Named(Published):
         return facts()[self.params.set]
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
+    def all_class_names(self) -> tuple[str, ...]:
         """The field's names, in the order of the labels of the files."""
         if self.params.classes or not self._here:
-            return super().class_names if self.params.classes else numbered_names(self.facts["classes"])
-        known, given = self.facts["classes"], self.source.class_names
-        if isinstance(self.source, TarSource) and given and abs(len(given) - len(known)) <= 1:  # with a background
+            return super().all_class_names if self.params.classes else numbered_names(self.facts["classes"])
+        known, given = self.facts["classes"], self.whole.class_names
+        if isinstance(self.whole, TarSource) and given and abs(len(given) - len(known)) <= 1:  # with a background
             return numbered_names(given)  # its order is that of its labels, which may be others than torchvision's
         if given is None or len(given) == len(known):
             return numbered_names(self._in_order(given) if given else known)
-        if isinstance(self.source, TorchvisionSource) and len(given) in (len(known) - 1, len(known) - 2):
+        if isinstance(self.whole, TorchvisionSource) and len(given) in (len(known) - 1, len(known) - 2):
             return numbered_names(given)  # Caltech-101 without its background
         raise DataError(f"{self.called} has {len(known)} classes; {self.params.path} has {len(given)}")
 
@@ -104,10 +104,10 @@ class Named(Published):
         return (*told, *super().notes())
 
     def prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Return the templates of the files or, if they have none, of the field, filled in."""
+        """Return the prompts of ``prompts=FILE``, else the templates of the files or, without any, of the field."""
         given = self.source.templates if self._here else ()
         names = tuple(re.sub(r" \(\d+\)$", "", name) for name in self.class_names)  # of numbered_names
-        return fill(given or tuple(self.facts["templates"]), names)
+        return self._given_prompts[0] or fill(self.chosen(given or tuple(self.facts["templates"])), names)
 
     def open(self) -> Source:
         """Return the files in the form in which they lie in the folder or come from the Hub."""

@@ -7,15 +7,17 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from robench import DataError, Dataset, Field, ImageSet, Params, gather_images
+from pydantic import model_validator
+from robench import DataError, Dataset, Field, ImageSet, Later, Params, gather_images
 
-from robench_plugins.datasets.readers.photographs import decoded, to_rgb, to_square
-from robench_plugins.datasets.readers.texts import read_lines
+from robench_plugins.datasets.readers.halves import Half, HalfSource, halved
+from robench_plugins.datasets.readers.photographs import ReadsPhotographs, decoded, to_rgb, to_square
+from robench_plugins.datasets.readers.texts import read_lines, read_prompts
 
 VALIDATION_SHARE = 10
 """One training image in ten is locked away for validation where a set has no validation images."""
@@ -61,9 +63,29 @@ class PublishedParams(Params):
         "leaves images of one size as they are",
     )
     classes: str = Field(default="", description="file with the class names, one a line, in the order of the labels")
+    prompts: str = Later("", description="file of prompts: a template such as 'a photo of a {}.' a line, or JSON")
+    half: Half = Later(
+        "all",
+        description="base: only the first half of the classes, in the order of the labels and with the middle one; "
+        "new: only the others",
+    )
+    template: str = Later(
+        "",
+        description="one prompt with {} for the class name in place of those of the set; first: the first of the set's",
+    )
+
+    @model_validator(mode="after")
+    def _place_for_the_name(self) -> Self:
+        if self.template not in ("", "first") and "{}" not in self.template:
+            raise ValueError(
+                f"template {self.template!r} has no {{}} for the class name; expected one such as 'a photo of a {{}}.'"
+            )
+        if self.template and self.prompts:
+            raise ValueError(f"template={self.template} and prompts={self.prompts} are both given; expected one")
+        return self
 
 
-class Published(Dataset):
+class Published(ReadsPhotographs, Dataset):
     """A set that others published, in the parts they published.
 
     Where there are no validation images, one training image in ten is drawn for them, the same in every run. Every
@@ -75,8 +97,8 @@ class Published(Dataset):
 
     @classmethod
     def files(cls, params: PublishedParams) -> Mapping[str, Path]:
-        """Return the folder and the file of classes; a name may by chance be that of another folder here."""
-        return {name: path for name, path in super().files(params).items() if name in ("path", "classes")}
+        """Return the folder and the files of classes and prompts; a name may be that of another folder by chance."""
+        return {name: path for name, path in super().files(params).items() if name in ("path", "classes", "prompts")}
 
     @abstractmethod
     def open(self) -> Source:
@@ -87,21 +109,33 @@ class Published(Dataset):
         """
 
     @cached_property
-    def source(self) -> Source:
+    def whole(self) -> Source:
         """The files, opened once."""
         return self.open()
+
+    @cached_property
+    def source(self) -> Source:
+        """The files, of the chosen half of the classes."""
+        half = self.params.half
+        return self.whole if half == "all" else HalfSource(self.whole, halved(len(self.all_class_names), half))
 
     @property
     def called(self) -> str:
         """What messages call the set."""
         return "the set"
 
-    @cached_property
+    @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes: those of ``classes=FILE``, else those that the files give."""
+        """The classes of the chosen half."""
+        names = self.all_class_names
+        return names if self.params.half == "all" else names[halved(len(names), self.params.half)]
+
+    @cached_property
+    def all_class_names(self) -> tuple[str, ...]:
+        """All classes: those of ``classes=FILE``, else those that the files give."""
         if self.params.classes:
             return distinct_lines(Path(self.params.classes).expanduser(), "class name")
-        if (names := self.source.class_names) is None:
+        if (names := self.whole.class_names) is None:
             raise DataError(f"{self.called} does not name its classes; pass classes=FILE with one name a line")
         return names
 
@@ -109,10 +143,18 @@ class Published(Dataset):
         """Check that the files are there, all of them, and that their classes have names."""
         if not self.class_names or not self.source.parts:
             raise DataError(f"{self.called} holds no images")
+        _ = self._given_prompts
+
+    @cached_property
+    def _given_prompts(self) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+        """The prompts in a file of the user, and notes on those that are not used; empty without a file."""
+        if not self.params.prompts:
+            return (), ()
+        return read_prompts(Path(self.params.prompts).expanduser(), {name: name for name in self.class_names})
 
     def notes(self) -> tuple[str, ...]:
         """Return what was left out, and at which size images were read."""
-        return self.source.notes
+        return (*self.source.notes, *self._given_prompts[1])
 
     def size(self, name: str) -> int:
         """Return how many images a split has."""
@@ -144,8 +186,15 @@ class Published(Dataset):
         return bool(getattr(self.params, "path", ""))
 
     def prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Return the templates that the files give, filled in; without any "a photo of a NAME."."""
-        return fill(self.source.templates, self.class_names) or super().prompts()
+        """Return the prompts of ``prompts=FILE``, else the templates that the files give; else "a photo of a NAME."."""
+        given = fill(self.chosen(self.source.templates), self.class_names)
+        return self._given_prompts[0] or given or super().prompts()
+
+    def chosen(self, templates: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the prompt templates that the parameters choose, given those of the set."""
+        if self.params.template == "first":
+            return templates[:1]
+        return (self.params.template,) if self.params.template else templates
 
     def _read(self, part: str, chosen: NDArray[np.int64]) -> ImageSet:
         images = gather_images(len(chosen), self._decoded(part, chosen))

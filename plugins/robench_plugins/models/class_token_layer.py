@@ -9,10 +9,11 @@ from torch.nn import functional as F
 
 
 class ClassTokenLayer(nn.Module):
-    """The last block of CLIP's vision tower, computed only for the class token, because nothing reads the others.
+    """The last block of CLIP's vision tower, computed only for the class token where nothing reads the others.
 
-    If `whole` is set, it computes all tokens. It has the modules, and so the names of weights, of the block it
-    replaces. Queries are made for all tokens, so that an adapter's dropout draws the same random numbers.
+    That is where the tower is called with ``class_token_only=True``, as a classifier calls it; the tower hands it on to
+    its blocks. Called in any other way it computes all tokens. It has the modules, and so the names of weights, of the
+    block it replaces. Queries are made for all tokens, so that an adapter's dropout draws the same random numbers.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -20,17 +21,14 @@ class ClassTokenLayer(nn.Module):
         self.self_attn, self.mlp = layer.self_attn, layer.mlp
         self.layer_norm1, self.layer_norm2 = layer.layer_norm1, layer.layer_norm2
         self.training = layer.training
-        self.whole = False
 
-    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Map ``(N, tokens, width)``, the class token first, to the class token's output ``(N, 1, width)``, or to all
-        tokens if `whole` is set.
-        """
+    def forward(self, hidden: Tensor, *args: Any, class_token_only: bool = False, **kwargs: Any) -> Tensor:
+        """Map ``(N, tokens, width)``, the class token first, to all, or to the class token's ``(N, 1, width)``."""
         attention, normed = self.self_attn, self.layer_norm1(hidden)
         heads = (*normed.shape[:-1], -1, attention.head_dim)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         query, key, value = (project(normed).view(heads).transpose(1, 2) for project in projections)
-        read = slice(None) if self.whole else slice(1)
+        read = slice(1) if class_token_only else slice(None)
         mixed = F.scaled_dot_product_attention(query[:, :, read], key, value, scale=attention.scale)
         token: Tensor = hidden[:, read] + attention.out_proj(mixed.transpose(1, 2).flatten(2))
         result: Tensor = token + self.mlp(self.layer_norm2(token))

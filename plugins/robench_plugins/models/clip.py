@@ -10,7 +10,15 @@ from typing import Any
 from robench import Field, Later, RunContext
 
 from robench_plugins.models.class_prompts import Words
-from robench_plugins.models.clip_files import check_adapter, load_clip, load_words, locate, readable
+from robench_plugins.models.clip_adapter import check_adapter
+from robench_plugins.models.clip_files import (
+    check_kind,
+    check_processor,
+    load_clip,
+    load_words,
+    locate,
+    readable,
+)
 from robench_plugins.models.image_text import ImageText, ImageTextParams, Loaded
 from robench_plugins.models.shipped import shipped_path
 
@@ -69,7 +77,11 @@ class CLIP(ImageText):
     def check_files(self) -> None:
         """Check that a folder holds a whole CLIP; one of the Hub is not looked at."""
         super().check_files()
-        locate(self._source())
+        where = locate(self._source())
+        check_processor(where, self.params.processor)
+        if Path(where).is_dir():
+            with self.readable():
+                check_kind(where, Path(where) / "config.json")
         if self.params.adapter is not None:
             check_adapter(Path(self.params.adapter).expanduser())
 

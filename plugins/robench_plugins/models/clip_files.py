@@ -13,12 +13,17 @@ import torch
 from robench import DataError
 
 from robench_plugins.models.class_prompts import TransformersWords
+from robench_plugins.models.clip_adapter import ADAPTER, merged, refuse_adapter
 from robench_plugins.models.image_text import Loaded
 from robench_plugins.models.resizing import Sight
+from robench_plugins.models.saved_weights import require_unpacked
 
-ADAPTER = "adapter_config.json"
+VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model", "vocab.txt")
+NORMALISATIONS = ("preprocessor_config.json", "processor_config.json")
 KINDS = ("clip", "siglip")
 """The model types of transformers that are read."""
+MOST_LAYERS, MOST_TIMES = 1000, 16
+"""Most layers of a tower, and how many times the size of its weights a network may take; in 8 bits it takes 4 times."""
 
 
 def locate(source: str) -> str:
@@ -94,14 +99,17 @@ def load_clip(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     where = locate(source)
+    check_processor(where, processor)
     sides = (where, revision) if processor is None else (processor, None)
     with readable(where):
         if not Path(where).is_dir():  # asked once, because transformers asks for each file, five times if it cannot
             snapshot_download(where, revision=revision, allow_patterns=["config.json"])
-        _refuse_adapter(where, revision)
+        refuse_adapter(where, revision)
         config = _config(where, revision)
         sigmoid = config.get("model_type") == "siglip"
-        clip, loading = (SiglipModel if sigmoid else CLIPModel).from_pretrained(
+        kind = SiglipModel if sigmoid else CLIPModel
+        _refuse_bomb(Path(where), kind, config)
+        clip, loading = kind.from_pretrained(
             where,
             revision=revision or "main",
             dtype=torch.float32,
@@ -131,8 +139,16 @@ def _config(where: str, revision: str | None) -> dict[str, Any]:
     """
     from transformers.utils.hub import cached_file
 
-    path = cached_file(where, "config.json", revision=revision or "main")
-    config = json.loads(Path(str(path)).read_text(encoding="utf-8"))
+    return check_kind(where, Path(str(cached_file(where, "config.json", revision=revision or "main"))))
+
+
+def check_kind(where: str, path: Path) -> dict[str, Any]:
+    """Return the configuration of `where` in the file `path`, of a kind that robench reads.
+
+    Raises:
+        DataError: It is of another kind.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
     kind = config.get("model_type", "clip") if isinstance(config, dict) else None
     if kind not in KINDS:
         raise DataError(
@@ -146,6 +162,30 @@ def _config(where: str, revision: str | None) -> dict[str, Any]:
     return dict(config)
 
 
+def _refuse_bomb(folder: Path, kind: Any, config: dict[str, Any]) -> None:
+    """Refuse a folder whose files are far smaller than the memory that they ask for.
+
+    Raises:
+        DataError: Weights are packed, or config.json asks for many more parameters than they have.
+    """
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    for file in folder.glob("*.bin"):
+        require_unpacked(file)
+    towers = [part for part in (config.get("text_config"), config.get("vision_config")) if isinstance(part, dict)]
+    layers = max((part.get("num_hidden_layers", 0) for part in towers), default=0)
+    if layers > MOST_LAYERS:
+        raise DataError(f"{folder}: config.json asks for {layers:,} layers; expected at most {MOST_LAYERS:,}")
+    if weights:
+        with torch.device("meta"):  # shapes alone
+            asked = sum(weight.nbytes for weight in kind(kind.config_class.from_dict(config)).parameters())
+        there = sum(file.stat().st_size for file in weights)
+        if asked > max(MOST_TIMES * there, 100_000_000):
+            raise DataError(
+                f"{folder}: config.json asks for parameters of {asked / 1e6:,.0f} MB, and the weights beside it have "
+                f"{there / 1e6:,.0f} MB"
+            )
+
+
 def _attention(config: dict[str, Any], warn: Callable[[str], None]) -> dict[str, str]:
     """Return how attention is computed, if config.json asks for what needs a package or a GPU of its own."""
     asked = str(config.get("_attn_implementation") or config.get("attn_implementation") or "")
@@ -155,56 +195,25 @@ def _attention(config: dict[str, Any], warn: Callable[[str], None]) -> dict[str,
     return {"attn_implementation": "sdpa"}
 
 
-def check_adapter(folder: Path) -> None:
-    """Check that `folder` holds a peft adapter.
+def check_processor(source: str, processor: str | None) -> None:
+    """Check that a folder has a vocabulary and a normalisation; what is on the Hub is not looked at.
+
+    Args:
+        source: Where the weights are.
+        processor: Where the vocabulary and the normalisation are instead.
 
     Raises:
-        DataError: It does not.
+        DataError: It has none.
     """
-    if not (folder / ADAPTER).is_file():
-        raise DataError(f"no {ADAPTER} in {folder}; expected the folder of a peft adapter (save_pretrained)")
-
-
-def merged(clip: Any, folder: Path) -> Any:
-    """Return `clip` with the peft adapter in `folder` merged into its weights.
-
-    Raises:
-        DataError: The adapter is damaged, does not fit this model, or cannot be merged.
-    """
-    from peft import PeftConfig, PeftModel
-    from peft.utils.save_and_load import load_peft_weights
-
-    check_adapter(folder)
-    try:
-        state = load_peft_weights(str(folder), device="cpu")
-        kind = PeftConfig.from_pretrained(str(folder)).peft_type
-        with torch.random.fork_rng(devices=[]):
-            adapted = PeftModel.from_pretrained(clip, str(folder), is_trainable=False)
-    except Exception as error:  # a stranger's file leads peft to any of them
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"peft adapter {folder} does not fit this model: {' '.join(lines[:2])[:300]}") from error
-    own = adapted.state_dict()
-    names = {name: name.replace(".default.", ".").removesuffix(".default") for name in own}
-    given = {short: name for name, short in names.items()}
-    if strange := [name for name in state if name not in given]:
-        raise DataError(f"peft adapter {folder} has {strange[0]!r}, which this model has no place for")
-    added = [names[name] for name in own if ".default" in name]
-    if lacking := [short for short in added if short not in state and "vera_A" not in short and "vera_B" not in short]:
-        raise DataError(f"peft adapter {folder} has no {lacking[0]!r}; it is incomplete")
-    if not hasattr(adapted, "merge_and_unload") or getattr(kind, "value", "") in ("PROMPT_TUNING", "PREFIX_TUNING"):
-        raise DataError(f"peft adapter {folder} is of type {kind}, which cannot be merged into weights")
-    return adapted.merge_and_unload()
-
-
-def _refuse_adapter(where: str, revision: str | None) -> None:
-    """Refuse an adapter on the Hub, whose base, wherever it is, transformers would load as well."""
-    from transformers.utils.peft_utils import find_adapter_config_file
-
-    if not Path(where).is_dir() and find_adapter_config_file(where, revision=revision or "main"):
-        raise DataError(
-            f"{where} on the Hub is an adapter of peft, no whole CLIP; download it and pass "
-            "clip:path=BASE,adapter=FOLDER"
-        )
+    place = Path(source if processor is None else processor).expanduser()
+    if not place.is_dir():
+        if processor is not None and (processor.count("/") != 1 or processor.startswith((".", "~", "/"))):
+            raise DataError(f"no folder processor={processor}; expected one with {VOCABULARIES[0]}, or ORG/NAME")
+        return
+    elsewhere = "" if processor else "; if it is elsewhere, name its folder, or ORG/NAME, with processor="
+    for names, what in ((VOCABULARIES, "vocabulary"), (NORMALISATIONS, "normalisation")):
+        if not any((place / name).is_file() for name in names):
+            raise DataError(f"{place} has no {what}; expected a file such as {names[0]}{elsewhere}")
 
 
 def load_words(where: str, revision: str | None, clip: Any) -> TransformersWords:

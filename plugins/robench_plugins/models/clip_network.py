@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from robench import DataError
+from robench import DataError, Part
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +36,9 @@ class CLIPNetwork(nn.Module):
 
     The rows of `head` are the class embeddings, unit vectors and frozen. If a tuner trains them, as a linear probe,
     their lengths may change, and count in the logits.
+
+    A tuner that learns prompts may set `prompter`, which makes class embeddings ``(n_classes, D)`` of class names. Then
+    they take the place of the prompts on other datasets, too.
 
     Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021,
     section 3.1.2; a class is the mean of its prompts' unit embeddings (section 3.1.4). The bias: Zhai et al.,
@@ -66,6 +69,7 @@ class CLIPNetwork(nn.Module):
         self.image_size: int = clip.config.vision_config.image_size
         self.sight, self.identity_text = sight, identity
         self.class_tokens: tuple[Tensor, ...] = texts.tokens
+        self.prompter: Callable[[Sequence[str]], Tensor] | None = None
         if said := identity + (f" {sight}" if sight != CLIP_SIGHT else ""):
             # Adversarial images are cached by the hash of a surrogate's weights and buffers.
             self.register_buffer("identity", torch.tensor(list(said.encode()), dtype=torch.uint8))
@@ -75,6 +79,7 @@ class CLIPNetwork(nn.Module):
         # On the meta device, so that no random weights are drawn, only to be replaced.
         self.head = nn.Linear(width, n_classes, bias=False, device="meta")
         self.head.weight = nn.Parameter(texts.embeddings, requires_grad=False)
+        self.parts: dict[str, nn.Module] = self._named_parts()
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
@@ -91,7 +96,7 @@ class CLIPNetwork(nn.Module):
 
     def image_features(self, images: Tensor) -> Tensor:
         """Return the embeddings ``(N, D)`` as the projection gives them, of any length."""
-        features: Tensor = self.clip.get_image_features(pixel_values=self._pixels(images)).pooler_output
+        features: Tensor = self.parts["encoder"](images)
         return features
 
     def patch_features(self, images: Tensor) -> Tensor:
@@ -100,21 +105,48 @@ class CLIPNetwork(nn.Module):
         Raises:
             DataError: The tower is no vision transformer whose patches robench knows.
         """
-        tower, projection = getattr(self.clip, "vision_model", None), getattr(self.clip, "visual_projection", None)
-        if tower is None:
+        if "patches" not in self.parts:
             raise DataError("this vision tower gives no features of patches; expected a plain vision transformer")
+        features: Tensor = self.parts["patches"](images)
+        return features
+
+    def embed_text(self, tokens: Tensor) -> Tensor:
+        """Return unit embeddings ``(N, D)`` of token ids ``int64 (N, L)``."""
+        return F.normalize(self.parts["text"](tokens), dim=-1)
+
+    def _named_parts(self) -> dict[str, nn.Module]:
+        """Return the parts that only this network can compute, by the names of :meth:`robench.Model.adaptable`."""
+        clip, tower = self.clip, getattr(self.clip, "vision_model", None)
+        projection = getattr(clip, "visual_projection", None)
+        own = {"vision_model": tower or getattr(clip, "visual", None), "visual_projection": projection}
+        found: dict[str, nn.Module] = {"encoder": Part(self._features, **own)}
+        if tower is not None:
+            found["patches"] = Part(self._patches, **own)
+        if projection is not None:
+            found["projection"] = projection
+        found["text"] = Part(self._text, **text_weights(clip))
+        if (words := token_embedding(clip)) is not None:
+            found["token_embedding"] = words
+        return found
+
+    def _features(self, images: Tensor) -> Tensor:
+        short = {"class_token_only": True} if is_short(getattr(self.clip, "vision_model", None)) else {}
+        features: Tensor = self.clip.get_image_features(pixel_values=self._pixels(images), **short).pooler_output
+        return features
+
+    def _patches(self, images: Tensor) -> Tensor:
+        tower, projection = self.clip.vision_model, getattr(self.clip, "visual_projection", None)
         n_patches = (self.image_size // tower.config.patch_size) ** 2
-        with _whole_last_block(tower):
-            hidden: Tensor = tower(pixel_values=self._pixels(images)).last_hidden_state[:, -n_patches:]
+        hidden: Tensor = tower(pixel_values=self._pixels(images)).last_hidden_state[:, -n_patches:]
         if projection is None:
             return hidden  # SigLIP, whose tower normalises all tokens
         features: Tensor = projection(tower.post_layernorm(hidden))
         return features
 
-    def embed_text(self, tokens: Tensor) -> Tensor:
-        """Return unit embeddings ``(N, D)`` of token ids ``int64 (N, L)``."""
-        device = self.head.weight.device
-        return F.normalize(self.clip.get_text_features(input_ids=tokens.to(device)).pooler_output, dim=-1)
+    def _text(self, tokens: Tensor) -> Tensor:
+        given = tokens.to(self.mean.device)
+        features: Tensor = self.clip.get_text_features(input_ids=given).pooler_output
+        return features
 
     def class_embeddings(self) -> Tensor:
         """Return the class embeddings ``(n_classes, D)``; unit vectors unless a tuner trained them."""
@@ -135,21 +167,32 @@ class CLIPNetwork(nn.Module):
 
 
 def shorten(tower: Any) -> None:
-    """Let the last block of a tower in the layout of transformers work for the class token only."""
+    """Let the last block of a tower in transformers' layout work for the class token alone, where that is asked."""
     if not tower.config.attention_dropout:  # with dropout the other tokens draw random numbers, too
         tower.encoder.layers[-1] = ClassTokenLayer(tower.encoder.layers[-1])
+        tower.is_short = True
 
 
-@contextlib.contextmanager
-def _whole_last_block(tower: nn.Module) -> Iterator[None]:
-    layers = [module for module in tower.modules() if isinstance(module, ClassTokenLayer)]
-    for layer in layers:
-        layer.whole = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.whole = False
+def is_short(tower: nn.Module | None) -> bool:
+    """Tell whether :func:`shorten` has changed a tower."""
+    return bool(getattr(tower, "is_short", False))
+
+
+def text_weights(clip: Any) -> dict[str, Any]:
+    """Return the modules and parameters that make the embeddings of texts, by name."""
+    if hasattr(clip, "text_weights"):
+        found: dict[str, Any] = clip.text_weights()
+        return found
+    return {name: getattr(clip, name, None) for name in ("text_model", "text_projection")}
+
+
+def token_embedding(clip: Any) -> nn.Module | None:
+    """Return the embedding of token ids in a text tower; None if it cannot be told."""
+    inside = [
+        module for part in text_weights(clip).values() if isinstance(part, nn.Module) for module in part.modules()
+    ]
+    tables = [module for module in inside if isinstance(module, nn.Embedding)]
+    return max(tables, key=lambda table: table.num_embeddings, default=None)  # the others are of positions
 
 
 def _no_autocast(kind: str) -> contextlib.AbstractContextManager[Any]:

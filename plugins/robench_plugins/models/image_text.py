@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from robench import DataError, Dataset, Field, Later, Model, Params, RunContext, SpecError
-from torch import nn
+from torch import Tensor, nn
 
 from robench_plugins.models.class_prompts import Words, embed_classes
 from robench_plugins.models.clip_network import ClassTexts, CLIPNetwork, check_works, shorten
@@ -104,24 +104,32 @@ class ImageText(Model):
             raise DataError(f"no vision tower at {self.params.tower}; expected a .pt, .pth.tar or .safetensors file")
 
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Return the vision tower, the tower with its projection, its blocks, and the class embeddings."""
+        """Return the vision tower and its blocks, the class embeddings, and what :class:`CLIPNetwork` names."""
         assert isinstance(network, CLIPNetwork)
         clip = network.clip
         if (tower := getattr(clip, "vision_model", None)) is None:
-            return {**clip.parts(), "head": network.head}
-        projection = getattr(clip, "visual_projection", None)
-        return {
-            "vision": tower,
-            "encoder": nn.ModuleList([tower] if projection is None else [tower, projection]),
-            "blocks": tower.encoder.layers,
-            "head": network.head,
-        }
+            return {**clip.parts(), **network.parts, "head": network.head}
+        return {"vision": tower, "blocks": tower.encoder.layers, "head": network.head, **network.parts}
+
+    def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
+        """Return the linear layers of the vision tower by role; a tower of open_clip's own has its own names."""
+        assert isinstance(network, CLIPNetwork)
+        if hasattr(network.clip, "vision_model"):
+            return super().targets(network)
+        targets: Mapping[str, tuple[str, ...]] = network.clip.targets()
+        return targets
+
+    def tokenize(self, network: nn.Module, texts: Sequence[str]) -> Tensor:
+        """Return token ids ``int64 (N, L)``."""
+        assert isinstance(network, CLIPNetwork)
+        with self.readable():
+            return self.words(network.clip).tokens(texts)["input_ids"]
 
     def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
         """Return a classifier of the classes of `context` that shares both towers of `network`, as they are now.
 
         Its class embeddings are those of the prompts, even if a tuner has trained the head of `network`, because rows
-        learned for some classes say nothing about others.
+        learned for some classes say nothing about others. Prompts that a tuner has learned for all classes are kept.
 
         Raises:
             DataError: The tokenizer cannot be read any more.
@@ -130,6 +138,9 @@ class ImageText(Model):
         texts = self._texts(network.clip, self.words(network.clip), context)
         mean, std = (values.flatten().tolist() for values in (network.mean, network.std))
         other = CLIPNetwork(network.clip, mean, std, texts, sight=network.sight, identity=network.identity_text)
+        if network.prompter is not None:
+            other.prompter = network.prompter
+            other.head.weight = nn.Parameter(network.prompter(context.dataset.class_names), requires_grad=False)
         return other.to(texts.embeddings.device)
 
     def _texts(self, clip: Any, words: Words, context: RunContext) -> ClassTexts:

@@ -8,12 +8,12 @@ from typing import Any
 
 import timm
 import torch
-from robench import DataError, Field, Model, Params, RunContext
+from robench import DataError, Field, Params, Part, RunContext
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench_plugins.models.resizing import resize_and_crop
-from robench_plugins.models.saved_weights import check_there, load_saved
+from robench_plugins.models.saved_weights import FromFile, load_saved
 
 ARCHITECTURE = "inception_v3"
 UNITS = 512
@@ -49,15 +49,20 @@ class LeafInceptionNetwork(nn.Module):
         backbone.to(memory_format=torch.channels_last)
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(config[name]).view(1, 3, 1, 1), persistent=False)
+        self.parts: dict[str, nn.Module] = {"encoder": Part.without(self._features, self, self.head)}
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images to logits ``(N, n_classes)``."""
-        features = self.backbone((resize_and_crop(images, self.image_size) - self.mean) / self.std)
-        logits: Tensor = self.head(self.dropout(F.relu(self.dense(features))))
+        logits: Tensor = self.head(self.parts["encoder"](images))
         return logits
 
+    def _features(self, images: Tensor) -> Tensor:
+        features = self.backbone((resize_and_crop(images, self.image_size) - self.mean) / self.std)
+        embeddings: Tensor = self.dropout(F.relu(self.dense(features)))
+        return embeddings
 
-class LeafInception(Model):
+
+class LeafInception(FromFile):
     """InceptionV3, global average pooling, a dense layer of 512 units, dropout, and one output a class.
 
     For ten classes it has 22,839,786 parameters; the study's Keras model has 22,857,002. Keras also counts the running
@@ -82,17 +87,13 @@ class LeafInception(Model):
             backbone = _backbone(pretrained=weights == "pretrained")
             network = LeafInceptionNetwork(backbone, n_classes, self.params.image_size, self.params.dropout)
         if weights not in ("none", "pretrained"):
-            load_saved(network, Path(weights).expanduser(), context.dataset.class_names)
+            load_saved(network, Path(weights).expanduser(), context.dataset)
         return network
 
-    def check_files(self) -> None:
-        """Check that there is a file of weights, if one is named."""
-        check_there(self.params.weights)
-
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Return the whole network and its last layer."""
+        """Return the encoder, which is all before the last layer, and the last layer."""
         assert isinstance(network, LeafInceptionNetwork)
-        return {"encoder": network, "head": network.head}
+        return {**network.parts, "head": network.head}
 
 
 def _backbone(*, pretrained: bool) -> nn.Module:

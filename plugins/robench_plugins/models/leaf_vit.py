@@ -8,11 +8,11 @@ from typing import Self
 
 import torch
 from pydantic import model_validator
-from robench import Field, Model, Params, RunContext
+from robench import Field, Params, RunContext
 from torch import nn
 
 from robench_plugins.models.leaf_vit_network import LeafViTNetwork
-from robench_plugins.models.saved_weights import check_there, load_saved
+from robench_plugins.models.saved_weights import FromFile, load_saved
 
 
 class LeafViTParams(Params):
@@ -41,7 +41,7 @@ class LeafViTParams(Params):
         return self
 
 
-class LeafViT(Model):
+class LeafViT(FromFile):
     """A vision transformer on overlapping patches, whose tokens are flattened into a wide head instead of pooled.
 
     With the defaults it has 100 patches of 8 pixels, 6 apart, and 15,319,754 parameters. With ``image_size=256,
@@ -69,14 +69,16 @@ class LeafViT(Model):
             units = (self.params.dense1, self.params.dense2)
             network = LeafViTNetwork(n_classes=n_classes, head_units=units, **settings)
         if self.params.weights != "none":
-            load_saved(network, Path(self.params.weights).expanduser(), context.dataset.class_names)
+            load_saved(network, Path(self.params.weights).expanduser(), context.dataset)
         return network
 
-    def check_files(self) -> None:
-        """Check that there is a file of weights, if one is named."""
-        check_there(self.params.weights)
-
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Return the whole network, its blocks and its last layer."""
+        """Return the tower, the encoder, which is all before the last layer, its blocks and the last layer."""
         assert isinstance(network, LeafViTNetwork)
-        return {"encoder": network, "blocks": network.blocks, "head": network.head}
+        return {"vision": network, **network.parts, "blocks": network.blocks, "head": network.head}
+
+    def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
+        """Return the linear layers of the blocks."""
+        names = {"query": "attention.query", "key": "attention.key", "value": "attention.value"}
+        names |= {"output": "attention.out", "mlp_in": "mlp.0", "mlp_out": "mlp.3"}
+        return {role: (name,) for role, name in names.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from robench import Part
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -110,6 +111,7 @@ class LeafViTNetwork(nn.Module):
         self.head = nn.Linear(head_units[1], n_classes)
         self.head_dropout = nn.Dropout(head_dropout)
         self.apply(_initialise)
+        self.parts: dict[str, nn.Module] = {"encoder": Part.without(self._features, self, self.head)}
 
     def embed_patches(self, images: Tensor) -> Tensor:
         """Return the embedded patches ``(N, P, dim)`` that the first block takes."""
@@ -118,14 +120,17 @@ class LeafViTNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images to logits ``(N, n_classes)``."""
+        logits: Tensor = self.head(self.parts["encoder"](images))
+        return logits
+
+    def _features(self, images: Tensor) -> Tensor:
         tokens = self.embed_patches(images)
         for block in self.blocks:
             tokens = block(tokens)
-        features = self.head_dropout(self.norm(tokens).flatten(1))
+        features: Tensor = self.head_dropout(self.norm(tokens).flatten(1))
         for dense in (self.dense1, self.dense2):
             features = self.head_dropout(F.gelu(dense(features)))
-        logits: Tensor = self.head(features)
-        return logits
+        return features
 
 
 def _initialise(module: Any) -> None:

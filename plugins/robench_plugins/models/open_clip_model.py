@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
-from robench import Field, RunContext
+from robench import Field, RunContext, SpecError
 
 from robench_plugins.models.class_prompts import Words
 from robench_plugins.models.image_text import ImageText, ImageTextParams, Loaded
@@ -25,6 +26,16 @@ class OpenCLIPParams(ImageTextParams):
         ".safetensors file",
     )
     revision: str | None = Field(default=None, description="branch, tag or commit on the Hub")
+
+    @classmethod
+    def read(cls, values: dict[str, Any], owner: str, whole: Callable[[str, str], str] | None = None) -> Self:
+        """Return the parameters; ``adapter=``, which `clip` has, is refused by name."""
+        if "adapter" in values:
+            raise SpecError(
+                f"{owner} merges no adapter of peft; expected a CLIP of transformers: "
+                f"clip:path=BASE,adapter={values['adapter']}"
+            )
+        return super().read(values, owner, whole)
 
 
 class OpenCLIP(ImageText):

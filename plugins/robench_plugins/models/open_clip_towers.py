@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from robench_plugins.models.vision_towers import PROJECTION, to_transformers
+from robench_plugins.models.vision_towers import PROJECTION, TIMM_LAYERS, to_transformers
 
 
 class OpenCLIPPair(nn.Module):
@@ -45,10 +45,33 @@ class OpenCLIPPair(nn.Module):
         bias: Tensor | None = getattr(self.model, "logit_bias", None)
         return bias
 
-    def get_image_features(self, pixel_values: Tensor) -> BaseModelOutputWithPooling:
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        """Return the linear layers of a tower of open_clip's own, by role.
+
+        Its attention has query, key and value in one parameter, which is no layer.
+        """
+        if hasattr(self.visual, "trunk"):
+            return dict(TIMM_LAYERS)
+        return {"mlp_in": ("mlp.c_fc",), "mlp_out": ("mlp.c_proj",)}
+
+    @property
+    def visual(self) -> nn.Module | None:
+        """A tower of open_clip's own; None if transformers' modules have taken its place."""
+        visual: nn.Module | None = self.model.visual
+        return visual
+
+    def text_weights(self) -> dict[str, Any]:
+        """Return the modules and parameters that make the embeddings of texts, by name."""
+        inside = getattr(self.model, "text", None)
+        if inside is not None:
+            return {"text": inside}
+        names = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
+        return {name: getattr(self.model, name, None) for name in names}
+
+    def get_image_features(self, pixel_values: Tensor, **more: bool) -> BaseModelOutputWithPooling:
         """Return the embeddings ``(N, D)``, of any length, as ``pooler_output``."""
         if hasattr(self, "vision_model"):
-            features = self.visual_projection(self.vision_model(pixel_values=pixel_values).pooler_output)
+            features = self.visual_projection(self.vision_model(pixel_values=pixel_values, **more).pooler_output)
         else:
             features = self.model.encode_image(pixel_values, normalize=False)
         return BaseModelOutputWithPooling(pooler_output=features)
@@ -60,7 +83,7 @@ class OpenCLIPPair(nn.Module):
     def parts(self) -> dict[str, nn.Module]:
         """Return the parts of a tower of open_clip's own, by the names of :meth:`robench.Model.adaptable`."""
         visual = self.model.visual
-        found: dict[str, nn.Module] = {"vision": visual, "encoder": visual}
+        found: dict[str, nn.Module] = {"vision": visual}
         trunk = getattr(visual, "trunk", visual)
         sequences = [getattr(trunk, name, None) for name in ("blocks", "stages")]
         sequences.append(getattr(getattr(visual, "transformer", None), "resblocks", None))

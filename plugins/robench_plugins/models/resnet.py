@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from robench import DataError, Field, Model, Params, Progress, RobenchError, RunContext
+from robench import DataError, Field, Params, Part, Progress, RobenchError, RunContext
 from torch import Tensor, nn
 
 from robench_plugins.datasets.cifar10 import CLASSES as CIFAR10_CLASSES
 from robench_plugins.models.resnet_network import ResNet, detect_layout, from_state_dict
 from robench_plugins.models.resnet_training import MEAN, STD, train
-from robench_plugins.models.saved_weights import check_there, read_state
+from robench_plugins.models.saved_weights import FromFile, read_state
 from robench_plugins.models.shipped import shipped_path
 
 IMAGENET = (MEAN, STD)
@@ -63,15 +63,27 @@ class Normalised(nn.Module):
         self.network = network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.parts: dict[str, nn.Module] = {}
+        if isinstance(network, ResNet):
+            self.parts["encoder"] = Part.without(self._features, network, network.head())
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
-        pixels = images.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        if isinstance(self.network, ResNet):
+            logits: Tensor = self.network.head()(self.parts["encoder"](images))
+        else:
+            logits = self.network(self._pixels(images))
         return logits
 
+    def _features(self, images: Tensor) -> Tensor:
+        assert isinstance(self.network, ResNet)
+        return self.network.features(self._pixels(images))
 
-class CIFARResNet(Model):
+    def _pixels(self, images: Tensor) -> Tensor:
+        return (images.contiguous(memory_format=torch.channels_last) - self.mean) / self.std
+
+
+class CIFARResNet(FromFile):
     """The ResNets for 32-pixel images, in both layouts in which weights are published.
 
     Source: He et al., "Deep residual learning for image recognition", CVPR 2016, section 4.2.
@@ -98,8 +110,7 @@ class CIFARResNet(Model):
             network, mean, std = self._shipped(context) or self._trained(context)
             return Normalised(network, mean, std)
         path = self._published(context) if weights == "published" else Path(weights).expanduser()
-        named = None if weights == "published" else context.dataset.class_names
-        state = read_state(path, named)
+        state = read_state(path, None if weights == "published" else context.dataset)
         self._check(state, path, context)
         try:
             network = from_state_dict(state)
@@ -107,15 +118,11 @@ class CIFARResNet(Model):
             raise DataError(f"{path}: {' '.join(str(error).split())}") from error
         return Normalised(network, *self._normalisation(network))
 
-    def check_files(self) -> None:
-        """Check that there is a file of weights, if one is named."""
-        check_there(self.params.weights)
-
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Return the network without its normalisation, its residual blocks and its last layer."""
+        """Return the encoder of pooled features, its residual blocks and the last layer."""
         assert isinstance(network, Normalised) and isinstance(network.network, ResNet)
         inner = network.network
-        return {"encoder": inner, "blocks": inner.blocks(), "head": inner.head()}
+        return {**network.parts, "blocks": inner.blocks(), "head": inner.head()}
 
     def _check(self, state: Mapping[str, Tensor], path: Path, context: RunContext) -> None:
         try:

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+import zipfile
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from robench import DataError
+from robench import DataError, Dataset, Model
 from torch import Tensor, nn
 
 NO_FILE = ("none", "auto", "pretrained", "published")
 
 
-def check_there(weights: str) -> None:
-    """Check that there is a file or folder `weights`, unless it is a word such as ``none``.
+class FromFile(Model):
+    """A model whose parameter ``weights`` may name a file, which may name the classes that it was trained on."""
 
-    Raises:
-        DataError: There is nothing.
-    """
-    if weights not in NO_FILE and not (path := Path(weights).expanduser()).is_file() and not path.is_dir():
-        raise DataError(f"no weights at {weights}")
+    def check_files(self) -> None:
+        """Check that there is a file of weights, if one is named.
+
+        Raises:
+            DataError: There is none.
+        """
+        weights: str = self.params.model_dump()["weights"]
+        if weights not in NO_FILE and not (path := Path(weights).expanduser()).is_file() and not path.is_dir():
+            raise DataError(f"no weights at {weights}")
+
+    def check_classes(self, dataset: Dataset) -> None:
+        """Check that the file of weights, if one is named, does not name other classes than `dataset` has.
+
+        Raises:
+            DataError: It does, or it cannot be read.
+        """
+        weights: str = self.params.model_dump()["weights"]
+        if weights not in NO_FILE and (path := Path(weights).expanduser()).is_file():
+            _, named = _read(path)
+            if named is not None:
+                dataset.require_classes(named, path)
 
 
 WRAPPERS = (
@@ -43,15 +61,28 @@ PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
 
 
-def read_state(path: Path, class_names: Sequence[str] | None = None) -> dict[str, Tensor]:
+def read_state(path: Path, dataset: Dataset | None = None) -> dict[str, Tensor]:
     """Read tensors by name from a ``.safetensors`` file or a torch checkpoint, without executing code.
 
     Args:
-        class_names: The classes of the dataset in their order; a file that names others is refused.
+        dataset: A file that names other classes is refused.
 
     Raises:
         DataError: The file is missing, damaged, holds anything but tensors, or names other classes.
     """
+    found, named = _read(path)
+    if dataset is not None and named is not None:
+        dataset.require_classes(named, path)
+    state = found
+    while state and (
+        prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), None)
+    ):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Sequence[str] | None]:
+    """Return the tensors of a file by name, and the classes that it names, if it names any."""
     if not path.is_file():
         raise DataError(f"no weights at {path}")
     try:
@@ -63,28 +94,7 @@ def read_state(path: Path, class_names: Sequence[str] | None = None) -> dict[str
         raise DataError(f"weights in {path} cannot be read: {reason}") from error
     if not _is_state(found):
         raise DataError(f"{path} holds no state dict of tensors")
-    check_classes(path, named, class_names)
-    state: dict[str, Tensor] = dict(found)
-    while state and (
-        prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), None)
-    ):
-        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-    return state
-
-
-def check_classes(path: Path, named: Sequence[str] | None, class_names: Sequence[str] | None) -> None:
-    """Check that the classes that a file names, if any, are those of the dataset, in the same order.
-
-    Raises:
-        DataError: They are not; the message names the first that differs.
-    """
-    if named is None or class_names is None or tuple(named) == tuple(class_names):
-        return
-    if sorted(named) == sorted(class_names):
-        raise DataError(f"{path} has the classes of the dataset in another order: {', '.join(named)}"[:300])
-    pairs = zip(named, class_names, strict=False)
-    first = next(((a, b) for a, b in pairs if a != b), (f"{len(named)} classes", f"{len(class_names)}"))
-    raise DataError(f"{path} was trained on other classes: {first[0]!r} where the dataset has {first[1]!r}")
+    return dict(found), named
 
 
 def _safe(path: Path) -> tuple[Any, Sequence[str] | None]:
@@ -97,7 +107,10 @@ def _safe(path: Path) -> tuple[Any, Sequence[str] | None]:
 
 
 def _torch(path: Path) -> tuple[Any, Sequence[str] | None]:
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    require_unpacked(path)
+    # timm's training script saves its settings, a Namespace of plain values, with the weights.
+    with torch.serialization.safe_globals([Namespace]):
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(loaded, dict):
         return loaded, None
     names = [loaded[key] for key in ("class_names", "classes") if _is_names(loaded.get(key))]
@@ -106,6 +119,19 @@ def _torch(path: Path) -> tuple[Any, Sequence[str] | None]:
         names.append(sorted(indices, key=lambda name: indices[name]))
     inside = [loaded[key] for key in WRAPPERS if _is_state(loaded.get(key))]
     return inside[0] if inside else loaded, names[0] if names else None
+
+
+def require_unpacked(path: Path) -> None:
+    """Check that a torch checkpoint is as torch writes it, unpacked; a packed one of megabytes may take gigabytes.
+
+    Raises:
+        DataError: It is packed.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as members:
+            size = sum(member.file_size for member in members.infolist())
+        if size > path.stat().st_size:
+            raise DataError(f"it would unpack to {size / 1e6:,.0f} MB; expected a file as torch.save writes it")
 
 
 def _is_state(value: Any) -> bool:
@@ -122,12 +148,21 @@ def with_batch_counts(state: Mapping[str, Tensor], network: nn.Module) -> dict[s
     return {**{name: value for name, value in own.items() if name.endswith("num_batches_tracked")}, **state}
 
 
-def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, missing: str, misfit: str) -> None:
+def load_all(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    path: Path,
+    *,
+    missing: str,
+    misfit: str,
+    called: Callable[[str], str] = str,
+) -> None:
     """Load `state`, read from `path`, into `network`; it must have exactly the tensors of `network`.
 
     Args:
         missing: What to say if a tensor is missing.
         misfit: What to say if a tensor has another shape.
+        called: Returns what the file calls a tensor of `network`, if it has other names.
 
     Raises:
         DataError: A tensor is missing, unexpected or of another shape; the message names the first.
@@ -136,16 +171,16 @@ def load_all(network: nn.Module, state: Mapping[str, Tensor], path: Path, *, mis
     state = with_batch_counts(state, network)
     for name, tensor in own.items():
         if name not in state:
-            raise DataError(f"{path} has no {name!r}; {missing}")
+            raise DataError(f"{path} has no {called(name)!r}; {missing}")
         if state[name].shape != tensor.shape:
             found, wanted = tuple(state[name].shape), tuple(tensor.shape)
-            raise DataError(f"{name!r} in {path} is {found}, not {wanted}; {misfit}")
+            raise DataError(f"{called(name)!r} in {path} is {found}, not {wanted}; {misfit}")
     if extra := [name for name in state if name not in own]:
-        raise DataError(f"{path} holds {extra[0]!r}, which this architecture does not have")
+        raise DataError(f"{path} holds {called(extra[0])!r}, which this architecture does not have")
     network.load_state_dict(state)
 
 
-def load_saved(network: nn.Module, path: Path, class_names: Sequence[str]) -> None:
+def load_saved(network: nn.Module, path: Path, dataset: Dataset) -> None:
     """Load a file of ``robench run --save-adapter`` into `network`; it must hold all weights.
 
     Raises:
@@ -154,11 +189,12 @@ def load_saved(network: nn.Module, path: Path, class_names: Sequence[str]) -> No
     """
     load_all(
         network,
-        read_state(path, class_names),
+        read_state(path, dataset),
         path,
         missing="expected all weights of this architecture, as `robench run --tuner supervised --save-adapter FILE` "
         "saves them",
-        misfit=f"was it trained with other settings of this model, or on other classes than these {len(class_names)}?",
+        misfit="was it trained with other settings of this model, or on other classes than these "
+        f"{len(dataset.class_names)}?",
     )
 
 

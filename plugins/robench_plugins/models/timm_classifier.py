@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import timm
 import torch
-from robench import DataError, Field, Later, Model, Params, RunContext, SpecError
+from robench import DataError, Field, Later, Params, Part, RunContext, SpecError
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from robench_plugins.models.resizing import resize_and_crop
-from robench_plugins.models.saved_weights import by_order, check_there, load_all, read_state, without_head
+from robench_plugins.models.saved_weights import FromFile, by_order, load_all, read_state, without_head
+from robench_plugins.models.vision_towers import TIMM_LAYERS
 
 
 class TimmParams(Params):
@@ -54,14 +54,51 @@ class TimmNetwork(nn.Module):
         self.register_buffer("identity", torch.tensor(list(f"{name} {image_size}".encode()), dtype=torch.uint8))
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.parts: dict[str, nn.Module] = {}
+        if (head := _last_layer(network, image_size)) is not None:
+            self.parts["encoder"] = Part.without(self._features, network, head)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
-        logits: Tensor = self.network((resize_and_crop(images, self.image_size) - self.mean) / self.std)
+        inner: Any = self.network
+        if "encoder" in self.parts:
+            logits: Tensor = inner.get_classifier()(self.parts["encoder"](images))
+        else:
+            logits = inner(self._pixels(images))
         return logits
 
+    def _features(self, images: Tensor) -> Tensor:
+        inner: Any = self.network
+        features: Tensor = inner.forward_head(inner.forward_features(self._pixels(images)), pre_logits=True)
+        return features
 
-class TimmClassifier(Model):
+    def _pixels(self, images: Tensor) -> Tensor:
+        return (resize_and_crop(images, self.image_size) - self.mean) / self.std
+
+
+@torch.no_grad()
+def _last_layer(network: Any, size: int) -> nn.Linear | None:
+    """Return the linear layer that makes the logits of timm's pooled features; None if logits are made in another way.
+
+    Only trying shows that: some networks average two heads, or change the features between.
+    """
+    training = network.training
+    try:
+        head = network.eval().get_classifier()
+        if not isinstance(head, nn.Linear):
+            return None
+        with torch.random.fork_rng(devices=[]):
+            images = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+            logits = network(images)
+            features = network.forward_head(network.forward_features(images), pre_logits=True)
+            return head if torch.equal(head(features), logits) else None
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError):
+        return None
+    finally:
+        network.train(training)
+
+
+class TimmClassifier(FromFile):
     """A classifier of timm, by its name there.
 
     Source: Wightman, PyTorch Image Models, 2019 (doi:10.5281/zenodo.4414861); timm names each architecture's paper.
@@ -102,15 +139,11 @@ class TimmClassifier(Model):
             _try(network, name, size)
         return TimmNetwork(network, name, size, config["mean"], config["std"])
 
-    def check_files(self) -> None:
-        """Check that there is a file of weights, if one is named."""
-        check_there(self.params.weights)
-
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """Return the whole network, its blocks or stages if it has some, and its last linear layer."""
+        """Return timm's network, its encoder and last layer if it has them, and its blocks or stages if it has some."""
         assert isinstance(network, TimmNetwork)
         inner: Any = network.network
-        parts: dict[str, nn.Module] = {"encoder": inner}
+        parts: dict[str, nn.Module] = {"vision": inner, **network.parts}
         if isinstance(head := inner.get_classifier(), nn.Linear):
             parts["head"] = head
         sequences = (getattr(inner, name, None) for name in ("blocks", "stages", "layers"))
@@ -119,6 +152,11 @@ class TimmClassifier(Model):
         elif stages := [getattr(inner, f"layer{n}") for n in range(1, 5) if hasattr(inner, f"layer{n}")]:
             parts["blocks"] = nn.ModuleList(stages)
         return parts
+
+    def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
+        """Return the linear layers of timm's vision transformers; other networks have some of them or none."""
+        assert isinstance(network, TimmNetwork)
+        return TIMM_LAYERS
 
     def _create(self, source: str, n_classes: int) -> nn.Module:
         name, size = self.params.architecture, self.params.image_size
@@ -141,9 +179,7 @@ class TimmClassifier(Model):
         return network
 
     def _load(self, network: Any, path: Path, context: RunContext, size: int) -> None:
-        # timm's training script saves its settings, a Namespace of plain values, with the weights.
-        with torch.serialization.safe_globals([Namespace]):
-            state: dict[str, Tensor] = clean_state_dict(read_state(path, context.dataset.class_names))
+        state: dict[str, Tensor] = clean_state_dict(read_state(path, context.dataset))
         # robench saves the whole TimmNetwork, in which timm's network has this prefix.
         state = {name.removeprefix("network."): tensor for name, tensor in state.items()}
         heads = network.pretrained_cfg.get("classifier") or ()

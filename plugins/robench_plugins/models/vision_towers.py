@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from robench_plugins.models.saved_weights import load_all, read_state
 
 PROJECTION = "visual_projection.weight"
+TIMM_LAYERS = {"qkv": ("attn.qkv",), "output": ("attn.proj",), "mlp_in": ("mlp.fc1",), "mlp_out": ("mlp.fc2",)}
+"""Where timm's vision transformers have their linear layers, by role."""
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
 _OUTSIDE = {
     "conv1.weight": "vision_model.embeddings.patch_embedding.weight",
@@ -57,6 +59,18 @@ def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def in_open_clip(name: str) -> str:
+    """Return what open_clip calls a tensor of ``CLIPModel``: the inverse of :func:`to_transformers` for one name."""
+    outside = {theirs: own for own, theirs in _OUTSIDE.items()} | {PROJECTION: "proj"}
+    inside = {theirs: own for own, theirs in _INSIDE.items()}
+    if (match := re.fullmatch(r"vision_model\.encoder\.layers\.(\d+)\.(.+)\.(\w+)", name)) is None:
+        return outside.get(name, name)
+    number, part, kind = match.groups()
+    if fused := re.fullmatch(r"self_attn\.([qkv])_proj", part):
+        return f"transformer.resblocks.{number}.attn.in_proj_{kind} ({fused[1]})"
+    return f"transformer.resblocks.{number}.{inside.get(part, part)}.{kind}"
+
+
 def load_tower(clip: Any, path: Path) -> None:
     """Put the vision tower in a file into `clip`, completely or not at all.
 
@@ -71,6 +85,7 @@ def load_tower(clip: Any, path: Path) -> None:
             tower of another architecture or image size. The message names the first, and `clip` is unchanged.
     """
     state = only_vision(read_state(path))
+    called: Callable[[str], str] = str
     tower = getattr(clip, "vision_model", None)
     if tower is None:
         target: nn.Module = clip.model.visual
@@ -82,6 +97,8 @@ def load_tower(clip: Any, path: Path) -> None:
             target["visual_projection"] = projection
         own = to_transformers(state)
         misses = "this vision transformer"
+        if own.keys() - state.keys():
+            called = in_open_clip
         if projection is not None and PROJECTION not in own:
             raise DataError(
                 f"{path} has no projection ('proj' or {PROJECTION!r}) of the vision tower, so nobody knows which one "
@@ -95,6 +112,7 @@ def load_tower(clip: Any, path: Path) -> None:
         path,
         missing=f"it is not the whole of {misses}; does the file belong to another base?",
         misfit="the file belongs to a base of another architecture or image size",
+        called=called,
     )
 
 

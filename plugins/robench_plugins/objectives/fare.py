@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from robench import FeatureNetwork, Field, ImageTextNetwork, Objective, Params, PluginError
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from robench_plugins.objectives.contrastive import image_text
 
@@ -26,7 +27,8 @@ class FARE(Objective):
 
     The loss is ``|z(x') - z_original(x)|^2``, averaged over the batch; it needs no labels. It costs a second copy of
     the network, and another forward pass a step. At the clean images the loss and its gradient start at 0, so a
-    white-box adversary needs a random start, which PGD has.
+    white-box adversary needs a random start, which PGD has. In a classifier without text, embeddings are those of the
+    part ``encoder``, the input of the last layer.
 
     Source: Schlarmann et al., "Robust CLIP: unsupervised adversarial fine-tuning of vision embeddings for robust large
     vision-language models", ICML 2024, section 3.2 (eq. 3). As there, embeddings are compared before they are brought
@@ -36,16 +38,21 @@ class FARE(Objective):
 
     Params = FAREParams
     params: FAREParams
-    _original: ImageTextNetwork
 
     def prepare(self, network: nn.Module) -> None:
         """Keep a frozen copy of the network, in evaluation mode.
 
         Raises:
-            PluginError: The network does not compare images with text, or has no embeddings but unit vectors.
+            PluginError: The network neither compares images with text nor names its encoder, or it has no embeddings
+                but unit vectors.
         """
-        self._embed(image_text(network))
-        self._original = image_text(copy.deepcopy(network).eval().requires_grad_(False))
+        if isinstance(network, ImageTextNetwork) or self._setting is None or "encoder" not in self.setting.parts:
+            self._embed(image_text(network))
+            original = image_text(copy.deepcopy(network).eval().requires_grad_(False))
+            self._tuned, self._original = self._embed(image_text(network)), self._embed(original)
+        else:
+            self._tuned = self._brought(self.setting.part("encoder"))
+            self._original = self._brought(self.setting.frozen().part("encoder"))
 
     def loss(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
         """Return the mean squared distance, a scalar."""
@@ -54,11 +61,10 @@ class FARE(Objective):
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the squared distance of each image's embedding, which the paper's adversary maximises."""
         with torch.no_grad():
-            anchors = self._embed(self._original)(clean).float()
-        tuned = self._embed(image_text(network))
+            anchors = self._original(clean).float()
 
         def squared_distance(images: Tensor) -> Tensor:
-            return (tuned(images).float() - anchors).square().sum(dim=1)
+            return (self._tuned(images).float() - anchors).square().sum(dim=1)
 
         return squared_distance
 
@@ -72,3 +78,8 @@ class FARE(Objective):
                 "length, which fare compares; use fare with normalise=true"
             )
         return network.image_features
+
+    def _brought(self, encoder: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        if not self.params.normalise:
+            return encoder
+        return lambda images: F.normalize(encoder(images), dim=-1)

@@ -50,7 +50,7 @@ class TRADES(Objective):
 
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the divergence of each image from the clean prediction, which the paper's adversary maximises."""
-        reference = _predict(network, clean)
+        reference = predict(network, clean)
 
         def from_clean(images: Tensor) -> Tensor:
             return divergence(reference, network(images).float())
@@ -64,7 +64,7 @@ def divergence(logits: Tensor, others: Tensor) -> Tensor:
     return terms.sum(dim=1)
 
 
-def _predict(network: nn.Module, images: Tensor) -> Tensor:
+def predict(network: nn.Module, images: Tensor) -> Tensor:
     """Return the logits in evaluation mode, as an attack sees them, without gradients; modes return afterwards."""
     training = [module for module in network.modules() if module.training]
     network.eval()

@@ -13,6 +13,8 @@ from robench.records.labels import tuner_label
 from robench.records.measurement import Measured, drop, measurements
 from robench.records.record import AttackScore, RunResult, Score
 from robench.statistics.intervals import by_class, wilson
+from robench.statistics.intervals import rate as images_right
+from robench.statistics.worst_case import balls, worst_within
 
 
 def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[str, Any]:
@@ -56,16 +58,13 @@ def _measured(found: Measured) -> dict[str, Any]:
             classes = by_class(score.mask(), labels, names)
             line |= {"macro": round(classes.macro, 1), "lowest": rate(classes.lowest), "class": classes.lowest_name}
         lines.append(line)
-    lines += [
-        {"label": f"worst case over {_counted(worst.attacks)}", "threat": f"{worst.norm} {worst.eps}"}
-        | {"rate": rate(wilson(worst)), "drop": None}
-        for worst in found.worst_case
-    ]
+    attacks = list(found.attacks)
+    for ball in balls(attacks):
+        right = worst_within(ball, found.clean, attacks)
+        why = f"{ball.norm} {ball.eps}" + ("" if ball.measured else ", no white-box attack there")
+        case = {"label": "worst case", "threat": why, "bound": not ball.measured, "drop": None}
+        lines.append({**case, "rate": rate(images_right(int(right.sum()), ball.n))})
     return {"dataset": found.dataset.label, "lines": lines, "classes": _classes(found)}
-
-
-def _counted(labels: Sequence[str]) -> str:
-    return ", ".join(labels) if len(labels) <= 3 else f"{len(labels)} attacks"
 
 
 def _classes(found: Measured) -> dict[str, Any] | None:

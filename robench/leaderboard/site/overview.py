@@ -1,112 +1,180 @@
-"""The data of the whole page, as JSON: the rows of all tables, security curves and transfer matrices."""
+"""The data of the whole page, as JSON: the methods of all tables, security curves and transfer matrices."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from robench.leaderboard.ranking import TESTED
-from robench.leaderboard.tables import Row, Table
+from robench.leaderboard.methods import VERDICTS, Row
+from robench.leaderboard.site.cite import Paper, of_robench, papers
+from robench.leaderboard.tables import Table
 from robench.records.record import RunResult
-from robench.statistics.intervals import Rate
-
-RANKED_BY = {
-    "worst": "accuracy in the worst case over all attacks",
-    "clean": "clean accuracy",
-    "adversarial": "accuracy under the strongest attack",
-    "drop": "the largest drop",
-    "trainable": "trained parameters",
-    "seconds": "seconds",
-}
-"""What each sort of the leaderboard ranks by, in words."""
+from robench.statistics.intervals import Rate, mean_rate
 
 
-def overview(tables: Sequence[Table], records: Mapping[str, RunResult], sort: str) -> dict[str, Any]:
+def overview(tables: Sequence[Table], records: Mapping[str, RunResult]) -> dict[str, Any]:
     """Return what the page's script shows.
 
     Args:
-        tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them.
+        tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them; the one of most methods comes first, of
+            several the newest.
         records: At least the records of the tables, by run ID.
-        sort: What the tables are ranked by.
     """
+    first = sorted(tables, key=newest, reverse=True)
+    ordered = sorted(first, key=lambda table: -len(table.rows))
+    references = list(dict.fromkeys(text for table in ordered for row in table.rows for text in row.references))
+    found: dict[str, Paper] = {}
+    for text in references:
+        for paper in papers(text):
+            found.setdefault(paper.url or paper.text, paper)
+    places = {key: place for place, key in enumerate(found)}
+    cited = {text: [places[paper.url or paper.text] for paper in papers(text)] for text in references}
+    date = max(map(newest, tables), default="")
     return {
-        "ranked_by": RANKED_BY[sort],
-        "tested": sort in TESTED,
-        "tables": [_table(table) for table in tables],
-        "rows": [row for number, table in enumerate(tables) for row in _rows(number, table, records)],
-        "curves": _curves(tables, records),
-        "matrices": _matrices(tables, records),
+        "tables": [_table(table) for table in ordered],
+        "rows": [
+            _row(number, row, _problems(row, records), [at for text in row.references for at in cited[text]])
+            for number, table in enumerate(ordered)
+            for row in table.rows
+        ],
+        "papers": [vars(paper) for paper in found.values()],
+        "robench": of_robench(date[:4]) if date else "",
+        "newest": date[:10],
+        "versions": _versions(records.values()),
+        "curves": _curves(ordered, records),
+        "matrices": _matrices(ordered, records),
     }
 
 
-def rate(found: Rate) -> list[float]:
-    """Return the accuracy in percent, both ends of its interval, and n."""
-    return [round(found.percent, 2), round(found.low, 2), round(found.high, 2), found.n]
+def rate(found: Rate) -> list[float | None]:
+    """Return the accuracy in percent, both ends of its interval, n, and the deviation over seeds."""
+    return [*(round(each, 2) for each in (found.percent, found.low, found.high)), found.n, _rounded(found.sd)]
+
+
+def newest(table: Table) -> str:
+    """Return when the newest run of a table began."""
+    return max((run.started for row in table.rows for run in row.runs), default="")
+
+
+def _versions(records: Iterable[RunResult]) -> list[str]:
+    """Return the versions of robench that made the records."""
+    found = {record.provenance.versions.get("robench", "") for record in records} - {""}
+    return sorted(found, key=lambda text: [part.zfill(6) for part in text.split(".")])
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _table(table: Table) -> dict[str, Any]:
-    attacks = [{"label": column.label, "threat": column.threat, "n": column.n} for column in table.columns]
-    shared = (table.split, table.n_clean, table.test_fingerprint, *(column.label for column in table.columns))
+    labels = [column.label for column in table.columns]
+    shared = " ".join(map(str, (table.split, table.n_clean, table.test_fingerprint, *labels, table.precision)))
+    attacks = []
+    for column in table.columns:
+        *radius, knowledge = column.threat.split()
+        attacks.append({"label": column.label, "ball": " ".join(radius), "knowledge": knowledge, "n": column.n})
     return {
-        "id": " ".join(map(str, (*shared, table.precision))).strip(),
+        "id": hashlib.sha256(shared.encode()).hexdigest()[:8],
         "caption": table.caption,
         "dataset": table.dataset,
+        "split": table.split,
+        "images": table.test_fingerprint[:8],
+        "precision": table.precision,
         "n": table.n_clean,
-        "worst_eps": table.worst_eps,
+        "resolution": table.resolution,
+        "model": table.model,
         "attacks": attacks,
+        "balls": [{"at": f"{ball.norm} {ball.eps}", "measured": ball.measured, "n": ball.n} for ball in table.balls],
+        "ball": table.ball,
+        "sort": table.sort,
+        "ranked_by": table.ranked_by,
+        "reading": table.reading,
+        "more": table.more,
+        "newest": newest(table)[:10],
     }
 
 
-def _rows(number: int, table: Table, records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
-    sharing = Counter(row.rank for row in table.rows)
-    return [_row(number, row, sharing[row.rank], records[row.run_id]) for row in table.rows]
+def _problems(row: Row, records: Mapping[str, RunResult]) -> list[list[Any]]:
+    """Return the checks of a method that did not pass, worst first: verdict, name, one reason, and in how many runs."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in row.runs:
+        own = {(check.verdict, check.name): check.reason for check in records[run.run_id].checks_worst_first}
+        for key, reason in own.items():
+            if key[0] not in ("pass", "skipped"):
+                found.setdefault(key, []).append(reason)
+    worst = sorted(found.items(), key=lambda each: VERDICTS.index(each[0][0]) if each[0][0] in VERDICTS else 0)
+    return [[verdict, name, reasons[0], len(reasons)] for (verdict, name), reasons in worst]
 
 
-def _row(number: int, row: Row, sharing: int, record: RunResult) -> dict[str, Any]:
+def _row(number: int, row: Row, problems: list[list[Any]], cited: list[int]) -> dict[str, Any]:
     return {
-        "key": f"{row.run_id}@{number}",
         "table": number,
-        "rank": row.rank,
-        "sharing": sharing,
+        "rank": [row.rank_low, row.rank_high],
+        "name": row.name,
         "model": row.model,
         "tuner": row.tuner,
-        "seed": row.seed,
+        "against": row.trained_against,
+        "settings": row.settings,
         "clean": rate(row.clean),
         "attacks": [rate(found) for found in row.attacks],
+        "worst": [rate(found) for found in row.worst],
         "drop": round(max(row.drops), 2) if row.drops else None,
-        "worst": rate(row.worst) if row.worst else None,
         "trained": row.trainable_parameters,
-        "seconds": row.seconds,
+        "seconds": round(row.seconds, 1),
         "checks": row.checks,
-        "warnings": len(row.warnings),
-        "plugins": sorted(set(record.provenance.plugins.values())),
-        "run": row.run_id,
+        "problems": problems,
+        "warnings": list(row.warnings),
+        "plugins": list(row.plugins),
+        "papers": list(dict.fromkeys(cited)),
+        "runs": [
+            {
+                "run": run.run_id,
+                "seed": run.seed,
+                "clean": round(run.clean, 2),
+                "attacks": [round(each, 2) for each in run.attacks],
+                "worst": [round(each, 2) for each in run.worst],
+                "seconds": round(run.seconds, 1),
+                "checks": run.checks,
+            }
+            for run in row.runs
+        ],
     }
 
 
 def _curves(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
-    """Return groups of comparable curves, one for each table, attack and norm."""
+    """Return groups of comparable curves, one for each table, attack and norm; a curve is the mean of a method."""
     from robench.present.figures.security import epsilon_curves
 
     groups: dict[tuple[int, str, str], dict[str, Any]] = {}
+    place = -1
     for number, table in enumerate(tables):
         for row in table.rows:
-            record = records[row.run_id]
-            if record.data is None or record.data.test_fingerprint != table.test_fingerprint:
-                continue  # this table is about another dataset of the run, and curves are drawn for its own only
-            for position, curve in enumerate(epsilon_curves(record)):
-                scale = 255 if curve.norm == "Linf" else 1
-                n = min(found.n for _, found in curve.points)
-                group = groups.setdefault(
-                    (number, f"{curve.name}/{position}", curve.norm),
-                    {"table": number, "name": f"{curve.name}, n={n:,}", "norm": curve.norm, "lines": []},
-                )
-                points = [[round(scale * eps, 6), *rate(found)] for eps, found in curve.points]
-                group["lines"].append({"run": row.run_id, "points": points})
+            place += 1
+            points: dict[tuple[str, str], dict[float, list[Rate]]] = {}
+            for run in row.runs:
+                record = records[run.run_id]
+                if record.data is None or record.data.test_fingerprint != table.test_fingerprint:
+                    continue  # this table is about another dataset of the run, and curves are drawn for its own only
+                for position, curve in enumerate(epsilon_curves(record)):
+                    own = points.setdefault((f"{curve.name}/{position}", curve.norm), {})
+                    for eps, found in curve.points:
+                        own.setdefault((255 if curve.norm == "Linf" else 1) * eps, []).append(found)
+            for (name, norm), own in points.items():
+                n = min(found.n for rates in own.values() for found in rates)
+                title = f"{name.rpartition('/')[0]}, n={n:,}"
+                empty = {"table": number, "name": title, "norm": norm, "lines": []}
+                group = groups.setdefault((number, name, norm), empty)
+                line = [[round(eps, 6), *rate(_mean(rates))] for eps, rates in sorted(own.items())]
+                group["lines"].append({"row": place, "points": line})
     return list(groups.values())
+
+
+def _mean(rates: Sequence[Rate]) -> Rate:
+    n = min(found.n for found in rates)
+    return mean_rate(tuple(round(found.percent * n / 100) for found in rates), n)
 
 
 def _matrices(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
@@ -115,10 +183,10 @@ def _matrices(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list
 
     images: dict[tuple[str, str], dict[str, RunResult]] = {}
     for table in tables:
-        for row in table.rows:
-            record = records[row.run_id]
+        for run in (run for row in table.rows for run in row.runs):
+            record = records[run.run_id]
             if record.data is not None and record.data.test_fingerprint == table.test_fingerprint:
-                images.setdefault((table.dataset, table.test_fingerprint), {})[row.run_id] = record
+                images.setdefault((table.dataset, table.test_fingerprint), {})[run.run_id] = record
     found = []
     for (dataset, _), members in images.items():
         content = transfer_matrix(list(members.values()))

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files as packaged
@@ -23,19 +24,24 @@ from robench.records.samples import read_samples, samples_path
 
 GENERATOR = "robench leaderboard"
 """The generator that the page names; it marks a folder as one that robench wrote."""
-STYLES = ("vendor/tabulator_simple.min.css", "assets/page.css")
+STYLES = ("assets/page.css",)
 SCRIPTS = (
-    "vendor/tabulator.min.js",
     "vendor/chart.umd.min.js",
     "assets/dom.js",
+    "assets/state.js",
     "assets/filters.js",
+    "assets/columns.js",
     "assets/table.js",
+    "assets/export.js",
+    "assets/labels.js",
     "assets/plots.js",
+    "assets/curves.js",
     "assets/matrix.js",
     "assets/detail.js",
+    "assets/page.js",
 )
 LIVE = "assets/live.js"
-BESIDE = ("vendor/LICENSE-tabulator", "vendor/LICENSE-chart.js")
+BESIDE = ("vendor/LICENSE-chart.js",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +62,20 @@ class Pages:
     records: dict[str, Callable[[], bytes]]
 
 
-def pages(
-    results: Path, tables: Sequence[Table], records: Sequence[RunResult], *, sort: str = "worst", live: bool = False
-) -> Pages:
+def pages(results: Path, tables: Sequence[Table], records: Sequence[RunResult], *, live: bool = False) -> Pages:
     """Return the page of the runs in `tables`.
 
     Args:
         results: The folder of records.
         tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them.
         records: At least the records of the tables.
-        sort: What the tables are ranked by.
         live: Whether the page asks its server for new records.
     """
     by_id = {record.run_id: record for record in records}
-    shown = {row.run_id: by_id[row.run_id] for table in tables for row in table.rows}
-    content = overview(tables, shown, sort)
+    shown = {run.run_id: by_id[run.run_id] for table in tables for row in table.rows for run in row.runs}
+    content = overview(tables, shown)
+    if not tables:
+        content["results"] = str(results)
     ours = packaged("robench.leaderboard.site")
     names = (*STYLES, *SCRIPTS, *BESIDE, *([LIVE] if live else []))
     static = {name: ours.joinpath(name).read_bytes() for name in names}
@@ -96,12 +101,17 @@ def _index(folder: str, live: bool) -> bytes:
         .render(
             generator=GENERATOR,
             version=version("robench"),
+            date=_date(datetime.now(UTC)),
             styles=[f"{folder}/{Path(name).name}" for name in STYLES],
             scripts=[f"{folder}/{Path(name).name}" for name in scripts],
             live=live,
         )
         .encode()
     )
+
+
+def _date(day: datetime) -> str:
+    return f"{day.day} {day:%B %Y}"
 
 
 def _digest(content: Any, static: dict[str, bytes], results: Path, shown: dict[str, RunResult]) -> str:
@@ -123,7 +133,7 @@ def _record(results: Path, record: RunResult) -> bytes:
         if path.resolve(strict=True).parent == results.resolve() and path.is_file():
             with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
                 return file.read()
-    except OSError:
+    except (OSError, RuntimeError):  # a link to itself
         pass
     return f"{record.model_dump_json(indent=1)}\n".encode()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from robench.present.figures.canvas import look, readable, sheet, title
+from robench.present.figures.canvas import headline, look, readable, sheet
 from robench.records.record import RunResult
 
 
@@ -28,7 +28,7 @@ def balance(result: RunResult) -> Figure:
     names = [readable(name) for name in result.data.class_names]
     series = counts(result)
     figure, axes = sheet(max(6.5, 0.75 * len(names) + 2), 4.2)
-    figure.suptitle(title(result), fontsize=9)
+    headline(figure, result, "Images of each class")
     width, places = 0.8 / len(series), np.arange(len(names))
     for number, (name, values) in enumerate(series.items()):
         bars = axes[0, 0].bar(places + number * width, values, width, label=name, **look(number))

@@ -11,15 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from robench.records.labels import tuner_label
 from robench.records.record import RunResult
 
 MOST_INCHES = 60.0
 """Most inches along a side of a figure; thousands of classes would fill the memory."""
+LETTERS_AN_INCH = 12.0
+"""At the size of a headline."""
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.", ":")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
-GREYS = ("0.85", "0.65", "0.45", "0.95", "0.55", "0.75")
-"""Fills that differ in lightness and, with ``HATCHES``, in texture."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's colours, which those who see fewer colours tell apart; ``MARKERS`` and ``LINES`` differ with them."""
+FILLS = ("#c6dff0", "#e69f00", "#0072b2", "#f5e6b8", "#b04a00", "#7fc8a9")
+"""Fills that differ in colour, in lightness and, with ``HATCHES``, in texture, so that they differ in grey, too."""
 
 
 def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, NDArray[Any]]:
@@ -29,10 +34,18 @@ def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **more: 
     return figure, np.asarray(axes)
 
 
-def title(result: RunResult) -> str:
-    """Return the title of a figure: which run it shows."""
+def headline(figure: Figure, result: RunResult, shows: str) -> None:
+    """Write above a figure what it shows, and of which run, in lines as wide as the figure."""
     spec = result.spec
-    return f"{spec.model.label}, {spec.tuner.label} on {spec.dataset.label} ({spec.split}), run {result.run_id}"
+    run = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}, run {result.run_id}"
+    letters = max(20, int(LETTERS_AN_INCH * figure.get_figwidth()))
+    figure.suptitle("\n".join(line for text in (shows, run) for line in textwrap.wrap(text, letters)), fontsize=9)
+
+
+def line_look(number: int) -> dict[str, Any]:
+    """Return the style of line `number`: colour, marker and dashes."""
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    return {"color": colour, "marker": marker, "linestyle": LINES[number % len(LINES)]}
 
 
 def readable(name: str, width: int = 20) -> str:
@@ -42,7 +55,7 @@ def readable(name: str, width: int = 20) -> str:
 
 def look(number: int) -> dict[str, Any]:
     """Return the style of the bars of series `number`."""
-    fill, hatch = GREYS[number % len(GREYS)], HATCHES[number % len(HATCHES)]
+    fill, hatch = FILLS[number % len(FILLS)], HATCHES[number % len(HATCHES)]
     return {"facecolor": fill, "hatch": hatch, "edgecolor": "black", "linewidth": 0.5}
 
 
@@ -66,13 +79,13 @@ def matrix(
     numbers: NDArray[Any] | None,
     form: str,
 ) -> None:
-    """Draw `values` as a grey matrix, from white at `low` to black at `high`; NaN is left blank.
+    """Draw `values` as a matrix of blues, from white at `low` to dark at `high`; NaN is left blank.
 
     Args:
         numbers: What is written into the cells; None for nothing.
         form: The format of the numbers, such as ``{:.2f}``.
     """
-    axes.imshow(np.ma.masked_invalid(values), cmap="Greys", vmin=low, vmax=high, aspect="auto")
+    axes.imshow(np.ma.masked_invalid(values), cmap="Blues", vmin=low, vmax=high, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     middle = (low + high) / 2

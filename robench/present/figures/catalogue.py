@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from robench.present.harmless import terminal
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 from robench.storage.whole_file import whole_file
@@ -111,3 +112,5 @@ def save(draw: Callable[[], Figure], target: Path | BinaryIO, dpi: int) -> None:
             return
         with whole_file(target) as draft:  # the suffix of the draft is no format
             draw().savefig(draft, dpi=dpi, format=target.suffix.removeprefix("."))
+            if target.suffix == ".svg":  # matplotlib repeats every text in a comment
+                draft.write_text(terminal(draft.read_text(encoding="utf-8")), encoding="utf-8")

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from robench.present.figures.canvas import look, readable, sheet, title
+from robench.present.figures.canvas import headline, look, readable, sheet
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 from robench.statistics.intervals import Mask
@@ -31,7 +31,7 @@ def classes(result: RunResult, samples: Samples) -> Figure:
     names = [readable(name) for name in result.data.class_names]
     series = [("clean", samples.predictions), *((attack.label, attack.predictions) for attack in samples.attacks)]
     figure, axes = sheet(max(6.5, 0.75 * n_classes + 2), 7.5, 2, 1)
-    figure.suptitle(title(result), fontsize=9)
+    headline(figure, result, f"Labels, predictions and accuracy of {result.spec.split} images by class")
     width = 0.8 / (len(series) + 1)
     places = np.arange(n_classes)
     shares = [("labels", samples.labels), *((f"predicted, {name}", found) for name, found in series)]

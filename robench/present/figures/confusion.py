@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from robench.present.figures.canvas import matrix, readable, sheet, title
+from robench.present.figures.canvas import headline, matrix, readable, sheet
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
@@ -27,7 +27,12 @@ def confusion(result: RunResult, samples: Samples) -> Figure:
     rows = -(-len(found) // columns)
     side = max(3.6, 0.42 * len(names) + 1.6)
     figure, axes = sheet(side * columns + 0.8, side * rows, rows, columns, sharey=True)
-    figure.suptitle(f"{title(result)}\nnumbers: images; shade: share of the row", fontsize=9)
+    cells = (
+        "numbers are images, the shade is the share of the row"
+        if len(names) <= MOST_CLASSES
+        else "shades are shares of the row"
+    )
+    headline(figure, result, f"Which class is taken for which; {cells}")
     for cell in axes.flat[len(found) :]:
         cell.axis("off")
     for cell, (name, predictions) in zip(axes.flat, found, strict=False):

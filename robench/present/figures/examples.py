@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from robench.present.figures.canvas import readable, sheet, show, title
+from robench.present.figures.canvas import headline, readable, sheet, show
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
@@ -27,7 +27,7 @@ def examples(result: RunResult, samples: Samples) -> Figure:
     rows = min(MOST_ROWS, len(samples.indices))
     columns = 1 + 2 * len(samples.attacks)
     figure, axes = sheet(2.1 * columns, 2.2 * rows + 0.6, rows, columns)
-    figure.suptitle(title(result), fontsize=9)
+    headline(figure, result, f"Some {result.spec.split} images, clean and attacked, with the predictions")
     for row in range(rows):
         label = int(samples.labels[samples.indices[row]])
         show(axes[row, 0], samples.clean[row])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from robench.present.figures.canvas import show, title
+from robench.present.figures.canvas import headline, show
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
@@ -14,7 +14,7 @@ def patches(result: RunResult, samples: Samples) -> Figure:
     assert samples.patches is not None and result.data is not None
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     picture, heat = figure.subplots(1, 2, width_ratios=[1, 2])
-    figure.suptitle(title(result), fontsize=9)
+    headline(figure, result, "An image, and what the first block gets of it")
     show(picture, samples.clean[0])
     picture.set_title(f"{result.spec.split} image {samples.indices[0]}", fontsize=8)
     limit = float(abs(samples.patches).max())

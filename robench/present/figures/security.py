@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from robench.contracts.types import parse_radius
-from robench.present.figures.canvas import LINES, MARKERS, sheet, title
+from robench.present.figures.canvas import headline, line_look, sheet
 from robench.records.record import AttackScore, AttackSpec, RunResult, Score
 from robench.statistics.intervals import Rate, wilson
 
@@ -46,7 +46,8 @@ def security(result: RunResult) -> Figure:
         (curves, name) for curves, name in ((epsilon_curves(result), "eps"), (step_curves(result), "steps")) if curves
     ]
     figure, axes = sheet(5.6 * len(panels), 4.2, 1, len(panels))
-    figure.suptitle(title(result), fontsize=9)
+    against = " and ".join({"eps": "epsilon", "steps": "gradient steps"}[name] for _, name in panels)
+    headline(figure, result, f"Accuracy against {against}, with 95 % intervals")
     for cell, (curves, parameter) in zip(axes.flat, panels, strict=True):
         for number, curve in enumerate(curves):
             levels = parameter == "eps" and curve.norm == "Linf"
@@ -54,9 +55,8 @@ def security(result: RunResult) -> Figure:
             rates = [rate for _, rate in curve.points]
             spread = [[r.percent - r.low for r in rates], [r.high - r.percent for r in rates]]
             n = min(rate.n for rate in rates)
-            look: dict[str, Any] = {"marker": MARKERS[number % 8], "linestyle": LINES[number % 4], "capsize": 3}
-            percents = [rate.percent for rate in rates]
-            cell.errorbar(values, percents, yerr=spread, color="black", label=f"{curve.name} (n={n})", **look)
+            percents, name = [rate.percent for rate in rates], f"{curve.name} (n={n})"
+            cell.errorbar(values, percents, yerr=spread, capsize=3, label=name, **line_look(number))
         norms = {curve.norm for curve in curves}
         unit = "x 255" if norms == {"Linf"} else "pixel units"
         cell.set_xlabel(f"epsilon, {'/'.join(sorted(norms))} ({unit})" if parameter == "eps" else "gradient steps")

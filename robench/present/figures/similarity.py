@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from robench.present.figures.canvas import matrix, readable, sheet, title
+from robench.present.figures.canvas import headline, matrix, readable, sheet
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 
@@ -29,7 +29,7 @@ def similarity(result: RunResult, samples: Samples) -> Figure:
         cell.axis("off")
     measure = "cosine of image and class prompt" if samples.temperature else "logit"
     form = "{:.2f}" if samples.temperature else "{:.1f}"
-    figure.suptitle(f"{measure}; {title(result)}", fontsize=9)
+    headline(figure, result, f"{measure[0].upper()}{measure[1:]}, for sample images and classes")
     for cell, (name, _), part in zip(axes.flat, parts, values, strict=False):
         matrix(cell, part, rows, names, low=low, high=high, numbers=part, form=form)
         cell.set_title(name, fontsize=8)

@@ -33,7 +33,7 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
         if record.data is None:
             continue
         for spec, score in zip(record.spec.attacks, record.attacks, strict=False):
-            if score.knowledge in ("query", "nothing"):
+            if score.knowledge in ("query", "unaware", "nothing"):
                 continue
             params, rate = str(sorted(spec.params.items())), success(record.clean, score) if record.clean else None
             if rate is None:
@@ -81,7 +81,7 @@ def transfer(records: Sequence[RunResult]) -> Figure:
     longest = max(1 + name.count("\n") for name in targets)
     figure, axes = sheet(max(6.0, 1.1 * len(columns) + 3.5), 0.25 * lines + 0.25 * longest + 2.8)
     matrix(axes[0, 0], values, sources, targets, low=0, high=100, numbers=values, form="{:.1f}")
-    axes[0, 0].set_title(f"success, % of images right before, {method} at {norm} {eps}, n={n}", fontsize=9)
+    axes[0, 0].set_title(f"% of images right before that {method} at {norm} {eps} fools, n={n}", fontsize=9)
     axes[0, 0].set_xlabel("target")
     axes[0, 0].set_ylabel("images made on")
     return figure

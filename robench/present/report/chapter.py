@@ -12,13 +12,14 @@ from robench.present.figures.catalogue import catalogue
 from robench.present.figures.classes import class_accuracy
 from robench.present.report.classification import classification
 from robench.present.report.parts import Chapter, Picture, Section, Table
+from robench.present.report.summary import case_of, name_of, of_run, worst_cases
 from robench.present.show import asked, made_with, precision_text
-from robench.records.labels import tuner_label
 from robench.records.measurement import drop, measurements
 from robench.records.record import RunResult
 from robench.records.samples import Samples
-from robench.statistics.intervals import Mask, Rate, success, wilson
+from robench.statistics.intervals import Mask, Rate, rate, success, wilson
 
+SETTINGS = ("setting", "value")
 DESCRIPTIONS = {
     "confusion": "confusion matrices, clean and under each attack",
     "curves": "loss and accuracy of each epoch",
@@ -39,6 +40,7 @@ def chapter(result: RunResult, samples: Samples | None) -> Chapter:
     if tuning is not None:
         parameters = f"{tuning.parameters:,} parameters, {tuning.trainable_parameters:,} of them trained."
     sections = [
+        Section(title="Result", text=of_run(result)),
         _run(result),
         _accuracy(result),
         *_classes(result, samples, figures),
@@ -51,9 +53,11 @@ def chapter(result: RunResult, samples: Samples | None) -> Chapter:
         figures.section("Accuracy against attack strength", "security"),
         Section(title="Parameters", text=(parameters,), tables=_layers(result)),
         Section(title="Made with", tables=(_made_with(result),)),
+        Section(title="Not in this report", text=figures.missing()),
     ]
-    name = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}"
-    return Chapter(title=f"{name}, run {result.run_id}", sections=tuple(sections))
+    # A heading without anything below it tells nothing.
+    kept = tuple(each for each in sections if each.text or each.tables or each.pictures)
+    return Chapter(title=f"{name_of(result)} on {spec.dataset.label}, run {result.run_id}", sections=kept)
 
 
 class _Figures:
@@ -61,6 +65,7 @@ class _Figures:
 
     def __init__(self, result: RunResult, samples: Samples | None) -> None:
         self.run_id, self.found = result.run_id, catalogue(result, samples)
+        self._lacking: dict[str, list[str]] = {}
 
     def pictures(self, *names: str) -> tuple[Picture, ...]:
         """Return those of the figures `names` that can be drawn."""
@@ -71,10 +76,15 @@ class _Figures:
         )
 
     def section(self, title: str, *names: str, tables: tuple[Table, ...] = ()) -> Section:
-        """Return a section with the figures `names`, or with the reason why the first one is missing."""
+        """Return a section with the figures `names`; it is empty if the first one is missing, and has no table."""
         reason = self.found[names[0]]
-        text = (f"No figure: {reason}.",) if isinstance(reason, str) else ()
-        return Section(title=title, text=text, tables=tables, pictures=self.pictures(*names))
+        if isinstance(reason, str):
+            self._lacking.setdefault(reason, []).append(title)
+        return Section(title=title, tables=tables, pictures=self.pictures(*names))
+
+    def missing(self) -> tuple[str, ...]:
+        """Return what is missing of the sections made so far, and why."""
+        return tuple(f"{', '.join(titles)}: {reason}." for reason, titles in self._lacking.items())
 
 
 def _run(result: RunResult) -> Section:
@@ -82,7 +92,7 @@ def _run(result: RunResult) -> Section:
     notes = [f"Error: {result.error.type}: {result.error.message}"] if result.error else []
     notes += [f"Warning: {warning}" for warning in result.warnings]
     notes += [f"Data: {note}." for note in (result.data.notes if result.data else ())]
-    return Section(title="Run", text=tuple(notes), tables=(Table(headings=("", ""), rows=tuple(rows), words=True),))
+    return Section(title="Run", text=tuple(notes), tables=(Table(headings=SETTINGS, rows=tuple(rows), words=True),))
 
 
 def _accuracy(result: RunResult) -> Section:
@@ -99,18 +109,17 @@ def _accuracy(result: RunResult) -> Section:
         for score in found.attacks:
             threat = f"{score.norm} {score.eps} {score.knowledge}"
             broken = success(found.clean, score)
-            rate = f"{broken.percent:.1f} of {broken.n:,}" if broken else "-"
-            rows.append((*_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"), rate))
-        rows += [
-            (*_rated(f"worst case over {', '.join(worst.attacks)}", wilson(worst), f"{worst.norm} {worst.eps}", ""), "")
-            for worst in found.worst_case
-        ]
+            share = f"{broken.percent:.1f} of {broken.n:,}" if broken else "-"
+            rows.append((*_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"), share))
+        for ball, right in worst_cases(found):
+            name = case_of(ball) + ("" if ball.measured else ", an upper bound: no white-box attack there")
+            rows.append((*_rated(name, rate(int(right.sum()), ball.n), f"{ball.norm} {ball.eps}", ""), ""))
     headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop", "success, % of those right clean")
     return Section(title="Accuracy", text=text, tables=(Table(headings=headings, rows=tuple(rows)),))
 
 
-def _rated(name: str, rate: Rate, threat: str, fall: str) -> tuple[str, ...]:
-    return name, f"{rate.percent:.1f}", f"{rate.low:.1f} to {rate.high:.1f}", f"{rate.n:,}", threat, fall
+def _rated(name: str, found: Rate, threat: str, fall: str) -> tuple[str, ...]:
+    return name, f"{found.percent:.1f}", f"{found.low:.1f} to {found.high:.1f}", f"{found.n:,}", threat, fall
 
 
 def _classes(result: RunResult, samples: Samples | None, figures: _Figures) -> list[Section]:
@@ -197,4 +206,4 @@ def _made_with(result: RunResult) -> Table:
         *((f"time, {stage}", f"{seconds:.1f} s") for stage, seconds in result.seconds.items()),
         *result.provenance.versions.items(),
     ]
-    return Table(headings=("", ""), rows=tuple(rows), words=True)
+    return Table(headings=SETTINGS, rows=tuple(rows), words=True)

@@ -16,6 +16,8 @@ from robench.present.report.parts import Chapter, Picture, Table
 from robench.storage.whole_file import remove_abandoned, whole_files
 
 DPI = 110
+VERDICTS = ("pass", "warn", "incomplete", "fail")
+"""Cells that the page marks by a sign and a colour."""
 
 
 def write_report(chapters: Sequence[Chapter], folder: Path, style: str) -> list[Path]:
@@ -50,7 +52,9 @@ def to_html(chapters: Sequence[Chapter], drawn: dict[str, bytes]) -> str:
     environment = Environment(loader=PackageLoader("robench.present.report", "."), autoescape=True, finalize=_harmless)
     inside = {name: f"data:image/png;base64,{base64.b64encode(content).decode()}" for name, content in drawn.items()}
     page = environment.get_template("page.html.j2")
-    return page.render(title=chapters[0].title, chapters=chapters, pictures=inside, version=version("robench"))
+    return page.render(
+        title=chapters[0].title, chapters=chapters, pictures=inside, version=version("robench"), VERDICTS=VERDICTS
+    )
 
 
 def to_markdown(chapters: Sequence[Chapter]) -> str:

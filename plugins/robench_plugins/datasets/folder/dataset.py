@@ -18,7 +18,7 @@ from robench_plugins.datasets.folder.index import index_of
 from robench_plugins.datasets.folder.listing import list_folder
 from robench_plugins.datasets.folder.manifest import list_manifest
 from robench_plugins.datasets.readers.near_duplicates import BITS
-from robench_plugins.datasets.readers.photographs import read_photograph, to_square
+from robench_plugins.datasets.readers.photographs import ReadsPhotographs, read_photograph, to_square
 from robench_plugins.datasets.readers.texts import read_class_names, read_prompts
 
 READ_AT_ONCE = 256
@@ -93,7 +93,7 @@ class FolderParams(Params):
         return self
 
 
-class Folder(Dataset):
+class Folder(ReadsPhotographs, Dataset):
     """Images in class folders, or in a table of files and labels, as photographs of one size.
 
     Whatever is left out is counted and named in the notes. Images that do not come divided are divided 80/10/10,

@@ -67,8 +67,10 @@ class _Found:
 
     def listing(self) -> Listing:
         hidden = [path for path in self.hidden if not _of_the_system(path)]
+        tables = [path for path in self.beside if _is_table(path)]
         notes = (
-            *note("files outside of class folders left out", self.beside, self.root),
+            *(f"{path.name} is not read; manifest={path} reads it in place of the folders" for path in tables),
+            *note("files outside of class folders left out", [p for p in self.beside if p not in tables], self.root),
             *(f"folder {path.name} left out: it is no part that robench knows" for path in self.folders),
             *note("hidden files left out", hidden, self.root),
         )
@@ -112,6 +114,8 @@ class _Found:
             what = f"only the class {folders[0].name}" if folders else "no class folders"
             inner = [path for path in folders[0].iterdir() if path.is_dir()] if folders else []
             hint = f"; did you mean path={folders[0]}?" if len(inner) > 1 else ""
+            if tables := [path for path in beside if _is_table(path)]:
+                hint = f"; to read {tables[0].name} pass manifest={tables[0]}"
             raise DataError(
                 f"{folder} holds {what}; expected a folder of photographs for each of two or more classes{hint}"
             )
@@ -139,6 +143,10 @@ def part_named(folder: str) -> str | None:
     bare = re.sub(rf"({_AROUND})$", "", name)
     behind = re.sub(rf"^({_AROUND})", "", name)
     return next((part for part, names in PARTS.items() if {name, bare, behind} & set(names)), None)
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv", ".jsonl") or path.name in ("labels.json", "manifest.json")
 
 
 def _of_the_system(path: Path) -> bool:

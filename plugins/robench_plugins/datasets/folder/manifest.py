@@ -21,6 +21,7 @@ COLUMNS = {
     "split": ("split", "part", "set", "subset", "partition"),
 }
 """What columns may be called, in the order in which they are looked for."""
+MOST_COLUMNS = 1000
 WHAT = "a table with the columns file, label and, if it is divided, split, as .csv, .tsv, .json or .jsonl"
 
 
@@ -94,6 +95,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     elif kind in (".csv", ".tsv", ".txt"):
         lines = read_text(path, WHAT).splitlines()
         head = lines[0] if lines else ""
+        if (columns := 1 + max(head.count(mark) for mark in "\t,;")) > MOST_COLUMNS:
+            raise DataError(f"{path} has {columns:,} columns; expected at most {MOST_COLUMNS:,}: {WHAT}")
         try:
             content = list(csv.DictReader(lines, delimiter=max("\t,;", key=head.count), restval=""))
         except csv.Error as error:

@@ -8,6 +8,7 @@ from robench import DataError, Dataset, Field, ImageSet, Params
 
 from robench_plugins.datasets.leaf_synth.classes import CLASS_NAMES, PROMPTS, labels
 from robench_plugins.datasets.leaf_synth.render import render
+from robench_plugins.datasets.readers.photographs import ReadsPhotographs
 
 SIZES = {"train": 50_000, "validation": 5_000, "test": 10_000}
 
@@ -19,7 +20,7 @@ class LeafSynthParams(Params):
     data_seed: int = Field(default=0, ge=0, description="another seed draws other leaves of the same kind")
 
 
-class LeafSynth(Dataset):
+class LeafSynth(ReadsPhotographs, Dataset):
     """Procedurally drawn tomato leaves with the ten PlantVillage tomato conditions. Synthetic: no photographs.
 
     Each image is a function of (data_seed, split, index), so every machine draws the same bytes. Shapes, pose,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,11 @@ from robench import DataError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO", "PCX", "SGI")
 """What is read, whatever a file is called. Others, such as EPS, make PIL start further programs."""
+LARGE, _ALONE = 2**24, Lock()
+"""Pixels from which images are unpacked one at a time, so that many small files do not take gigabytes."""
+MOST_COPIED, COPIED_ONCE = 2**26, ("1", "L", "P", "RGB", "CMYK", "YCbCr")
+"""Most pixels of an image that is copied several times on its way to RGB, and modes that are not, of which PIL takes
+2.7 times as many."""
 DEEPEST = 65535
 """The largest value of a pixel: 16 bits."""
 _TURNS = {
@@ -52,11 +59,22 @@ def open_photograph(path: Path) -> tuple[Image.Image, str, int]:
 
 def decoded(source: Path | io.BytesIO) -> tuple[Image.Image, str, int]:
     """Return what :func:`open_photograph` returns; a damaged file may raise anything."""
-    with Image.open(source, formats=FORMATS) as file:
+    with Image.open(source, formats=FORMATS) as file, _ALONE if _pixels(file) > LARGE else nullcontext():
+        if _pixels(file) > MOST_COPIED and (
+            file.mode not in ("L", "RGB", "CMYK", "YCbCr") or file.has_transparency_data
+        ):
+            raise DataError(
+                f"it has {_pixels(file) / 1e6:.0f} megapixels in mode {file.mode}; expected at most "
+                f"{MOST_COPIED / 1e6:.0f} of what is transparent or has 16 bits"
+            )
         file.load()
         mode, frames = file.mode, getattr(file, "n_frames", 1)
         # Some JPEGs carry small previews as further frames.
         return to_rgb(_upright(file)), mode, 1 if file.format == "MPO" else frames
+
+
+def _pixels(image: Image.Image) -> int:
+    return image.width * image.height
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -90,5 +108,18 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Return the largest central square of `image` at `size` pixels, ``uint8 (3, size, size)``."""
-    fitted = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return to_shape(image, (size, size))
+
+
+def to_shape(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the largest central part of `image` that has the shape of `size`, resized, ``uint8 (3, H, W)``."""
+    fitted = ImageOps.fit(image, size[::-1], Image.Resampling.LANCZOS)
     return np.asarray(fitted).transpose(2, 0, 1)
+
+
+class ReadsPhotographs:
+    """For datasets of photographs: reads those of others in the same way."""
+
+    def read_image(self, file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return a photograph as :func:`read_photograph` reads it, cropped and resized to `size`, height and width."""
+        return to_shape(read_photograph(file), size)

@@ -42,7 +42,14 @@ class TarSource:
         if not self.parts:
             raise DataError(f"{root} holds no webdataset; expected test/0.tar, test/1.tar ... and classnames.txt")
         others = [path for path in sorted(root.iterdir()) if path not in found.values() and path.name not in KNOWN]
-        self.notes = note("files left out", [path for path in others if not is_hidden(path)], root)
+        self.notes = (
+            *note("files left out", [path for path in others if not is_hidden(path)], root),
+            *(
+                f"{path.name} has no nshards.txt, so shards after {self._shards[part][-1].name} may be missing"
+                for part, path in found.items()
+                if part in self.parts and not (path / "nshards.txt").is_file()
+            ),
+        )
         self._index: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     @classmethod

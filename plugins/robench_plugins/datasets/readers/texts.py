@@ -12,6 +12,8 @@ from robench import DataError
 
 MOST_BYTES = 64_000_000
 """Largest file of names, prompts or rows."""
+MOST_LETTERS = 10_000
+"""Longest class name, template or prompt; a template repeats the name, so that two small files could make gigabytes."""
 PLACES = ("{}", "{c}")
 """What stands for the class in a template; ``{c}`` is CLIP_benchmark's."""
 
@@ -79,6 +81,8 @@ def read_class_names(path: Path, folders: Sequence[str]) -> tuple[dict[str, str]
         raise DataError(f"{path} holds names that are no texts; expected {what}")
     if found is None:
         found = _from_lines(path, lines, folders)
+    if long := next((name for name in found.values() if len(name) > MOST_LETTERS), None):
+        raise DataError(f"{path} has a name of {len(long):,} letters; expected at most {MOST_LETTERS:,}")
     if lacking := [folder for folder in folders if folder not in found]:
         raise DataError(f"{path} has no name for {lacking[0]!r} ({len(lacking)} of {len(folders)} classes lack one)")
     names = {folder: found[folder] for folder in found if folder in set(folders)}
@@ -141,6 +145,10 @@ def read_prompts(path: Path, names: Mapping[str, str]) -> tuple[tuple[tuple[str,
             raise DataError(
                 f"{path}: {without!r} has no place for the class; expected one such as 'a photo of a {{}}.'"
             )
+        places = sum(text.count(place) for text in templates for place in PLACES)
+        letters = len(names) * sum(map(len, templates)) + places * sum(map(len, names.values()))
+        if letters > MOST_BYTES:
+            raise DataError(f"{path} makes prompts of {letters / 1e6:,.0f} million letters; expected at most 64")
         return tuple(tuple(_filled(text, name) for text in templates) for name in names.values()), ()
     if not isinstance(content, dict):
         raise DataError(f"{path} holds {type(content).__name__}; expected {what}")
@@ -159,12 +167,16 @@ def read_prompts(path: Path, names: Mapping[str, str]) -> tuple[tuple[tuple[str,
 def _texts(path: Path, texts: list[Any], whose: str, what: str) -> list[str]:
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise DataError(f"{path}: {whose} are not texts; expected {what}")
+    if max(map(len, texts)) > MOST_LETTERS:
+        raise DataError(f"{path}: one of {whose} has more than {MOST_LETTERS:,} letters")
     return texts
 
 
 def _filled(template: str, name: str) -> str:
     """Put a class into a template; underscores of its name become spaces."""
     said = re.sub("[_ ]+", " ", name)
+    if len(template) + len(said) * sum(map(template.count, PLACES)) > 10 * MOST_LETTERS:
+        raise DataError(f"a prompt repeats {said[:40]!r} more than {10 * MOST_LETTERS // len(said):,} times")
     for place in PLACES:
         template = template.replace(place, said)
     return template

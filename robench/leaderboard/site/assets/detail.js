@@ -4,7 +4,6 @@
 (() => {
   const { h, $ } = robench;
   const dialog = $("#detail");
-  const RUN = /^#([0-9a-f]{12}(?:-[0-9]+)?)$/;
   let wanted = null;
 
   const section = (title, ...children) => h("section", {}, h("h3", {}, title), ...children);
@@ -14,40 +13,27 @@
     h("tbody", {}, rows.map(([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), rest.map((value) => h("td", {}, value))))));
   const points = (value) => (value === null || value === undefined ? "–" : value.toFixed(1));
 
-  const copy = async (text, button) => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      // Without a secure context, say over plain HTTP from another machine, there is only the old way.
-      const area = h("textarea", { class: "away" }, text);
-      dialog.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
-  };
-
-  const command = (text) => {
-    const button = h("button", { type: "button", class: "copy", onclick: () => copy(text, button) }, "Copy");
-    return h("div", { class: "command" }, h("pre", { tabindex: 0, "aria-label": "command" }, h("code", {}, text)), button);
-  };
-
   const accuracy = ({ dataset, lines, classes }) => section(`Accuracy on ${dataset}`,
     wide("Accuracy", grid(["", "accuracy, %", "drop", ...(classes ? ["mean over classes", "worst class"] : [])], lines.map((line) => [
       h("span", {}, line.label, line.threat ? h("span", { class: "quiet block" }, `${line.threat}, n=${robench.number(line.rate[3])}`) : null),
-      robench.rate(line.rate, line.label === "clean" ? "clean" : line.drop === null ? "worst" : "attack"), points(line.drop),
+      robench.rate(line.rate, line.label === "clean" ? "clean" : line.drop === null ? "worst" : "attack", { bound: line.bound }), points(line.drop),
       ...(classes ? [points(line.macro), line.lowest ? [h("span", {}, `${line.class} `), robench.rate(line.lowest, "attack")] : "–"] : []),
     ]))),
     classes ? h("details", {}, h("summary", {}, "Each class"),
       wide("Accuracy of each class", grid(["class", "images", ...classes.columns], classes.rows.map(([name, n, ...rates]) => [name, robench.number(n), ...rates.map(points)]))))
       : h("p", { class: "quiet" }, "The record keeps no labels, so there are no figures by class."));
 
-  const checks = (run) => section("Checks", run.checks.length
-    ? wide("Checks", h("table", { class: "words checks" }, h("thead", {}, h("tr", {}, ["verdict", "check", "figures"].map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, run.checks.map((check) => h("tr", {}, h("td", {}, robench.badge(check.verdict)), h("td", {}, check.name, check.attack ? h("span", { class: "quiet block" }, check.attack) : null), h("td", {}, check.reason))))))
-    : h("p", { class: "quiet" }, "Nothing was checked. ", h("code", {}, `robench certify ${run.run}`), " checks it now."));
+  const list = (checks) => wide("Checks", h("table", { class: "words checks" }, h("thead", {}, h("tr", {}, ["verdict", "check", "figures"].map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, checks.map((check) => h("tr", {}, h("td", {}, robench.badge(check.verdict)), h("td", {}, check.name, check.attack ? h("span", { class: "quiet block" }, check.attack) : null), h("td", {}, check.reason))))));
+
+  /* Problems stand first and open; what passed is one click away. */
+  const checks = (run) => {
+    const problems = run.checks.filter((check) => check.verdict !== "pass");
+    const passed = run.checks.filter((check) => check.verdict === "pass");
+    if (!run.checks.length) return section("Checks", h("p", { class: "quiet" }, "Nothing was checked. ", h("code", {}, `robench certify ${run.run}`), " checks it now."));
+    return section("Checks", h("p", {}, problems.length ? `${problems.length} of ${run.checks.length} checks did not pass:` : `All ${run.checks.length} checks pass.`),
+      problems.length ? list(problems) : null, passed.length ? h("details", {}, h("summary", {}, robench.counted(passed.length, "check that passed", "checks that passed")), list(passed)) : null);
+  };
 
   const gallery = (rows) => (typeof rows === "string" ? h("p", { class: "quiet" }, rows)
     : rows.map(({ title, pictures }) => h("div", { class: "gallery", role: "group", "aria-label": title }, h("h4", {}, title),
@@ -55,11 +41,15 @@
         h("img", { src: picture.source, alt: `${title}: ${picture.title}` }),
         h("figcaption", {}, h("b", {}, picture.title), picture.right === null ? null : h("span", { class: "mark" }, picture.right ? "✓ right" : "✕ wrong"), h("span", {}, picture.text)))))));
 
-  const seeds = (id) => {
-    const own = robench.board.rows.find((row) => row.run === id);
-    const same = robench.board.rows.filter((row) => row.table === own.table && row.model === own.model && row.tuner === own.tuner && row.run !== id);
+  const rowOf = (id) => robench.board.rows.find((row) => row.runs.some((run) => run.run === id));
+
+  const seeds = (row, id) => {
+    const own = row.runs.find((run) => run.run === id);
+    const same = row.runs.filter((run) => run !== own);
+    const at = robench.ranking(robench.board.tables[row.table]);
     return section("Seeds", h("p", {}, `This run has seed ${own.seed}.`, same.length ? " Other seeds: " : " There are no other seeds.",
-      same.map((row, at) => [at ? ", " : null, h("a", { href: `#${row.run}` }, `seed ${row.seed}`), ` (clean ${row.clean[0].toFixed(1)}${row.worst ? `, worst case ${row.worst[0].toFixed(1)}` : ""})`])));
+      same.map((run, place) => [place ? ", " : null, h("a", { href: robench.linkTo(run.run), onclick: (event) => { event.preventDefault(); robench.choose({ run: run.run }); } }, `seed ${run.seed}`),
+        ` (clean ${run.clean.toFixed(1)}${at === undefined ? "" : `, worst case ${run.worst[at].toFixed(1)}`})`])));
   };
 
   const show = (...children) => {
@@ -72,49 +62,38 @@
   /** Called by the script of a run, once it is loaded. */
   robench.opened = (run) => {
     if (run.run !== wanted) return;
-    const row = robench.board.rows.find(({ run: id }) => id === run.run);
+    const row = rowOf(run.run);
     show(h("h2", { id: "detail-title" }, run.title),
-      h("p", {}, robench.badge(row.checks), " run ", h("code", {}, run.run), " · ", h("a", { href: `records/${run.run}.json`, download: `${run.run}.json` }, "Download the record")),
-      run.warnings.map((text) => h("p", { class: "warning" }, "Warning: ", text)), run.notes.map((text) => h("p", { class: "quiet" }, "Data: ", text)),
-      section("Command", command(run.command)), run.measured.map(accuracy), checks(run), seeds(run.run),
+      h("p", {}, robench.badge(row.runs.find((each) => each.run === run.run).checks), " run ", h("code", {}, run.run), " · ", h("a", { href: `records/${run.run}.json`, download: `${run.run}.json` }, "Download the record")),
+      run.warnings.map((text) => h("p", { class: "warning" }, "Warning: ", text)), checks(run), run.notes.map((text) => h("p", { class: "quiet" }, "Data: ", text)),
+      section("Command", robench.command(run.command)), run.measured.map(accuracy), seeds(row, run.run),
       section("Images", gallery(run.gallery)), section("Run", pairs(run.facts)), section("Plugins", pairs(run.plugins)),
       section("Versions and times", h("details", {}, h("summary", {}, "Show"), pairs([...run.versions, ...run.seconds.map(([stage, seconds]) => [`time, ${stage}`, `${seconds.toFixed(1)} s`])]))));
   };
 
   /** Open the run that the address names, or close the one that is open. */
   robench.follow = () => {
-    const found = RUN.exec(location.hash);
-    wanted = found && found[1];
+    if (robench.state.run && robench.state.run === wanted && dialog.open) return;
+    wanted = robench.state.run;
     if (!wanted) {
       if (dialog.open) dialog.close();
       return;
     }
-    if (!robench.board.rows.some((row) => row.run === wanted)) {
-      show(h("h2", { id: "detail-title" }, `Run ${wanted}`), h("p", {}, "This page has no such run."));
+    const run = wanted;
+    if (!rowOf(run)) {
+      show(h("h2", { id: "detail-title" }, `Run ${run}`), h("p", {}, "This page has no such run."));
       return;
     }
-    const script = h("script", { src: `${robench.board.folder}/runs/${wanted}.js`, onload: () => script.remove(), onerror: () => {
+    const script = h("script", { src: `${robench.board.folder}/runs/${run}.js`, onload: () => script.remove(), onerror: () => {
       script.remove();
-      show(h("h2", { id: "detail-title" }, `Run ${found[1]}`), h("p", {}, "Its details cannot be loaded, because the page was written again. Reload it."));
+      show(h("h2", { id: "detail-title" }, `Run ${run}`), h("p", {}, "Its details cannot be loaded, because the page was written again. Reload it."));
     } });
     document.head.append(script);
   };
 
-  window.addEventListener("hashchange", robench.follow);
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("close", () => {
-    if (RUN.test(location.hash)) history.replaceState(null, "", location.pathname + location.search);
     wanted = null;
+    if (robench.state.run) robench.choose({ run: "" });
   });
-
-  /** Called by the script with the data: show everything, for the first time or again. */
-  robench.show = (board) => {
-    const first = !robench.board;
-    robench.board = board;
-    $("#ranked").textContent = `Ranked by ${board.ranked_by}. All rows of a table have the same images, attacks and n. Rows with the same rank (=) ${board.tested ? "cannot be told apart on these images" : "are equal"}. Open a row for its command, checks and images.`;
-    robench.drawFilters();
-    robench.drawTable().then(() => { if (first) robench.follow(); });
-    robench.drawPlots();
-    robench.drawMatrix();
-  };
 })();

@@ -1,78 +1,83 @@
-/* The form above the table: which rows are shown, and in which order. */
+/* The form above the tables: which methods are shown, and in which order. */
 "use strict";
 
 (() => {
   const { h, $ } = robench;
-  const chosen = {};
-
-  const threat = (attack) => attack.threat;
   const table = (row) => robench.board.tables[row.table];
 
   /* The values of a row in each field; a row passes if one of them was chosen. */
   const FIELDS = {
     dataset: { label: "dataset", of: (row) => [table(row).dataset] },
-    model: { label: "model", of: (row) => [row.model], typed: true },
-    tuner: { label: "tuner", of: (row) => [row.tuner], typed: true },
-    threat: { label: "threat model", of: (row) => table(row).attacks.map(threat) },
-    n: { label: "images (n)", of: (row) => [table(row).n, ...table(row).attacks.map((attack) => attack.n)].map(String) },
-    checks: { label: "checks", of: (row) => [row.checks] },
+    model: { label: "model", of: (row) => [row.model] },
+    attack: { label: "attack", of: (row) => table(row).attacks.map((attack) => attack.label) },
+    threat: { label: "threat model", of: (row) => table(row).attacks.map((attack) => `${attack.ball} ${attack.knowledge}`) },
+    checks: { label: "checks", of: (row) => row.runs.map((run) => run.checks) },
     plugin: { label: "plugin", of: (row) => row.plugins },
   };
 
-  robench.ORDERS = [
-    ["rank:asc", "rank"], ["clean:desc", "clean accuracy"], ["attacked:desc", "accuracy under attack"],
-    ["worst:desc", "worst case"], ["drop:asc", "drop"], ["trained:asc", "trained parameters"],
-    ["seconds:asc", "seconds"], ["name:asc", "name"],
-  ];
+  /* Everything of a row that is searched, in lower case; made once. */
+  const text = (row) => {
+    row.text ??= [row.name, row.model, row.tuner, row.against, row.settings, row.checks, table(row).caption, ...row.plugins,
+      ...table(row).attacks.map((attack) => `${attack.label} ${attack.ball} ${attack.knowledge}`),
+      ...row.papers.map((at) => robench.board.papers[at].text), ...row.runs.map((run) => `${run.run} seed ${run.seed}`)].join("\n").toLowerCase();
+    return row.text;
+  };
 
-  /** Whether the form lets a row pass. */
-  robench.passes = (row) => Object.entries(chosen).every(([field, wanted]) => {
-    const { of, typed } = FIELDS[field];
-    return typed ? of(row).some((value) => value.toLowerCase().includes(wanted)) : of(row).includes(wanted);
-  });
+  /** Whether search and filters let a row pass. */
+  robench.passes = (row) => (!robench.state.q.trim() || robench.state.q.trim().toLowerCase().split(/\s+/).every((word) => text(row).includes(word)))
+    && Object.entries(FIELDS).every(([field, { of }]) => !robench.state[field] || of(row).includes(robench.state[field]));
 
-  /** The chosen threat model, which the column "under attack" is sorted by; undefined for all. */
-  robench.chosenThreat = () => chosen.threat;
+  /** The rows that pass, best first in each table. */
+  robench.shownRows = () => robench.board.rows.filter(robench.passes);
 
   const values = (field) => [...new Set(robench.board.rows.flatMap(FIELDS[field].of))]
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 
-  const choose = (field, value) => {
-    if (value) chosen[field] = FIELDS[field].typed ? value.toLowerCase() : value;
-    else delete chosen[field];
-    robench.filtersChanged();
-  };
-
-  const typed = (field) => h("label", {}, FIELDS[field].label,
-    h("input", { type: "search", name: field, list: `known-${field}`, placeholder: "all", autocomplete: "off",
-      oninput: (event) => choose(field, event.target.value.trim()) }),
-    h("datalist", { id: `known-${field}` }, values(field).slice(0, 200).map((value) => h("option", { value }))));
-
   const listed = (field) => {
-    const label = robench.choice(FIELDS[field].label, [["", "all"], ...values(field).map((value) => [value, value])],
-      (value) => choose(field, value), chosen[field]);
+    const all = values(field);
+    // What holds for every method chooses nothing.
+    const chooses = all.length > 1 || (all.length && robench.board.rows.some((row) => !FIELDS[field].of(row).length));
+    if (!chooses && !robench.state[field]) return null;
+    const label = robench.choice(FIELDS[field].label, [["", "all"], ...all.map((value) => [value, value])],
+      (value) => robench.choose({ [field]: value }), robench.state[field]);
     label.querySelector("select").name = field;
     return label;
   };
 
-  /** Draw the form again for the current rows, and keep what was chosen. */
+  const orders = () => {
+    const { tables } = robench.board;
+    const attacks = [...new Set(tables.flatMap((each) => each.attacks.map((attack) => attack.label)))];
+    const balls = [...new Set(tables.flatMap((each) => each.balls.map((ball) => ball.at)))];
+    return [["", "rank"], ["clean:desc", "clean accuracy"], ...balls.map((at) => [`worst ${at}:desc`, `worst case at ${at}`]),
+      ...attacks.map((label) => [`attack ${label}:desc`, `under ${label}`]), ["drop:asc", "drop"], ["checks:asc", "checks, problems first"],
+      ["trained:asc", "trained parameters"], ["seconds:asc", "seconds"], ["name:asc", "name"]];
+  };
+
+  /** Draw the form again for the current rows and choices. */
   robench.drawFilters = () => {
     const form = $("#filters");
-    const kept = new Map([...form.querySelectorAll("input")].map((input) => [input.name, input.value]));
     const focused = form.contains(document.activeElement) ? document.activeElement.name : null;
-    const order = robench.choice("order", robench.ORDERS, robench.order);
+    const at = focused === "q" ? form.elements.q.selectionStart : null;
+    const folded = form.querySelector("details");
+    const known = orders();
+    const { sort } = robench.state;
+    if (sort && !known.some(([value]) => value === sort)) known.push([sort, sort.replace(/:asc$/, ", lowest first").replace(/:desc$/, ", highest first")]);
+    const order = robench.choice("order", known, (value) => robench.choose({ sort: value }), sort);
     order.querySelector("select").name = "order";
     form.replaceChildren(
-      ...Object.keys(FIELDS).map((field) => (FIELDS[field].typed ? typed(field) : listed(field))), order,
-      h("button", { type: "reset" }, "Show all"));
-    for (const input of form.querySelectorAll("input")) input.value = kept.get(input.name) || "";
-    if (focused) form.elements[focused].focus();
+      h("label", { class: "search" }, h("span", { class: "away" }, "search"), h("input", { type: "search", name: "q", placeholder: "Search: name, setting, paper, run ID", autocomplete: "off", value: robench.state.q,
+        oninput: (event) => robench.choose({ q: event.target.value }, true) })),
+      h("details", { open: folded ? folded.open : window.innerWidth > 1200 }, h("summary", {}, "Filter and sort"),
+        h("div", { class: "fields" }, Object.keys(FIELDS).map(listed), order, h("button", { type: "reset" }, "Show all"))));
+    if (focused && form.elements[focused]) {
+      form.elements[focused].focus();
+      if (at !== null) form.elements.q.setSelectionRange(at, at);
+    }
   };
 
   $("#filters").addEventListener("submit", (event) => event.preventDefault());
-  $("#filters").addEventListener("reset", () => {
-    for (const field of Object.keys(chosen)) delete chosen[field];
-    robench.order("rank:asc");
-    robench.filtersChanged();
+  $("#filters").addEventListener("reset", (event) => {
+    event.preventDefault();
+    robench.choose({ q: "", dataset: "", model: "", attack: "", threat: "", checks: "", plugin: "", sort: "" });
   });
 })();

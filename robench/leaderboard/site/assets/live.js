@@ -5,12 +5,25 @@
   const { h, $ } = robench;
   const EVERY = 2000;
 
+  /* When each run's stage ends, as far as is known; a new estimate moves it a little, so that it counts down. */
+  const ends = new Map();
+
+  const left = (run) => {
+    if (run.seconds_left === null) return "";
+    const key = `${run.run_id}/${run.stage}`;
+    const now = Date.now() / 1000;
+    const told = run.updated + run.seconds_left;
+    const end = ends.has(key) ? ends.get(key) + 0.25 * (told - ends.get(key)) : told;
+    ends.set(key, end);
+    return `about ${robench.duration(Math.max(1, end - now))} left of this stage`;
+  };
+
   const line = (run) => {
     const share = run.total ? `${robench.number(run.done)} of ${robench.number(run.total)}` : "";
-    const left = run.seconds_left === null ? "" : `, about ${robench.duration(run.seconds_left)} left`;
     return h("li", {}, h("strong", {}, run.name), h("span", { class: "quiet" }, ` run ${run.run_id}, for ${robench.duration(Date.now() / 1000 - run.started)}`),
-      h("span", { class: "stage" }, run.stage || "starting",
-        run.total ? h("progress", { max: run.total, value: run.done, "aria-label": run.stage }) : null, `${share}${left}`, run.detail ? h("span", { class: "quiet" }, ` ${run.detail}`) : null));
+      h("ol", { class: "stages" }, run.finished.map(([stage, seconds]) => h("li", { class: "quiet" }, `✓ ${stage}, ${robench.duration(seconds)}`)),
+        h("li", { class: "stage", "aria-current": "step" }, h("b", {}, run.stage || "starting"),
+          run.total ? h("progress", { max: run.total, value: run.done, "aria-label": run.stage }) : null, [share, left(run)].filter(Boolean).join(", "), run.detail ? h("span", { class: "quiet" }, ` ${run.detail}`) : null)));
   };
 
   const load = (folder) => new Promise((done) => {
@@ -24,9 +37,9 @@
       $("#running").hidden = !running.length;
       $("#running ul").replaceChildren(...running.map(line));
       if (folder !== robench.board.folder) {
-        const before = new Set(robench.board.rows.map((row) => row.run));
+        const before = new Set(robench.board.rows.flatMap((row) => row.runs.map((run) => run.run)));
         await load(folder);
-        const added = new Set(robench.board.rows.map((row) => row.run).filter((run) => !before.has(run))).size;
+        const added = new Set(robench.board.rows.flatMap((row) => row.runs.map((run) => run.run)).filter((run) => !before.has(run))).size;
         $("#news").textContent = added ? `${added} new ${added === 1 ? "run" : "runs"}, ${new Date().toLocaleTimeString()}.` : "";
       }
       document.body.classList.remove("gone");
@@ -36,5 +49,6 @@
     }
     setTimeout(ask, EVERY);
   };
+  document.body.dataset.live = "true";
   setTimeout(ask, 0);
 })();

@@ -18,10 +18,10 @@
     const { caption, sources, targets, percent } = matrices[chosen];
     $("#transfer .controls").replaceChildren(robench.choice("images and attack", matrices.map((matrix, at) => [at, matrix.caption]),
       (value) => { chosen = Number(value); robench.drawMatrix(); }, chosen));
-    $("#transfer figcaption").textContent = `Accuracy in percent of each target (row) on the adversarial images made on each surrogate (column), mean over seeds; the longer the bar, the more is left. ${caption}.`
+    $("#transfer figcaption").textContent = `How often the images made on each surrogate (column) fool each target (row): percent of the images that the target has right without the attack, mean over seeds. The longer the bar, the more are fooled. ${caption}.`
       + (targets.length > MOST ? ` The first ${MOST} of ${targets.length} targets.` : "");
     $("#transfer .wide").replaceChildren(h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "target"), sources.map((source) => h("th", { scope: "col" }, `on ${source}`)))),
-      h("tbody", {}, targets.slice(0, MOST).map((target, at) => h("tr", {}, h("th", { scope: "row" }, target), percent[at].map(cell))))));
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "target"), sources.map((source) => h("th", { scope: "col" }, `on ${robench.short(source)}`)))),
+      h("tbody", {}, targets.slice(0, MOST).map((target, at) => h("tr", {}, h("th", { scope: "row" }, robench.short(target)), percent[at].map(cell))))));
   };
 })();

@@ -1,0 +1,1 @@
+"""Defences at test time, one a file; their declarations are in ``components.py``."""

@@ -1,0 +1,27 @@
+"""What an attack is given: the network as it sees it, and what it may know of the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from robench.contracts.attacker import Attacker
+from robench.contracts.context import RunContext
+from robench.networks.defended import Defended, MeanOfAnswers
+from robench.registry.resolved import ResolvedAttack
+
+
+def seen_by(attack: ResolvedAttack, network: nn.Module) -> nn.Module:
+    """Return `network` as `attack` sees it: with its defence or without, and asked once or several times."""
+    if isinstance(network, Defended) and attack.aware == "no":
+        network = network.network
+    elif isinstance(network, Defended) and attack.aware != "yes":
+        network = Defended(network.network, network.defence, attack.aware)
+    return network if attack.answers == 1 else MeanOfAnswers(network, attack.answers)
+
+
+def prepared(attack: ResolvedAttack, context: RunContext) -> tuple[Attacker, dict[str, Any]]:
+    """Return the attack, told of the run, and what it took from there that decides its images."""
+    attacker: Attacker = attack.build()
+    return attacker, dict(attacker.prepare(context))
