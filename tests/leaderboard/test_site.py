@@ -106,7 +106,8 @@ def test_a_table_tells_its_result_and_has_a_row_a_method(page: Page, site: tuple
     ranks = texts(page, "#tables .rank .away")
     assert ranks[0] == "rank 1" and ranks[2].startswith("rank 3 to 4: not told apart")
     first, second = texts(page, "#tables summary")
-    assert "Best worst case at Linf 8/255: best, 60.0 %" in first and "4 methods; certificates: 1 of 4 pass" in first
+    assert "Best worst case at Linf 8/255: best, 60.0 %" in first and "4 methods; checks: 1 of 4 pass" in first
+    assert "1 with warnings (because warn)" in first
     assert "✕ 1 failed" in first and "2 methods" in second
     assert texts(page, "#tables td.plain .badge")[:3] == ["✓ pass", "▲ warn", "✕ fail"]
     figures = page.one("#tables td.clean .rate")

@@ -25,14 +25,22 @@
     }).map(([, row]) => row);
   };
 
+  /* Why rows have a verdict: what all of them have in common, in a few words, or else the name of the check. */
+  const why = (rows, verdict) => {
+    const [first, ...others] = rows.filter((row) => row.checks === verdict)
+      .map((row) => row.problems.filter(([own]) => own === verdict).map(([, name, reason]) => (reason.length > 80 ? `check ${name}` : reason)));
+    const shared = (first ?? []).filter((reason) => others.every((reasons) => reasons.includes(reason)));
+    return shared.length ? h("span", { class: "quiet" }, ` (${shared.join("; ")})`) : null;
+  };
+
   const verdicts = (rows) => {
     const counts = new Map();
     for (const row of rows) counts.set(row.checks, (counts.get(row.checks) ?? 0) + 1);
     const passed = counts.get("pass") ?? 0;
-    if (passed === rows.length) return h("span", {}, rows.length === 1 ? "its certificate passes" : "all certificates pass");
+    if (passed === rows.length) return h("span", {}, rows.length === 1 ? "all checks pass" : "all pass all checks");
     const words = { fail: "failed", warn: "with warnings", incomplete: "incomplete", none: "not checked" };
-    return h("span", {}, `certificates: ${passed} of ${rows.length} pass`, Object.entries(words).filter(([verdict]) => counts.has(verdict))
-      .map(([verdict, word]) => [", ", h("span", { class: `verdict ${verdict}` }, `${robench.MARKS[verdict]} ${counts.get(verdict)} ${word}`)]));
+    return h("span", {}, `checks: ${passed} of ${rows.length} pass`, Object.entries(words).filter(([verdict]) => counts.has(verdict))
+      .map(([verdict, word]) => [", ", h("span", { class: `verdict ${verdict}` }, `${robench.MARKS[verdict]} ${counts.get(verdict)} ${word}`), why(rows, verdict)]));
   };
 
   const best = (rows, table) => {
