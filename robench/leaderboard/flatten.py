@@ -119,7 +119,8 @@ def _asked(found: Measured) -> dict[str, Any]:
         "zero_shot": by_prompts and spec.train_size is None and spec.adapter is None,
         "images": f"{spec.shots} shots" if spec.shots else f"{spec.train_size:,} images" if spec.train_size else "",
         "adapter": spec.adapter.path if spec.adapter else "",
-        "elsewhere": found.tuner.partition(" (tuned ")[2].removesuffix(")"),
+        "elsewhere": found.tuned,
+        "defence": found.defence,
     }
     if adversary is not None:
         norm = adversary.params.get("norm", "Linf")

@@ -46,8 +46,12 @@ def method_names(asked: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=65536)
 def base_name(asked: str) -> str:
-    """Return the words for a tuner alone, such as ``LoRA + TeCoA``."""
+    """Return the words for a tuner alone, such as ``LoRA + TeCoA``, and for a defence with how it was attacked."""
     method = _parsed(asked)
+    return _tuned(method) + method.get("defence", "")
+
+
+def _tuned(method: Mapping[str, Any]) -> str:
     if method["zero_shot"]:
         return "zero-shot"
     component, halves = _tuner(method["tuner"])

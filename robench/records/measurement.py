@@ -27,11 +27,17 @@ class Measured:
     @property
     def tuner(self) -> str:
         """The tuner as typed; also the dataset it was tuned on if that is another, and float32 if asked for."""
+        tuned = f" (tuned {self.tuned})" if self.tuned else ""
+        return tuner_label(self.record.spec) + tuned + self.defence
+
+    @property
+    def tuned(self) -> str:
+        """Where and how it was tuned if that is not as usual: ``on cifar10 in float32``; empty otherwise."""
         spec = self.record.spec
         home = self.dataset == spec.dataset or (spec.train_size is None and spec.adapter is None)
         tuned = [] if home else [f"on {spec.dataset.label}"]
         tuned += ["in float32"] if spec.precision == "float32" and spec.train_size is not None else []
-        return tuner_label(spec) + (f" (tuned {' '.join(tuned)})" if tuned else "") + self.defence
+        return " ".join(tuned)
 
     @property
     def defence(self) -> str:
@@ -39,7 +45,7 @@ class Measured:
         if (defence := self.record.spec.defence) is None:
             return ""
         ways = list(dict.fromkeys(score.defence for score in self.attacks if score.defence))
-        return f" (defence {defence.label}{'; attacked: ' if ways else ''}{' / '.join(ways)})"
+        return f" (defence {defence.label}{'; attacked: ' if ways else ''}{'; '.join(ways)})"
 
     @property
     def precision(self) -> str:

@@ -164,6 +164,8 @@ def test_a_table_says_how_each_row_was_attacked(runs: Callable[..., RunResult]) 
     aware, apart = sorted(leaderboard([*rows, unaware]), key=lambda table: -len(table.rows))
     assert {row.tuner for row in aware.rows} == {"none", "none (defence stairs; attacked: BPDA)"}
     assert [row.tuner for row in apart.rows] == ["none (defence stairs; attacked: unaware)"]
+    assert sorted(row.name for row in aware.rows) == ["zero-shot", "zero-shot (defence stairs; attacked: BPDA)"]
+    assert [row.name for row in apart.rows] == ["zero-shot (defence stairs; attacked: unaware)"]
 
 
 def test_a_recorded_run_is_certified_behind_its_defence(
