@@ -48,7 +48,7 @@ def method_names(asked: Sequence[str]) -> list[str]:
 def base_name(asked: str) -> str:
     """Return the words for a tuner alone, such as ``LoRA + TeCoA``, and for a defence with how it was attacked."""
     method = _parsed(asked)
-    return _tuned(method) + method.get("defence", "")
+    return _tuned(method) + str(method.get("defence", ""))
 
 
 def _tuned(method: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ from robench.statistics.intervals import Mask
 
 if TYPE_CHECKING:
     from robench.records.record import AttackScore, Score, WorstCase
+
+
+@lru_cache(maxsize=4096)  # many records have the same few radii
+def _radius(text: str) -> Fraction:
+    return parse_radius(text)
 
 
 def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ...]:
@@ -31,7 +37,7 @@ def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ..
         robust = clean.mask()[:n]
         for member in members:
             robust &= member.mask()[:n]
-        largest = max(members, key=lambda member: parse_radius(member.eps))
+        largest = max(members, key=lambda member: _radius(member.eps))
         found.append(WorstCase.of(robust, norm=norm, eps=largest.eps, attacks=tuple(m.label for m in members)))
     return tuple(found)
 
@@ -58,13 +64,13 @@ def balls(attacks: Sequence[AttackScore]) -> list[Ball]:
     counted = [attack for attack in attacks if attack.knowledge != "nothing"]
     found: dict[tuple[str, Fraction], list[AttackScore]] = {}
     for attack in counted:
-        found.setdefault((attack.norm, parse_radius(attack.eps)), []).append(attack)
+        found.setdefault((attack.norm, _radius(attack.eps)), []).append(attack)
     return [
         Ball(
             norm=norm,
             eps=at[0].eps,
             measured=any(attack.knowledge == "white-box" for attack in at),
-            n=min(attack.n for attack in counted if attack.norm == norm and parse_radius(attack.eps) <= radius),
+            n=min(attack.n for attack in counted if attack.norm == norm and _radius(attack.eps) <= radius),
         )
         for (norm, radius), at in sorted(found.items(), key=lambda each: (each[0][0] != "Linf", each[0]))
     ]
@@ -74,7 +80,7 @@ def worst_within(ball: Ball, clean: Score, attacks: Sequence[AttackScore]) -> Ma
     """Return which of the ball's n images are right clean and under every attack within the ball, ``bool (n,)``."""
     robust = clean.mask()[: ball.n]
     for attack in attacks:
-        within = attack.norm == ball.norm and parse_radius(attack.eps) <= parse_radius(ball.eps)
+        within = attack.norm == ball.norm and _radius(attack.eps) <= _radius(ball.eps)
         if within and attack.knowledge != "nothing":
             robust &= attack.mask()[: ball.n]
     return robust
