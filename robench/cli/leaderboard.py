@@ -95,7 +95,9 @@ def leaderboard(
     with _reading() as progress:
         measurements = read_measurements(folder, local_folder(options.cache_folder(cache_dir)), warn, progress)
     rankings = rank(measurements, sort=sort, filters=filters, runs=runs)
-    if not rankings and style != "json":
+    if not rankings and style == "html" and not filters and folder.is_dir():
+        warn(f"no completed run in {results}; the page says how to make one")
+    elif not rankings and style != "json":
         raise RobenchError(f"no completed run in {results} matches; change --filter, or make one with `robench run`")
     kept = [top if isinstance(top, int) else len(ranking) for ranking in rankings]
     if style in ("table", "markdown") and top is None:

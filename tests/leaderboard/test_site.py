@@ -505,6 +505,18 @@ def test_what_cannot_be_written_is_said_in_one_line(
     assert exit_.value.code == 2 and message in error and error.count("\n") == 1
 
 
+def test_a_folder_without_runs_gives_a_page_that_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").mkdir()
+    words = ["leaderboard", "--format", "html", "--results", str(tmp_path / "results"), "--cache-dir", str(tmp_path)]
+    with pytest.raises(SystemExit) as exit_:
+        main([*words, "--output", str(tmp_path / "site")])
+    assert not exit_.value.code and "the page says how to make one" in capsys.readouterr().err
+    board = next((tmp_path / "site" / "assets").glob("*/board.js")).read_text()
+    assert (tmp_path / "site" / "index.html").is_file() and '"rows":[]' in board
+
+
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     record = add(tmp_path / "results", result())
     made = pages(tmp_path / "results", leaderboard([record]), [record])
