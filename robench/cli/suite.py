@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
+from robench.cli.comparison import Comparison, Engine, carry_out, engine_options
 from robench.cli.output import echo, print_grid, warn
-from robench.cli.sweep import check_engine, complete, slurm_of
 from robench.errors import DataError, SpecError
 from robench.registry.registry import Registry, discover
 from robench.storage.location import Location
@@ -43,20 +43,7 @@ if TYPE_CHECKING:
     "--only", multiple=True, metavar="SET", help="Only this data set; repeatable. The table says so.  [default: all]"
 )
 @click.option("--published", is_flag=True, help="Also show what papers report.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    help="Runs at a time, which share the CPU; with slurm, tasks of the array job.",
-)
-@click.option(
-    "--engine", type=options.Choice(["local", "ray", "slurm"]), default="local", help="Where to run, as for sweep."
-)
-@click.option(
-    "--cpus", type=click.FloatRange(min=0, min_open=True), help="CPUs of each run, with ray or slurm.  [default: 1]"
-)
-@click.option("--gpus", type=click.FloatRange(min=0), help="GPUs of each run, with ray or slurm.  [default: 0]")
-@click.option("--dry-run", is_flag=True, help="Only show which runs are missing and what they cost.")
+@engine_options
 @options.format_option("table", "markdown", "latex", "csv", "json", help="How to print the table.")
 @options.PLUGIN
 @options.LOG
@@ -100,7 +87,6 @@ def suite(
     from robench.suite.places import read_places
     from robench.suite.scores import method_of
     from robench.suite.shelf import find_suite
-    from robench.sweep.cost import cost_grid, cost_json, sweep_cost
     from robench.sweep.local import Bench
     from robench.sweep.plan import plan_sweep
 
@@ -121,7 +107,8 @@ def suite(
         return
     asked = _as_sweep(shelved, models or ("",), tuners or ("none",), _seeds(seeds), places, missing)
     planned = plan_sweep(registry, asked)
-    check_engine(engine, jobs, cpus, gpus, cache_dir)
+    where = Engine(name=engine, jobs=jobs, cpus=cpus, gpus=gpus)
+    where.check(cache_dir)
     bench = Bench(
         results=results,
         cache_dir=options.cache_folder(cache_dir),
@@ -130,17 +117,12 @@ def suite(
         loggers=loggers,
         compiled=compiled,
     )
-    resources = (cpus or 1.0, gpus or 0.0)
-    if engine == "slurm":
-        repeated = {"--model": models, "--tuner": tuners, "--data": data, "--only": only}
-        words = [word for option, values in repeated.items() for value in values for word in (option, value)]
-        words += ["--seeds", seeds] + ([] if n is None else ["--n", str(n)])
-        echo(slurm_of(["robench", "suite", name, *words], bench, jobs, *resources), nl=False)
-        return
-    done = complete(registry, planned, bench, jobs, resources if engine == "ray" else None, dry_run, quiet)
-    if dry_run:
-        costs = sweep_cost(planned, done.completed)
-        print_grid(cost_grid(asked, costs), cost_json(asked, costs), style)
+    repeated = {"--model": models, "--tuner": tuners, "--data": data, "--only": only}
+    words = [word for option, values in repeated.items() for value in values for word in (option, value)]
+    words += ["--seeds", seeds] + ([] if n is None else ["--n", str(n)])
+    comparison = Comparison(definition=asked, planned=planned, words=("robench", "suite", name, *words))
+    done = carry_out(registry, comparison, bench, where, style, dry_run=dry_run, quiet=quiet)
+    if done is None:
         return
     methods = list(dict.fromkeys(method_of(shelved.suite, job.plan.spec) for job in planned))
     _show(shelved, _rows(registry, shelved, results, places, methods), missing, published, style)

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import math
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from robench.cli import options
-from robench.cli.output import console, echo, print_grid, say, warn
-from robench.errors import SpecError
-from robench.registry.registry import FILES, Registry, discover
+from robench.cli.comparison import Comparison, Engine, carry_out, engine_options
+from robench.cli.output import print_grid
+from robench.registry.registry import discover
 from robench.storage.location import Location
-from robench.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
-    from robench.records.record import RunResult
-    from robench.run.identity import Found
-    from robench.sweep.local import Bench, Outcome
-    from robench.sweep.plan import Job
 
 
 @click.command()
 @click.argument("file", type=options.PATH)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    help="Runs at a time, which share the CPU; with slurm, tasks of the array job.",
-)
-@click.option(
-    "--engine",
-    type=options.Choice(["local", "ray", "slurm"]),
-    default="local",
-    help="Where to run: on this machine, on a Ray cluster, or with slurm, which only prints a script for sbatch.",
-)
-@click.option(
-    "--cpus", type=click.FloatRange(min=0, min_open=True), help="CPUs of each run, with ray or slurm.  [default: 1]"
-)
-@click.option("--gpus", type=click.FloatRange(min=0), help="GPUs of each run, with ray or slurm.  [default: 0]")
-@click.option("--dry-run", is_flag=True, help="Only show which runs are missing and what they cost.")
+@engine_options
 @options.format_option("table", "markdown", "latex", "csv", "json", help="How to print the table.")
 @click.option(
     "--intervals", is_flag=True, help="Show 95 % intervals over seeds and over images instead of standard deviations."
@@ -91,7 +64,6 @@ def sweep(
     Only missing runs are carried out, so an interrupted sweep continues where it stopped. The table shows the mean over
     seeds. benchmarks/*.toml are examples. Exits with 1 if a run failed.
     """
-    from robench.sweep.cost import cost_grid, cost_json, sweep_cost
     from robench.sweep.local import Bench
     from robench.sweep.plan import plan_sweep, read_sweep
     from robench.sweep.summary import summarise, summary_json
@@ -100,7 +72,8 @@ def sweep(
     registry = discover()
     definition = read_sweep(file)
     planned = plan_sweep(registry, definition)
-    check_engine(engine, jobs, cpus, gpus, cache_dir)
+    where = Engine(name=engine, jobs=jobs, cpus=cpus, gpus=gpus)
+    where.check(cache_dir)
     bench = Bench(
         results=results,
         cache_dir=options.cache_folder(cache_dir),
@@ -110,131 +83,10 @@ def sweep(
         loggers=loggers,
         compiled=compiled,
     )
-    resources = (cpus or 1.0, gpus or 0.0)
-    if engine == "slurm":
-        echo(slurm_of(["robench", "sweep", str(file)], bench, jobs, *resources), nl=False)
+    comparison = Comparison(definition=definition, planned=planned, words=("robench", "sweep", str(file)))
+    done = carry_out(registry, comparison, bench, where, style, dry_run=dry_run, quiet=quiet)
+    if done is None:
         return
-    done = complete(registry, planned, bench, jobs, resources if engine == "ray" else None, dry_run, quiet)
-    if dry_run:
-        costs = sweep_cost(planned, done.completed)
-        print_grid(cost_grid(definition, costs), cost_json(definition, costs), style)
-    else:
-        summary = summarise(definition, planned, done.completed)
-        print_grid(summary_grid(summary, intervals), summary_json(summary), style)
+    summary = summarise(definition, planned, done.completed)
+    print_grid(summary_grid(summary, intervals), summary_json(summary), style)
     done.end()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What has become of the runs of a comparison: the completed records by run ID, and how those ended that failed."""
-
-    completed: Mapping[str, RunResult]
-    failed: Sequence[Outcome]
-
-    def end(self) -> None:
-        """Say which runs failed, and exit with 1 if any did."""
-        from robench.sweep.local import describe
-
-        for outcome in self.failed:
-            say(describe(outcome))
-        if self.failed:
-            raise click.exceptions.Exit(1)
-
-
-def check_engine(engine: str, jobs: int, cpus: float | None, gpus: float | None, cache_dir: Location | None) -> None:
-    """Refuse options that do not go with an engine."""
-    if engine == "local" and (cpus, gpus) != (None, None):
-        raise SpecError(
-            "--cpus and --gpus are for --engine ray and slurm; on this machine, runs share the CPU by --jobs"
-        )
-    if engine == "slurm" and cache_dir is None:
-        raise SpecError("--engine slurm needs --cache-dir DIR, a folder or a URL that all nodes share")
-    if engine == "ray" and jobs > 1:
-        raise SpecError(f"--jobs {jobs} is for this machine; Ray runs as many at a time as --cpus and --gpus allow")
-
-
-def complete(
-    registry: Registry,
-    planned: list[Job],
-    bench: Bench,
-    jobs: int,
-    on_ray: tuple[float, float] | None,
-    dry_run: bool,
-    quiet: bool,
-) -> Done:
-    """Carry out the runs that are missing, unless it is a dry run.
-
-    Args:
-        on_ray: CPUs and GPUs of each run on a Ray cluster; None for this machine.
-    """
-    from robench.records.shared_store import store_at
-    from robench.run.dataset_cache import DatasetCache
-    from robench.run.identity import contents_of, recorded_among
-
-    store = store_at(bench.results)
-    known: dict[Path, str] = {}
-    contents = {job.run_id: contents_of(job.plan, bench.cache_dir, known) for job in planned}
-    images = DatasetCache()
-
-    def recorded(records: list[RunResult]) -> dict[str, Found]:
-        return {job.run_id: recorded_among(records, job.plan, contents[job.run_id], images) for job in planned}
-
-    found = recorded(store.read(warn) if bench.results.is_dir() else [])
-    completed = {run_id: each.record for run_id, each in found.items() if each.record is not None}
-    missing = [job for job in planned if job.run_id not in completed]
-    changed = dict.fromkeys(note for each in found.values() if each.record is None for note in each.notes)
-    for note in () if dry_run or quiet else changed:
-        say(f"measured again: {note}")
-    failed: list[Outcome] = []
-    if missing and not dry_run:
-        failed = _run(registry, missing, bench, jobs, on_ray, quiet)
-        found = recorded(store.read(lambda message: None))
-        completed = {run_id: each.record for run_id, each in found.items() if each.record is not None}
-    return Done(completed=completed, failed=failed)
-
-
-def slurm_of(words: list[str], bench: Bench, tasks: int, cpus: float, gpus: float) -> str:
-    """Return the script of an array job of `tasks` processes that each carry out the command `words`."""
-    from robench.sweep.slurm import slurm_script
-
-    results, cache = (
-        each.url if isinstance(each, SharedFolder) else str(each) for each in (bench.results, bench.cache_dir)
-    )
-    command = [*words, "--results", results, "--cache-dir", cache]
-    command += ["--device", bench.device, "--checks", bench.checks, "--quiet"]
-    command += ["--compile"] if bench.compiled else []
-    command += ["--save-adapters", str(bench.adapters)] if bench.adapters else []
-    command += [word for logger in bench.loggers for word in ("--log", logger)]
-    plugins = os.environ.get(FILES)  # of --plugin, and of the shell
-    environment = {FILES: plugins} if plugins else None
-    return slurm_script(command, tasks=tasks, cpus=math.ceil(cpus), gpus=math.ceil(gpus), environment=environment)
-
-
-def _run(
-    registry: Registry,
-    missing: list[Job],
-    bench: Bench,
-    jobs: int,
-    on_ray: tuple[float, float] | None,
-    quiet: bool,
-) -> list[Outcome]:
-    """Carry out the missing runs, and return how those ended that failed.
-
-    Args:
-        on_ray: CPUs and GPUs of each run on a Ray cluster; None for this machine.
-    """
-    from robench.run.progress import progress_bars
-    from robench.sweep.local import run_sweep
-
-    log, engine = console(stderr=True), None
-    bars: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if on_ray is not None:
-        from robench.sweep import ray_engine
-
-        engine = functools.partial(ray_engine.on_ray, cpus=on_ray[0], gpus=on_ray[1])
-    elif jobs == 1 and log.is_terminal and not quiet:
-        bars = progress_bars(registry.manager, log)
-    with bars:
-        report = (lambda line: None) if quiet else say
-        outcomes = run_sweep(missing, bench, registry=registry, processes=jobs, report=report, engine=engine)
-    return [outcome for outcome in outcomes if outcome.result is None]

@@ -15,7 +15,7 @@ from robench.errors import SpecError, nearest
 from robench.storage.plain_file import read_plain
 
 MOST_BYTES = 1_000_000
-"""Largest suite file."""
+"""Largest file of a suite or a sweep."""
 Count = Annotated[int, Field(gt=0)]
 Size = Count | Literal["all"]
 Line = Annotated[str, Field(pattern=r"^[^\n]+$", max_length=300)]

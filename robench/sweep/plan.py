@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
@@ -15,8 +14,7 @@ from robench.errors import RobenchError, SpecError, nearest
 from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.run.plan import Plan, Request, plan
-from robench.storage.plain_file import read_plain
-from robench.suite.definition import Suite
+from robench.suite.definition import Suite, read_toml
 from robench.suite.parts import missing_sets, parts_of
 from robench.suite.places import Places, read_places
 from robench.suite.shelf import find_suite
@@ -28,8 +26,6 @@ OF_THE_COMMAND = {
     for name in ("checks", "compile", "device", "log", "plugin", "results", "cache_dir", "quiet")
 } | {"save_adapter": "--save-adapters"}
 """Options of ``robench run`` that a file has not, because they do not decide figures, and the sweep's own for them."""
-MOST_BYTES = 1_000_000
-"""Largest sweep file."""
 MOST_RUNS = 10_000
 """Most runs of a sweep; rows times seeds of a small file may be millions."""
 
@@ -117,17 +113,7 @@ def read_sweep(path: Path) -> Sweep:
         SpecError: The file does not exist, is not TOML, or has an unknown key or a wrong value. The message names the
             file and the row.
     """
-    try:
-        content = tomllib.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it does not exist" if not path.exists() else str(error)
-        raise SpecError(f"sweep {path} cannot be read: {reason}; expected a file such as benchmarks/*.toml") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is not TOML: {error}") from None
-    except RecursionError:
-        raise SpecError(f"{path} cannot be read: its values are nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise SpecError(f"{path} cannot be read: {error}") from None
+    content = read_toml(path, "sweep", "a file such as benchmarks/*.toml")
     file = _read(_File, content, str(path))
     common = _read(_Settings, file.common, f"{path}: common").model_dump(exclude_unset=True)
     rows = []
