@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from robench import DataError, SpecError
 
-from robench_plugins.datasets.leaf_synth import SIZES, LeafSynth
+from robench_plugins.datasets.leaf_synth import LeafSynth
 from robench_plugins.datasets.leaf_synth.render import render
 
 SPLITS = ("train", "validation", "test")
@@ -110,8 +110,8 @@ def test_no_prompt_names_a_disease() -> None:
 
 @pytest.mark.parametrize("name", SPLITS)
 def test_a_limit_above_the_split_is_refused_with_its_size(name: str) -> None:
-    with pytest.raises(DataError, match=f"leaf-synth has {SIZES[name]:,} {name} images"):
-        leaves().split(name, SIZES[name] + 1)
+    with pytest.raises(DataError, match=f"leaf-synth has {LeafSynth.sizes[name]:,} {name} images"):
+        leaves().split(name, LeafSynth.sizes[name] + 1)
 
 
 @pytest.mark.parametrize("params", [{"size": 8}, {"size": 1024}, {"size": "big"}, {"data_seed": -1}])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from robench import Component
 
+from robench_plugins.groups import group_of
+
 _JIA = "Jia et al., Visual prompt tuning, ECCV 2022 (arXiv:2203.12119)"
 
 
@@ -28,7 +30,7 @@ def _adaptation(
         summary=summary,
         reference=reference,
         recommends={} if lr is None else {"lr": lr},
-        group=next((group for group, names in _GROUPS.items() if name in names), ""),
+        group=group_of(name, _GROUPS),
         title=title,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from robench import Component
 
 from robench_plugins.attackers.torchattacks.catalogue import UPSTREAM
+from robench_plugins.groups import group_of
 
 _HERE = "robench_plugins.attackers"
 _APGD = (
@@ -31,7 +32,7 @@ def _attack(name: str, target: str, summary: str, reference: str, *, group: str 
         target=f"{_HERE}.{target}",
         summary=summary,
         reference=reference,
-        group=group or next((group for group, names in _GROUPS.items() if name in names), ""),
+        group=group or group_of(name, _GROUPS),
         defaults=defaults,
     )
 

@@ -7,7 +7,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from robench import DataError, Dataset, Field, ImageSet, Params
+from robench import Field, ImageSet, Params
+
+from robench_plugins.datasets.without_files import WithoutFiles
 
 SIZES = {"train": 1_000, "validation": 200, "test": 597}
 """Of the 1,797 digits, in an order drawn once."""
@@ -32,7 +34,7 @@ class DigitsParams(Params):
     size: int = Field(default=32, ge=8, le=512, description="pixels to which the 8 x 8 images are enlarged, bicubic")
 
 
-class Digits(Dataset):
+class Digits(WithoutFiles):
     """1,797 handwritten digits of 8 x 8 pixels and 17 grey levels, enlarged before anything attacks them.
 
     Source: Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI Machine Learning Repository, 1998
@@ -42,6 +44,8 @@ class Digits(Dataset):
 
     Params = DigitsParams
     params: DigitsParams
+    called = "digits"
+    sizes = SIZES
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -52,27 +56,9 @@ class Digits(Dataset):
         """Return a description for each digit."""
         return tuple((look,) for look in LOOKS.values())
 
-    def size(self, name: str) -> int:
-        """Return how many digits a split has."""
-        return SIZES[name]
-
     def labels(self, name: str) -> NDArray[np.int64]:
         """Return all labels of a split."""
         return _digits()[1][_positions(name)]
-
-    def at_hand(self) -> bool:
-        """Return true: the digits are part of scikit-learn."""
-        return True
-
-    def split(self, name: str, limit: int | None = None) -> ImageSet:
-        """Return the first `limit` digits of a split.
-
-        Raises:
-            DataError: The split has fewer.
-        """
-        if limit is not None and limit > SIZES[name]:
-            raise DataError(f"digits has {SIZES[name]:,} {name} images; {limit:,} were asked for")
-        return self.take(name, np.arange(SIZES[name] if limit is None else limit))
 
     def take(self, name: str, positions: NDArray[np.int64]) -> ImageSet:
         """Return the digits at `positions` of a split."""

@@ -9,7 +9,6 @@ from robench import Field, Params
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench_plugins.objectives.contrastive import image_text
 from robench_plugins.objectives.guided import Guided, cosines
 
 
@@ -35,15 +34,7 @@ class AGFT(Guided):
 
     Params = AGFTParams
     params: AGFTParams
-
-    def prepare(self, network: nn.Module) -> None:
-        """Keep the original network.
-
-        Raises:
-            PluginError: It does not compare images with text.
-        """
-        image_text(network)
-        super().prepare(network)
+    by_text = True
 
     def terms(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Return the mean cross-entropy."""

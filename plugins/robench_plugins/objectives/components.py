@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from robench import Component
 
+from robench_plugins.groups import group_of
+
 _GROUPS = {
     "labels": ("ce", "trades", "fap"),
     "class prompts": ("tecoa", "clip", "siglip", "debiased"),
@@ -14,7 +16,7 @@ _GROUPS = {
 
 def _objective(name: str, target: str, summary: str, reference: str, title: str) -> Component:
     target = f"robench_plugins.objectives.{target}"
-    group = next((group for group, names in _GROUPS.items() if name in names), "")
+    group = group_of(name, _GROUPS)
     return Component(
         kind="objective", name=name, target=target, summary=summary, reference=reference, title=title, group=group
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from robench import Objective, TuningSetting
@@ -17,16 +18,22 @@ class Guided(Objective):
 
     It costs a second copy of the network. Embeddings are those of the part ``encoder``, of any length; in a classifier
     without text they are the input of the last layer.
+
+    Attributes:
+        by_text: Whether it needs a network that compares images with text.
     """
 
+    by_text: ClassVar[bool] = False
     original: TuningSetting
 
     def prepare(self, network: nn.Module) -> None:
         """Copy the network.
 
         Raises:
-            PluginError: The model names no encoder.
+            PluginError: The model names no encoder, or does not compare images with text, which this objective needs.
         """
+        if self.by_text:
+            image_text(network)
         self.setting.part("encoder")
         self.original = self.setting.frozen()
 

@@ -8,7 +8,6 @@ from robench import Field, Params
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench_plugins.objectives.contrastive import image_text
 from robench_plugins.objectives.guided import Guided, cosines
 from robench_plugins.objectives.trades import divergence
 
@@ -38,15 +37,7 @@ class PMGAFT(Guided):
 
     Params = PMGAFTParams
     params: PMGAFTParams
-
-    def prepare(self, network: nn.Module) -> None:
-        """Keep the original network.
-
-        Raises:
-            PluginError: It does not compare images with text.
-        """
-        image_text(network)
-        super().prepare(network)
+    by_text = True
 
     @property
     def whole_batch(self) -> bool:  # type: ignore[override]

@@ -36,6 +36,7 @@ class TGAZSR(Guided):
 
     Params = TGAZSRParams
     params: TGAZSRParams
+    by_text = True
 
     def prepare(self, network: nn.Module) -> None:
         """Keep the original network.
@@ -43,9 +44,8 @@ class TGAZSR(Guided):
         Raises:
             PluginError: It does not compare images with text, or gives no features of patches.
         """
-        image_text(network)
-        self.setting.part("patches")
         super().prepare(network)
+        self.setting.part("patches")
 
     def terms(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Return the cross-entropy and both distances; a weight of 0 saves a forward pass."""

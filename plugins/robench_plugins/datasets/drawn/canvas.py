@@ -1,4 +1,4 @@
-"""What the drawn data sets share: splits, random numbers, colours, light and grain."""
+"""What the drawn data sets share: random numbers, colours, light and grain."""
 
 from __future__ import annotations
 
@@ -8,34 +8,28 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from robench import DataError, Dataset, Field, ImageSet, Params
+from robench import ImageSet
 
 from robench_plugins.datasets.leaf_synth.random_streams import Floats, Stream
+from robench_plugins.datasets.without_files import DrawnParams, WithoutFiles
 
-SIZES = {"train": 4_000, "validation": 500, "test": 1_000}
 CHUNK = 256
 """Images drawn at a time."""
 
 
-class DrawnParams(Params):
-    """How images are drawn."""
-
-    size: int = Field(default=32, ge=16, le=512, description="height and width in pixels")
-    data_seed: int = Field(default=0, ge=0, description="another seed draws other images of the same kind")
-
-
-class Drawn(Dataset):
+class Drawn(WithoutFiles):
     """Images of two colours: a pattern on a background, under uneven light and with grain.
 
+    The name of the set is part of the random streams.
+
     Attributes:
-        called: The name of the set, which is part of the random streams.
         both: Whether the pattern is brighter than the ground in half of the images, not darker in all.
         looks: The classes, each with a prompt that describes what is to be seen.
     """
 
     Params = DrawnParams
     params: DrawnParams
-    called: ClassVar[str]
+    sizes = {"train": 4_000, "validation": 500, "test": 1_000}
     looks: ClassVar[Mapping[str, str]]
     both: ClassVar[bool] = True
 
@@ -62,28 +56,9 @@ class Drawn(Dataset):
         """
         return tuple((look,) for look in self.looks.values())
 
-    def size(self, name: str) -> int:
-        """Return how many images a split has, drawing none."""
-        return SIZES[name]
-
     def labels(self, name: str) -> NDArray[np.int64]:
         """Return all labels of a split, drawing nothing: classes take turns."""
-        return np.arange(SIZES[name], dtype=np.int64) % len(self.looks)
-
-    def at_hand(self) -> bool:
-        """Return true: nothing is loaded."""
-        return True
-
-    def split(self, name: str, limit: int | None = None) -> ImageSet:
-        """Draw the first `limit` images of a split; every prefix is balanced.
-
-        Raises:
-            DataError: The split has fewer images than asked for.
-        """
-        n = SIZES[name] if limit is None else limit
-        if n > SIZES[name]:
-            raise DataError(f"{self.called} has {SIZES[name]:,} {name} images; {n:,} were asked for")
-        return self.take(name, np.arange(n))
+        return np.arange(self.sizes[name], dtype=np.int64) % len(self.looks)
 
     def take(self, name: str, positions: NDArray[np.int64]) -> ImageSet:
         """Draw the images at `positions` of a split."""

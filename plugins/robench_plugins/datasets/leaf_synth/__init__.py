@@ -4,6 +4,6 @@
 shows, `render` draws it, and `random_streams` makes the random numbers, the same on every machine.
 """
 
-from robench_plugins.datasets.leaf_synth.dataset import SIZES, LeafSynth, LeafSynthParams
+from robench_plugins.datasets.leaf_synth.dataset import LeafSynth
 
-__all__ = ["SIZES", "LeafSynth", "LeafSynthParams"]
+__all__ = ["LeafSynth"]
