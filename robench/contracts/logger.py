@@ -42,6 +42,7 @@ class Logger(Configured):
             "split": spec.split,
             "seed": spec.seed,
             "precision": spec.precision,
+            **({"defence": spec.defence.label} if spec.defence else {}),
         }
 
     @staticmethod

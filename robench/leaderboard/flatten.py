@@ -16,7 +16,7 @@ from robench.records.labels import attack_label, command_of
 from robench.records.measurement import Measured, attack_keys, comparison_key, drop, measurements
 from robench.records.record import AttackScore, DataRecord, RunResult, RunSpec, Score
 from robench.statistics.intervals import by_class
-from robench.statistics.worst_case import balls, worst_within
+from robench.statistics.worst_case import within_balls
 
 
 def measurement_table(records: Iterable[RunResult]) -> pa.Table:
@@ -66,7 +66,6 @@ def _flatten(found: Measured) -> dict[str, Any]:
         "images": found.data.test_fingerprint,
         "n_clean": found.clean.n,
         "resolution": _resolution(found.data),
-        "balls": json.dumps([list(vars(ball).values()) for ball in balls(attacks)]),
         "precision": found.precision,
         "surrogates": json.dumps([score.surrogate.name for score in found.attacks if score.surrogate]),
         "model": spec.model.label,
@@ -149,17 +148,18 @@ def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
 
 
 def _sorts(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
-    """Return what rows are sorted and ranked by."""
+    """Return the balls of a row, and what rows are sorted and ranked by."""
     weakest: Score = min(found.attacks, key=lambda score: score.accuracy, default=found.clean)
-    worst = [worst_within(ball, found.clean, attacks) for ball in balls(attacks)]
+    worst = within_balls(found.clean, attacks)
     drops = [drop(found.clean, score) for score in attacks]
     return {
+        "balls": json.dumps([list(vars(ball).values()) for ball, _ in worst]),
         "drops": drops,
-        "worst_correct": [int(np.count_nonzero(right)) for right in worst],
+        "worst_correct": [int(np.count_nonzero(right)) for _, right in worst],
         "sum": float(sum(score.accuracy for score in found.attacks)),
         "by_adversarial": -weakest.accuracy,
         "by_drop": max(drops, default=0.0),
-        "right_worst": b"".join(np.packbits(right).tobytes() for right in worst),
+        "right_worst": b"".join(np.packbits(right).tobytes() for _, right in worst),
         "right_clean": base64.b64decode(found.clean.bits),
         "right_adversarial": base64.b64decode(weakest.bits),
         "n_adversarial": weakest.n,

@@ -10,7 +10,7 @@ from robench.records.labels import tuner_label
 from robench.records.measurement import Measured, drop, measurements
 from robench.records.record import AttackSpec, ComponentSpec, Provenance, RunResult, Score
 from robench.statistics.intervals import Rate, by_class, rate, success, wilson
-from robench.statistics.worst_case import balls, worst_within
+from robench.statistics.worst_case import within_balls
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:
@@ -125,8 +125,7 @@ def _accuracies(found: Measured) -> list[str]:
         about += f", success {broken.percent:.1f} of the {broken.n:,} right clean" if broken else ""
         about += f", largest change {255 * score.largest_norm:.4g}/255"
         lines.append(_line(score.label, wilson(score), about, _classes(found, score)))
-    for ball in balls(found.attacks):
-        right = worst_within(ball, found.clean, found.attacks)
+    for ball, right in within_balls(found.clean, found.attacks):
         why = "" if ball.measured else "at most: no white-box attack was made at this radius"
         lines.append(_line(f"worst case {ball.norm} {ball.eps}", rate(int(right.sum()), ball.n), why, ""))
     return lines

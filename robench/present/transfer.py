@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from robench.present.grid import NOTHING, Grid, Heading
-from robench.records.labels import short_label, tuner_label
+from robench.records.labels import method_label, short_label
 from robench.records.measurement import measurements
 from robench.records.record import AttackSpec, RunResult
 from robench.statistics.intervals import success
@@ -68,7 +68,7 @@ def pairs(records: Iterable[RunResult]) -> list[Pair]:
                         attack=_without_surrogate(spec),
                         surrogate=made_on,
                         target=record.spec.model.label,
-                        tuner=tuner_label(record.spec),
+                        tuner=method_label(record.spec),
                         dataset=measured.dataset.label,
                         images=measured.data.test_fingerprint,
                         norm=score.norm,

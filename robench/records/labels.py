@@ -73,3 +73,8 @@ def tuner_label(spec: RunSpec) -> str:
     if not extra:
         return spec.tuner.label
     return spec.tuner.label + ("," if ":" in spec.tuner.label else ":") + extra
+
+
+def method_label(spec: RunSpec) -> str:
+    """Return the tuner of a run as :func:`tuner_label` does, with the defence that answers in its place."""
+    return tuner_label(spec) + (f" (defence {spec.defence.label})" if spec.defence else "")

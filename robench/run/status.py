@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from robench.contracts.context import Progress
 from robench.contracts.hookspecs import hookimpl
 from robench.errors import RobenchError
-from robench.records.labels import tuner_label
+from robench.records.labels import method_label
 from robench.records.record import RunSpec
 from robench.records.shared_store import RUNNING
 from robench.storage.location import Location, local_folder, shared_folder
@@ -201,7 +201,7 @@ def running(results: Path) -> list[Running]:
 
 
 def _begin(spec: RunSpec, run_id: str) -> Running:
-    name = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}, seed {spec.seed}"
+    name = f"{spec.model.label}, {method_label(spec)} on {spec.dataset.label}, seed {spec.seed}"
     pid, now = os.getpid(), time.time()
     return Running(run_id=run_id, name=name, host=platform.node(), pid=pid, born=_born(pid), started=now, updated=now)
 

@@ -76,11 +76,19 @@ def balls(attacks: Sequence[AttackScore]) -> list[Ball]:
     ]
 
 
-def worst_within(ball: Ball, clean: Score, attacks: Sequence[AttackScore]) -> Mask:
-    """Return which of the ball's n images are right clean and under every attack within the ball, ``bool (n,)``."""
-    robust = clean.mask()[: ball.n]
-    for attack in attacks:
-        within = attack.norm == ball.norm and _radius(attack.eps) <= _radius(ball.eps)
-        if within and attack.knowledge != "nothing":
-            robust &= attack.mask()[: ball.n]
-    return robust
+def within_balls(clean: Score, attacks: Sequence[AttackScore]) -> list[tuple[Ball, Mask]]:
+    """Return each ball of `attacks`, and which of its n images are right clean and under every attack within it.
+
+    Returns:
+        The balls in the order of :func:`balls`, each with ``bool (n,)``.
+    """
+    right = clean.mask()
+    masks = [(attack.norm, _radius(attack.eps), attack.mask()) for attack in attacks if attack.knowledge != "nothing"]
+    found = []
+    for ball in balls(attacks):
+        robust = right[: ball.n].copy()
+        for norm, radius, mask in masks:
+            if norm == ball.norm and radius <= _radius(ball.eps):
+                robust &= mask[: ball.n]
+        found.append((ball, robust))
+    return found

@@ -15,7 +15,7 @@ import numpy as np
 
 from robench.contracts.dataset import Dataset
 from robench.errors import RobenchError
-from robench.records.labels import tuner_label
+from robench.records.labels import method_label
 from robench.records.limits import MOST_IMAGES
 from robench.records.measurement import Measured, measurements
 from robench.records.record import AttackSpec, RunResult, RunSpec, Score
@@ -76,8 +76,7 @@ def method_of(suite: Suite, spec: RunSpec) -> Method:
     """Return the row that a run belongs to: what the suite says of models is left out of their name."""
     name, _, tail = spec.model.label.partition(":")
     items = [item for item in tail.split(",") if item and item.partition("=")[0] not in suite.model]
-    tuner = tuner_label(spec) + (f" (adapter {spec.adapter.sha256[:8]})" if spec.adapter else "")
-    tuner += f" (defence {spec.defence.label})" if spec.defence else ""
+    tuner = method_label(spec) + (f" (adapter {spec.adapter.sha256[:8]})" if spec.adapter else "")
     tuner += "" if spec.precision == "mixed" else f" (precision {spec.precision})"
     return Method(model=name + (f":{','.join(items)}" if items else ""), tuner=tuner)
 

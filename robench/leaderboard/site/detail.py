@@ -14,7 +14,7 @@ from robench.records.measurement import Measured, drop, measurements
 from robench.records.record import AttackScore, RunResult, Score
 from robench.statistics.intervals import by_class, wilson
 from robench.statistics.intervals import rate as images_right
-from robench.statistics.worst_case import balls, worst_within
+from robench.statistics.worst_case import within_balls
 
 
 def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[str, Any]:
@@ -58,9 +58,7 @@ def _measured(found: Measured) -> dict[str, Any]:
             classes = by_class(score.mask(), labels, names)
             line |= {"macro": round(classes.macro, 1), "lowest": rate(classes.lowest), "class": classes.lowest_name}
         lines.append(line)
-    attacks = list(found.attacks)
-    for ball in balls(attacks):
-        right = worst_within(ball, found.clean, attacks)
+    for ball, right in within_balls(found.clean, found.attacks):
         why = f"{ball.norm} {ball.eps}" + ("" if ball.measured else ", no white-box attack there")
         case = {"label": "worst case", "threat": why, "bound": not ball.measured, "drop": None}
         lines.append({**case, "rate": rate(images_right(int(right.sum()), ball.n))})

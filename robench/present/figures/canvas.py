@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from robench.records.labels import tuner_label
+from robench.records.labels import method_label
 from robench.records.record import RunResult
 
 MOST_INCHES = 60.0
@@ -37,7 +37,7 @@ def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **more: 
 def headline(figure: Figure, result: RunResult, shows: str) -> None:
     """Write above a figure what it shows, and of which run, in lines as wide as the figure."""
     spec = result.spec
-    run = f"{spec.model.label}, {tuner_label(spec)} on {spec.dataset.label}, run {result.run_id}"
+    run = f"{spec.model.label}, {method_label(spec)} on {spec.dataset.label}, run {result.run_id}"
     letters = max(20, int(LETTERS_AN_INCH * figure.get_figwidth()))
     figure.suptitle("\n".join(line for text in (shows, run) for line in textwrap.wrap(text, letters)), fontsize=9)
 

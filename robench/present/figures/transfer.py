@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from robench.present.figures.canvas import matrix, sheet
-from robench.records.labels import tuner_label
+from robench.records.labels import method_label
 from robench.records.record import RunResult
 from robench.statistics.intervals import success
 
@@ -59,7 +59,7 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
 def _target_names(records: Sequence[RunResult]) -> dict[str, str]:
     """Return a name for the target of each run: model and tuner, and the training images if these differ."""
     specs = {record.run_id: record.spec for record in records}
-    short = {run_id: f"{spec.model.label}, {tuner_label(spec)}" for run_id, spec in specs.items()}
+    short = {run_id: f"{spec.model.label}, {method_label(spec)}" for run_id, spec in specs.items()}
     trained = {
         run_id: f"{spec.dataset.label}, {spec.train_size or 0:,} training images" for run_id, spec in specs.items()
     }

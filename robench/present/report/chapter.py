@@ -12,12 +12,13 @@ from robench.present.figures.catalogue import catalogue
 from robench.present.figures.classes import class_accuracy
 from robench.present.report.classification import classification
 from robench.present.report.parts import Chapter, Picture, Section, Table
-from robench.present.report.summary import case_of, name_of, of_run, worst_cases
+from robench.present.report.summary import case_of, name_of, of_run
 from robench.present.show import asked, made_with, precision_text
 from robench.records.measurement import drop, measurements
 from robench.records.record import RunResult
 from robench.records.samples import Samples
 from robench.statistics.intervals import Mask, Rate, rate, success, wilson
+from robench.statistics.worst_case import within_balls
 
 SETTINGS = ("setting", "value")
 DESCRIPTIONS = {
@@ -111,7 +112,7 @@ def _accuracy(result: RunResult) -> Section:
             broken = success(found.clean, score)
             share = f"{broken.percent:.1f} of {broken.n:,}" if broken else "-"
             rows.append((*_rated(score.label, wilson(score), threat, f"{drop(found.clean, score):.1f}"), share))
-        for ball, right in worst_cases(found):
+        for ball, right in within_balls(found.clean, found.attacks):
             name = case_of(ball) + ("" if ball.measured else ", an upper bound: no white-box attack there")
             rows.append((*_rated(name, rate(int(right.sum()), ball.n), f"{ball.norm} {ball.eps}", ""), ""))
     headings = ("scored on", "accuracy, %", "95 % interval", "n", "threat", "drop", "success, % of those right clean")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from robench.present.report.classification import macro_f1
 from robench.present.report.parts import Chapter, Picture, Section, Table
-from robench.present.report.summary import case_of, name_of, of_runs, worst_cases, written
+from robench.present.report.summary import case_of, name_of, of_runs, written
 from robench.records.labels import attack_label
 from robench.records.measurement import COMPARED, comparison_key, measurements
 from robench.records.record import AttackScore, RunResult
 from robench.records.samples import Samples
 from robench.statistics.intervals import rate, wilson
-from robench.statistics.worst_case import balls
+from robench.statistics.worst_case import balls, within_balls
 
 COMPARABLE = "All rows have the same images, attacks and n, and may be compared."
 
@@ -83,7 +83,8 @@ def _row(
 ) -> tuple[str, ...]:
     scores = {_label(result, score): written(wilson(score)) for score in result.attacks}
     if result.data is not None and result.clean is not None:
-        for ball, right in worst_cases(measurements(result)[0]):
+        found = measurements(result)[0]
+        for ball, right in within_balls(found.clean, found.attacks):
             scores[case_of(ball)] = written(rate(int(right.sum()), ball.n), bound=not ball.measured)
     spec, data, tuning = result.spec, result.data, result.tuning
     images = f" ({data.test_fingerprint[:8]})" if data else ""

@@ -6,28 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robench.records.labels import tuner_label
-from robench.records.measurement import Measured, measurements
+from robench.records.labels import method_label
+from robench.records.measurement import measurements
 from robench.records.record import RunResult
-from robench.statistics.intervals import Mask, Rate, rate, wilson
+from robench.statistics.intervals import Rate, rate, wilson
 from robench.statistics.ranks import rank_ranges
-from robench.statistics.worst_case import Ball, balls, worst_within
+from robench.statistics.worst_case import Ball, within_balls
 
 
 def name_of(result: RunResult) -> str:
     """Return the model and the tuner of a run."""
-    return f"{result.spec.model.label}, {tuner_label(result.spec)}"
+    return f"{result.spec.model.label}, {method_label(result.spec)}"
 
 
 def written(found: Rate, bound: bool = False) -> str:
     """Return an accuracy with its interval: ``49.4 (45.0 to 53.8)``, after ``at most`` if it is only a bound."""
     return f"{'at most ' if bound else ''}{found.percent:.1f} ({found.low:.1f} to {found.high:.1f})"
-
-
-def worst_cases(found: Measured) -> list[tuple[Ball, Mask]]:
-    """Return for each ball which images withstand every attack within it, ``bool (n,)``."""
-    attacks = list(found.attacks)
-    return [(ball, worst_within(ball, found.clean, attacks)) for ball in balls(attacks)]
 
 
 def case_of(ball: Ball) -> str:
@@ -43,7 +37,7 @@ def of_run(result: RunResult) -> tuple[str, ...]:
     clean = wilson(found.clean)
     text = f"{clean.percent:.1f} % of {clean.n:,} clean {result.spec.split} images are classified correctly"
     parts = [f"{text} ({clean.low:.1f} to {clean.high:.1f})."]
-    for ball, right in worst_cases(found):
+    for ball, right in within_balls(found.clean, found.attacks):
         share = rate(int(right.sum()), ball.n)
         stay = f"{share.percent:.1f} % ({share.low:.1f} to {share.high:.1f}, n={ball.n:,})"
         if ball.measured:
@@ -57,7 +51,7 @@ def of_run(result: RunResult) -> tuple[str, ...]:
 def of_runs(records: Sequence[RunResult]) -> tuple[list[str], tuple[str, ...]]:
     """Return the ranks that comparable runs may have, and which is best, in words."""
     found = [measurements(record)[0] for record in records]
-    cases = [worst_cases(each) for each in found]
+    cases = [within_balls(each.clean, each.attacks) for each in found]
     measured = [place for place, (ball, _) in enumerate(cases[0]) if ball.measured]
     place = measured[-1] if measured else len(cases[0]) - 1
     ball = cases[0][place][0] if cases[0] else None
