@@ -77,10 +77,12 @@ def import_file(path: Path) -> ModuleType:
     name = path.stem
     if path.suffix != ".py" or not path.is_file():
         raise PluginError(f"no plugin at {path}; expected a Python file")
-    known = sys.modules.get(name)
-    if known is not None and known.__spec__ is not None and known.__spec__.origin == str(path.resolve()):
+    known, found = sys.modules.get(name), _spec(name) if name.isidentifier() else None
+    # Python finds the file by itself if it lies in a folder that is searched, such as one installed with `pip -e`.
+    same = found is not None and found.origin == str(path.resolve())
+    if known is not None and same:
         return known
-    if not name.isidentifier() or known is not None or importlib.util.find_spec(name) is not None:
+    if not name.isidentifier() or known is not None or (found is not None and not same):
         raise PluginError(f"{path} cannot be imported as {name!r}, which is taken or not a valid name; rename the file")
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None and spec.loader is not None

@@ -83,6 +83,15 @@ def test_the_environment_names_files_too(
     assert os.environ[FILES] == str(salt)
 
 
+def test_a_file_in_a_folder_that_python_searches_is_a_plugin_all_the_same(
+    salt: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the README's, written beside an installation with ``pip install -e .``."""
+    monkeypatch.syspath_prepend(salt.parent)
+    assert "random signs" in command(capsys, "list", "attacks", "--plugin", salt)[0]
+    assert "random signs" in command(capsys, "list", "attacks", "--plugin", salt)[0], "loaded already"
+
+
 def test_a_file_that_is_missing_broken_or_called_like_another_module_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
