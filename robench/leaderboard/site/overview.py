@@ -51,7 +51,8 @@ def overview(tables: Sequence[Table], records: Mapping[str, RunResult]) -> dict[
 
 def rate(found: Rate) -> list[float | None]:
     """Return the accuracy in percent, both ends of its interval, n, and the deviation over seeds."""
-    return [*(round(each, 2) for each in (found.percent, found.low, found.high)), found.n, _rounded(found.sd)]
+    # More digits than are shown, so that the page rounds as the terminal does.
+    return [*(round(each, 4) for each in (found.percent, found.low, found.high)), found.n, _rounded(found.sd)]
 
 
 def newest(table: Table) -> str:
