@@ -149,14 +149,15 @@ class StatusFile:
         self.remove()
 
     def remove(self) -> None:
-        """Remove the file, and the folder if it is empty."""
+        """Remove the file, and the folder if it is empty; not that of copies, which other processes lock."""
         if self._state is not None:
             with suppress(OSError, RobenchError):
                 path = self._path(self._state)
                 if self._shared is not None:
                     self._shared.remove(f"{RUNNING}/{path.name}")
                 path.unlink(missing_ok=True)
-                self._folder.rmdir()
+                if self._shared is None:
+                    self._folder.rmdir()
         self._state = None
 
     def _path(self, state: Running) -> Path:

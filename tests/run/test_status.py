@@ -19,6 +19,7 @@ from robench.records.record import RunSpec
 from robench.registry.registry import Registry
 from robench.run import status
 from robench.run.status import StatusFile, running, status_kept
+from robench.storage.location import local_folder
 from robench.storage.shared_folder import SharedFolder
 
 from tests.helpers.results import result
@@ -179,6 +180,7 @@ def test_one_process_claims_a_run_at_a_url(shared: SharedFolder, spec: RunSpec) 
     assert second.claim(spec)
     second.remove()
     assert not shared.entries(".running")
+    assert (local_folder(shared) / ".running").is_dir(), "others may be about to lock the folder of copies"
 
 
 @pytest.mark.parametrize(
