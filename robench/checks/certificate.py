@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.checks.attack import (
+    Shared,
     Trial,
     ball,
     early_exit,
@@ -91,8 +92,9 @@ def certify(
     with seeded(context.stream("checks"), context.device), frozen_for_attack(subject.network):
         found = [result for each in NETWORK_CHECKS if (result := _made(each, subject, tell)) is not None]
         found.append(check_labels(predictions, labels, len(context.dataset.class_names)))
+        shared: Shared = {}
         for attack, score in attacks:
-            found += check_attack(subject, attack, score, full=level == "full", tell=tell)
+            found += check_attack(subject, attack, score, full=level == "full", tell=tell, shared=shared)
     tell("done")
     scores = [score for _, score in attacks]
     found += above_clean(scores, predictions == labels)
@@ -106,15 +108,17 @@ def check_attack(
     *,
     full: bool,
     tell: Callable[[str], None] = lambda about: None,
+    shared: Shared | None = None,
 ) -> list[Check]:
     """Return the results of all checks of one attack; a control, which knows nothing of the network, has none.
 
-    `tell` is told the name of each check before it is made.
+    `tell` is told the name of each check before it is made. What the simple adversaries leave right is kept in `shared`
+    for further attacks of the same run.
     """
     if score.knowledge == "nothing":
         return []
     sample = replace(subject, data=subject.data.first(min(len(subject.data), score.n)))
-    trial = Trial(subject=sample, attack=attack, score=score, full=full)
+    trial = Trial(subject=sample, attack=attack, score=score, full=full, shared={} if shared is None else shared)
     return [found for each in ATTACK_CHECKS if (found := _made(each, trial, tell)) is not None]
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from robench import Attacker, AttackParams, ImageSet
 from robench.attack.perturbation import check_ball, perturb_set
+from robench.checks import probes
 from robench.checks.attack import Trial
 from robench.checks.certificate import certify, check_attack
 from robench.checks.network import normalisation
@@ -287,6 +288,34 @@ def test_few_images_tell_an_attack_from_noise(more: int, fewer: int, fails: bool
     assert significantly_more(attacked, than=noisy) is fails
     p = sum(math.comb(more + fewer, k) for k in range(more, more + fewer + 1)) / 2 ** (more + fewer)
     assert (p < 0.01) is fails
+
+
+def test_simple_adversaries_meet_each_image_once_in_a_ball(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    search = probes.random_search
+
+    def counted(network: nn.Module, images: Tensor, *others: Any) -> Tensor:
+        searched.append(len(images))
+        return search(network, images, *others)
+
+    monkeypatch.setattr(probes, "random_search", counted)
+    found = checked(trained(), *attacks_of("pgd:eps=24/255", "pgd:eps=24/255,steps=10", "pgd:eps=12/255"))
+    reasons = [check.reason for name, check in found.items() if name.startswith("random search")]
+    one, longer, other = (int(reason.split(" of the ")[1].split()[0]) for reason in reasons)
+    assert 0 < longer <= one < other < 60 and searched == [one, other], "the longer leaves some of the same right"
+
+
+def test_a_random_search_is_asked_for_all_images_where_it_may_be_the_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+
+    def breaks_all(network: nn.Module, images: Tensor, *others: Any) -> Tensor:
+        searched.append(len(images))
+        return 1 - images
+
+    monkeypatch.setattr(probes, "random_search", breaks_all)
+    attack = attacks_of("pgd:eps=255/255,alpha=0.01/255,steps=1,random_start=false")
+    found = checked(trained(), *attack)[f"random search {attack[0].label}"]
+    assert found.verdict == "fail" and f"of {sum(searched)}" in found.reason, found
 
 
 def test_a_check_that_raises_costs_nothing_but_itself() -> None:
