@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import math
 import os
@@ -23,6 +24,7 @@ from robench.storage.shared_folder import SharedFolder
 if TYPE_CHECKING:
     from robench.records.record import RunResult
     from robench.run.identity import Found
+    from robench.sweep.choose import Trials
     from robench.sweep.local import Bench, Outcome
     from robench.sweep.plan import Job, Sweep
 
@@ -101,11 +103,12 @@ class Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What is to be run: a definition, its runs, and the command that asks for them."""
+    """What is to be run: a definition, its runs, the command that asks for them, and the runs that chose settings."""
 
     definition: Sweep
     planned: list[Job]
     words: tuple[str, ...]
+    trials: Trials | None = None
 
 
 def carry_out(
@@ -128,9 +131,41 @@ def carry_out(
     done = complete(registry, comparison.planned, bench, engine.jobs, on_ray, dry_run, quiet)
     if not dry_run:
         return done
-    costs = sweep_cost(comparison.planned, done.completed)
-    print_grid(cost_grid(comparison.definition, costs), cost_json(comparison.definition, costs), style)
+    definition, planned, completed = comparison.definition, comparison.planned, done.completed
+    if (trials := comparison.trials) is not None:
+        definition = dataclasses.replace(definition, rows=(*trials.definition.rows, *definition.rows))
+        planned, completed = [*trials.planned, *planned], {**trials.completed, **completed}
+    costs = sweep_cost(planned, completed)
+    print_grid(cost_grid(definition, costs), cost_json(definition, costs), style)
     return None
+
+
+def choose(
+    registry: Registry, definition: Sweep, bench: Bench, engine: Engine, *, dry_run: bool, quiet: bool
+) -> tuple[Sweep, Trials | None, Sequence[Outcome]]:
+    """Carry out the runs of candidates that are missing, and choose among them.
+
+    Returns:
+        The definition with what was chosen, the runs that it was chosen by, and how those ended that failed. Rows that
+        cannot be chosen yet are left out, or, for a plan, have their first candidate.
+
+    Raises:
+        SpecError: A run cannot be planned, whatever will be chosen.
+    """
+    from robench.storage.location import within
+    from robench.sweep.choose import FOLDER, Trials, candidates_of, settled
+    from robench.sweep.plan import plan_sweep
+
+    if (candidates := candidates_of(definition)) is None:
+        return definition, None, ()
+    planned, plan_only = plan_sweep(registry, candidates), dry_run or engine.name == "slurm"
+    untried = Trials(definition=candidates, planned=planned, completed={})
+    plan_sweep(registry, settled(definition, untried, first_if_open=True))
+    bench = dataclasses.replace(bench, results=within(bench.results, FOLDER), checks="off", adapters=None)
+    on_ray = engine.resources if engine.name == "ray" else None
+    done = complete(registry, planned, bench, engine.jobs, on_ray, plan_only, quiet)
+    trials = dataclasses.replace(untried, completed=done.completed)
+    return settled(definition, trials, first_if_open=plan_only), trials, done.failed
 
 
 def complete(

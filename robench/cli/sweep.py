@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.comparison import Comparison, Engine, carry_out, engine_options
+from robench.cli.comparison import Comparison, Done, Engine, carry_out, choose, engine_options
 from robench.cli.output import print_grid
 from robench.registry.registry import discover
 from robench.storage.location import Location
@@ -70,8 +70,7 @@ def sweep(
     from robench.sweep.summary_table import summary_grid
 
     registry = discover()
-    definition = read_sweep(file)
-    planned = plan_sweep(registry, definition)
+    given = read_sweep(file)
     where = Engine(name=engine, jobs=jobs, cpus=cpus, gpus=gpus)
     where.check(cache_dir)
     bench = Bench(
@@ -83,10 +82,13 @@ def sweep(
         loggers=loggers,
         compiled=compiled,
     )
-    comparison = Comparison(definition=definition, planned=planned, words=("robench", "sweep", str(file)))
+    definition, trials, failed = choose(registry, given, bench, where, dry_run=dry_run, quiet=quiet)
+    planned = plan_sweep(registry, definition)
+    words = ("robench", "sweep", str(file))
+    comparison = Comparison(definition=definition, planned=planned, words=words, trials=trials)
     done = carry_out(registry, comparison, bench, where, style, dry_run=dry_run, quiet=quiet)
     if done is None:
         return
     summary = summarise(definition, planned, done.completed)
     print_grid(summary_grid(summary, intervals), summary_json(summary), style)
-    done.end()
+    Done(completed=done.completed, failed=[*failed, *done.failed]).end()

@@ -42,6 +42,11 @@ def local_folder(place: Location) -> Path:
     return place.mirror if isinstance(place, SharedFolder) else place
 
 
+def within(place: Location, name: str) -> Location:
+    """Return the folder `name` inside `place`."""
+    return SharedFolder(f"{place.url}/{name}") if isinstance(place, SharedFolder) else place / name
+
+
 def shared_folder(place: Location) -> SharedFolder | None:
     """Return `place` if it is a URL."""
     return place if isinstance(place, SharedFolder) else None

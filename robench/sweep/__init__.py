@@ -3,6 +3,7 @@
 | file | what it does |
 |---|---|
 | ``plan.py`` | reads the definition and plans every run before anything starts |
+| ``choose.py`` | chooses settings of rows on validation images |
 | ``cost.py`` | says which runs are missing and what they cost (``--dry-run``) |
 | ``local.py`` | carries out the missing runs on this machine |
 | ``ray_engine.py`` | carries them out on a Ray cluster |

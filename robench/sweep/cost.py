@@ -130,6 +130,8 @@ def cost_grid(sweep: Sweep, costs: Sequence[RunCost]) -> Grid:
 
 def _state(runs: Sequence[RunCost]) -> str:
     """Return what has become of the runs of a row with one seed, several on a suite."""
+    if not runs:
+        return NOTHING
     missing = sum(not run.recorded for run in runs)
     if not 0 < missing < len(runs):
         return "missing" if missing else "recorded"

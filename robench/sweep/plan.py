@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -41,11 +42,21 @@ class Published(_Part):
     adversarial: Percent | None = None
 
 
+class Choice(_Part):
+    """How one of several settings of a row is chosen: by accuracy on validation images, averaged over data sets."""
+
+    attacks: tuple[str, ...] = Field(min_length=1)
+    test_size: Annotated[int, Field(ge=1)] | Literal["all"] = 500
+    seed: Annotated[int, Field(ge=0)] = 0
+    by: Literal["mean", "clean", "attacked"] = "mean"
+
+
 class _File(_Part):
     title: str = Field(pattern=r"^[^\n]+$")
     note: str = ""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     data: tuple[str, ...] = ()
+    choose: Choice | None = None
     common: dict[str, Any] = {}
     rows: tuple[dict[str, Any], ...] = Field(min_length=1)
 
@@ -57,16 +68,43 @@ _SETTINGS: dict[str, Any] = {
     if field.name != "seed"  # given by the file's seeds
 }
 _Settings = create_model("_Settings", __base__=_Part, **_SETTINGS)
-_Row = create_model("_Row", __base__=_Settings, name=(str, Field(min_length=1)), published=(Published, Published()))
+_LISTS: dict[str, Any] = {
+    name: (Annotated[tuple[kind, ...], Field(min_length=1)], None)  # type: ignore[valid-type]
+    for name, (kind, _) in _SETTINGS.items()
+}
+_Candidates = create_model("_Candidates", __base__=_Part, **_LISTS)
+_Row = create_model(
+    "_Row",
+    __base__=_Settings,
+    name=(str, Field(min_length=1)),
+    published=(Published, Published()),
+    choose=(_Candidates, None),
+)
+
+
+_PARTS: Mapping[int | str, Iterable[str]] = {
+    "published": Published.model_fields,
+    "choose": (*Choice.model_fields, *_SETTINGS),
+}
+"""The keys of parts within a file or a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a comparison: its name, the settings of its runs, and what a study reports for it."""
+    """One line of a comparison: its name, the settings of its runs, and what a study reports for it.
+
+    Attributes:
+        candidates: Settings of which one is chosen on validation images; none if nothing is to be chosen.
+        over: What wins over the settings and over what a suite says.
+        chosen: The candidate that was chosen, in words, and among how many; empty if nothing was.
+    """
 
     name: str
     settings: Mapping[str, Any]
     published: Published
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    over: Mapping[str, Any] = field(default_factory=dict)
+    chosen: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +114,7 @@ class Sweep:
     Attributes:
         suites: The suites that rows name, by that name.
         places: Where the data sets of suites lie.
+        choice: How one of the candidates of a row is chosen; None if no row has any.
     """
 
     path: Path
@@ -83,6 +122,7 @@ class Sweep:
     note: str
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    choice: Choice | None = None
     suites: Mapping[str, Suite] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
 
@@ -119,19 +159,23 @@ def read_sweep(path: Path) -> Sweep:
     rows = []
     for number, values in enumerate(file.rows, start=1):
         read = _read(_Row, values, f"{path}: row {values.get('name', number)!r}")
-        own = read.model_dump(exclude_unset=True, exclude={"name", "published"})
-        name, published = read.name, read.published  # type: ignore[attr-defined]  # fields made at run time
-        rows.append(Row(name=name, settings={**common, **own}, published=published))
+        own = read.model_dump(exclude_unset=True, exclude={"name", "published", "choose"})
+        name, published, given = read.name, read.published, read.choose  # type: ignore[attr-defined]  # made at run time
+        lists = {} if given is None else given.model_dump(exclude_unset=True)
+        candidates = tuple(dict(zip(lists, each, strict=True)) for each in product(*lists.values())) if lists else ()
+        rows.append(Row(name=name, settings={**common, **own}, published=published, candidates=candidates))
     if (runs := len(rows) * len(file.seeds)) > MOST_RUNS:
         raise SpecError(f"{path} asks for {runs:,} runs; expected at most {MOST_RUNS:,}: divide it into several files")
     _refuse_repeats(path, "row name", [row.name for row in rows])
     _refuse_repeats(path, "seed", file.seeds)
+    _refuse_unfair(path, rows, file.choose)
     return Sweep(
         path=path,
         title=file.title,
         note=file.note,
         seeds=file.seeds,
         rows=tuple(rows),
+        choice=file.choose,
         places=read_places(file.data),
     )
 
@@ -159,13 +203,13 @@ def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
 def _runs(registry: Registry, sweep: Sweep, row: Row) -> list[Mapping[str, Any]]:
     """Return the settings of the runs of a row with one seed: one, or those that its suite asks for."""
     if row.settings.get("suite") is None:
-        return [row.settings]
+        return [{**row.settings, **row.over}]
     with _named(sweep, row):
         name = row.settings["suite"]
         suite = sweep.suites.get(name) or find_suite(registry, name).suite
         own = {key: value for key, value in row.settings.items() if key != "suite"}
         missing = missing_sets(registry, suite, sweep.places)
-        return [part.settings for part in parts_of(registry, suite, own, sweep.places, missing)]
+        return [{**part.settings, **row.over} for part in parts_of(registry, suite, own, sweep.places, missing)]
 
 
 @contextmanager
@@ -201,10 +245,26 @@ def _read(model: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise SpecError(
-                f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), Published.model_fields)}"
+                f"{where}: unknown key {key!r}{nearest(str(first['loc'][-1]), _PARTS[first['loc'][0]])}"
             ) from None
         got = "" if first["type"] == "missing" else f" (got {first['input']!r})"
         raise SpecError(f"{where}: {key}: {first['msg']}{got}") from None
+
+
+def _refuse_unfair(path: Path, rows: Iterable[Row], choice: Choice | None) -> None:
+    """Refuse candidates that nothing says how to choose from, and rows of which some have more than others."""
+    counts = {row.name: len(row.candidates) for row in rows if row.candidates}
+    if not counts:
+        return
+    name, most = next(iter(counts.items()))
+    if choice is None:
+        raise SpecError(f"{path}: row {name!r} has candidates; expected a part [choose] with attacks = [...]")
+    for other, count in counts.items():
+        if count != most:
+            raise SpecError(
+                f"{path}: row {name!r} chooses among {most}, row {other!r} among {count}; "
+                "give every row the same number, or the comparison favours one"
+            )
 
 
 def _refuse_repeats(path: Path, what: str, values: Iterable[object]) -> None:

@@ -59,7 +59,10 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One row of a sweep over its recorded seeds; ``figures`` are those of the columns, None if not measured."""
+    """One row of a sweep over its recorded seeds; ``figures`` are those of the columns, None if not measured.
+
+    ``chosen`` are the settings that were chosen on validation images, with the scores of all candidates.
+    """
 
     name: str
     figures: tuple[Figure | None, ...]
@@ -68,6 +71,7 @@ class Line:
     seconds: float | None
     run_ids: dict[int, str]
     recorded: tuple[int, ...]
+    chosen: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,7 @@ def summarise(sweep: Sweep, jobs: Iterable[Job], completed: Mapping[str, RunResu
                 seconds=mean(seconds) if seconds else None,
                 run_ids=_run_ids(job for job in planned if job.row == row.name),
                 recorded=tuple(records),
+                chosen=row.chosen,
             )
         )
     return Summary(title=sweep.title, note=sweep.note, seeds=sweep.seeds, columns=columns, lines=tuple(lines))

@@ -8,7 +8,7 @@ from statistics import mean
 
 from robench.present.grid import NOTHING, Grid, Heading
 from robench.records.labels import short_label
-from robench.sweep.summary import Column, Figure, Summary
+from robench.sweep.summary import Column, Figure, Line, Summary
 
 READING = "Accuracy in percent: mean over seeds ± sample standard deviation, without one for a single seed."
 READING_INTERVALS = (
@@ -37,7 +37,7 @@ def summary_grid(summary: Summary, intervals: bool = False) -> Grid:
         seeds = f"{n} of {len(line.run_ids)}"
         trained = NOTHING if line.trainable_parameters is None else f"{line.trainable_parameters:,}"
         seconds = NOTHING if line.seconds is None else f"{line.seconds:,.0f}"
-        rows.append((line.name, *figures, *averages, *reported, trained, seconds, seeds))
+        rows.append((line.name, *figures, *averages, *reported, *_chosen(summary, line), trained, seconds, seeds))
     return Grid(
         title=summary.title,
         notes=(*((summary.note,) if summary.note else ()), READING_INTERVALS if intervals else READING),
@@ -46,12 +46,18 @@ def summary_grid(summary: Summary, intervals: bool = False) -> Grid:
             *_headings(summary.columns),
             *(Heading(label=f"average {name}", details=("datasets",)) for name, _ in _averaged(summary.columns)),
             *(heading for heading, _ in published),
+            *([Heading(label="chosen", details=("validation",))] if any(line.chosen for line in summary.lines) else []),
             Heading(label="trained", minor=True),
             Heading(label="seconds", minor=True),
             Heading(label="seeds", minor=True),
         ),
         rows=tuple(rows),
     )
+
+
+def _chosen(summary: Summary, line: Line) -> tuple[str, ...]:
+    """Return what was chosen for a row, if anything was for any row."""
+    return (line.chosen or NOTHING,) if any(each.chosen for each in summary.lines) else ()
 
 
 def _averaged(columns: Sequence[Column]) -> list[tuple[str, list[int]]]:
