@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from robench.present.grid import NOTHING, Grid, headings
-from robench.records.record import RunResult, Score
+from robench.records.record import RunResult
 from robench.records.spec import file_name
+from robench.statistics.intervals import Mask
 from robench.statistics.paired import Paired, holm, paired
+from robench.statistics.worst_case import attacks_within, within_balls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Contest:
     """One accuracy of two runs, measured on the same images.
 
     Attributes:
-        name: ``clean``, the label of an attack, or the worst case.
+        name: ``clean``, the label of an attack, or the worst case within a ball.
         accuracies: Those of the first and the second run, in percent.
         found: The paired comparison, image by image.
         p: McNemar's p-value, adjusted for all accuracies compared (Holm).
@@ -52,16 +54,17 @@ def contests(first: RunResult, second: RunResult) -> list[Contest]:
     """Compare every accuracy that both runs measured on the same images.
 
     Two attacks are the same if they share label, parameters, threat model, surrogate weights and number of images. A
-    white-box attack makes different adversarial images for each network, from the same clean ones.
+    white-box attack makes different adversarial images for each network, from the same clean ones. The worst case of a
+    ball is compared if both runs made the same attacks within it.
     """
     if first.data is None or second.data is None or first.data.test_fingerprint != second.data.test_fingerprint:
         return []
-    ours, theirs = dict(_scores(first)), dict(_scores(second))
-    shared = [key for key in ours if key in theirs and ours[key].n == theirs[key].n]
-    found = [paired(ours[key].mask(), theirs[key].mask()) for key in shared]
+    ours, theirs = dict(_masks(first)), dict(_masks(second))
+    shared = [key for key in ours if key in theirs and len(ours[key]) == len(theirs[key])]
+    found = [paired(ours[key], theirs[key]) for key in shared]
     adjusted = holm([each.p for each in found])
     return [
-        Contest(name=key[0], accuracies=(100 * ours[key].accuracy, 100 * theirs[key].accuracy), found=each, p=p)
+        Contest(name=key[0], accuracies=(100 * ours[key].mean(), 100 * theirs[key].mean()), found=each, p=p)
         for key, each, p in zip(shared, found, adjusted, strict=True)
     ]
 
@@ -127,11 +130,18 @@ def _flat(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
-def _scores(run: RunResult) -> Iterator[tuple[tuple[str, ...], Score]]:
+def _masks(run: RunResult) -> Iterator[tuple[tuple[str, ...], Mask]]:
+    """Yield what two runs must share for a comparison, its name first, and which images are right, ``bool (n,)``."""
     if run.clean is not None:
-        yield ("clean",), run.clean
+        yield ("clean",), run.clean.mask()
+    made: dict[str, tuple[str, ...]] = {}
     for spec, score in zip(run.spec.attacks, run.attacks, strict=False):
         weights = score.surrogate.fingerprint if score.surrogate else ""
-        yield (score.label, str(sorted(spec.params.items())), score.norm, score.eps, score.knowledge, weights), score
-    for worst in run.worst_case:
-        yield (f"worst case {worst.norm} {worst.eps}", *worst.attacks), worst
+        made[score.label] = (str(sorted(spec.params.items())), score.norm, score.eps, score.knowledge, weights)
+        yield (score.label, *made[score.label]), score.mask()
+    for ball, right in within_balls(run.clean, run.attacks) if run.clean is not None else ():
+        bound = "" if ball.measured else " (upper bound)"
+        within = attacks_within(ball, run.attacks)
+        if len(within) > 1:  # else it is that attack
+            made_of = sorted(str((label, *made[label])) for label in within)
+            yield (f"worst case at {ball.norm} {ball.eps}{bound}", *made_of), right

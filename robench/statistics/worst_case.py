@@ -82,13 +82,20 @@ def within_balls(clean: Score, attacks: Sequence[AttackScore]) -> list[tuple[Bal
     Returns:
         The balls in the order of :func:`balls`, each with ``bool (n,)``.
     """
-    right = clean.mask()
-    masks = [(attack.norm, _radius(attack.eps), attack.mask()) for attack in attacks if attack.knowledge != "nothing"]
+    right, masks = clean.mask(), {attack.label: attack.mask() for attack in attacks}
     found = []
     for ball in balls(attacks):
         robust = right[: ball.n].copy()
-        for norm, radius, mask in masks:
-            if norm == ball.norm and radius <= _radius(ball.eps):
-                robust &= mask[: ball.n]
+        for label in attacks_within(ball, attacks):
+            robust &= masks[label][: ball.n]
         found.append((ball, robust))
     return found
+
+
+def attacks_within(ball: Ball, attacks: Sequence[AttackScore]) -> list[str]:
+    """Return the labels of those `attacks` that stay within `ball`; controls, which attack nothing, are left out."""
+    return [
+        attack.label
+        for attack in attacks
+        if attack.knowledge != "nothing" and attack.norm == ball.norm and _radius(attack.eps) <= _radius(ball.eps)
+    ]

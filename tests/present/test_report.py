@@ -91,7 +91,7 @@ def test_the_page_says_what_the_record_says() -> None:
     for expected in ("clip-tiny, none on leaf-synth", "90.0", "82.6 to 94.5", "Linf 8/255 transfer", "40.0"):
         assert expected in text
     assert "Lowest accuracy of a class: 80.0 %, class 0 and 1 more." in page.text
-    assert "Lowest robust accuracy of a class over all attacks at Linf 8/255: 0.0 %, class 0 and 3 more." in page.text
+    assert "Lowest accuracy of a class in the worst case at Linf 8/255: 0.0 %, class 0 and 3 more." in page.text
     losses = "2 of at most 2 epochs, loss 0.5000 at last; lowest validation loss 1.0000 in epoch 2"
     assert f"{losses}; learning rate 0.001 at first, 0.001 at last." in page.text
     assert page.text.count("macro mean") == 3 and "1,000 parameters, 0 of them trained." in page.text

@@ -135,9 +135,8 @@ def _classes(result: RunResult, samples: Samples | None, figures: _Figures) -> l
         table = classification(labels, found, [_readable(name) for name in names])
         sections.append(Section(title=f"Classes, {name}", text=(text,), tables=(table,)))
     worst = tuple(
-        f"Lowest robust accuracy of a class over all attacks at {worst.norm} {worst.eps}: "
-        f"{_lowest(worst.mask(), samples.labels[: worst.n], names)}."
-        for worst in result.worst_case
+        f"Lowest accuracy of a class in the {case_of(ball)}: {_lowest(right, samples.labels[: ball.n], names)}."
+        for ball, right in (within_balls(result.clean, result.attacks) if result.clean else ())
     )
     return [*sections, Section(title="Confusion", text=worst, pictures=figures.pictures("confusion"))]
 
