@@ -211,8 +211,8 @@ def _reading(ranking: Ranking) -> str:
     seeds = "" if ranking.counts_seeds else ", but not over seeds: too few runs" if several else ", but not over seeds"
     chance = "images and seeds" if ranking.counts_seeds else "images"
     return (
-        f"A range of ranks, such as 3-6, holds every rank that chance over {chance} leaves open (tests of all pairs at "
-        f"5 % together){seeds}."
+        f"Where a rank is a range, chance over {chance} leaves every rank of it open (tests of all pairs at 5 % "
+        f"together){seeds}."
     )
 
 

@@ -91,7 +91,8 @@
     } }, h("span", { class: "name" }, row.name));
     const narrow = $("#tables").clientWidth < 560;
     return h("th", { scope: "row", class: "method" }, button, h("span", { class: "quiet under" },
-      table.model ? "" : `${robench.short(row.model)} · `, robench.counted(row.runs.length, "run"), narrow ? [" · ", robench.badge(row.checks)] : null));
+      table.model ? "" : `${robench.short(row.model)} · `, robench.counted(row.runs.length, "run"), narrow ? [" · ", robench.badge(row.checks)] : null,
+      narrow && row.against !== "-" ? ` · against ${row.against}` : null));
   };
 
   /* Put what a method unfolds under its row, or take it away. */
