@@ -18,7 +18,7 @@ from robench.registry.resolved import ResolvedAttack
 from robench.statistics.intervals import Mask
 
 Shared = dict[tuple[object, ...], dict[int, bool]]
-"""Whether an image, by its place in the sample, withstands a simple adversary, by its name and the ball."""
+"""Whether an image, by its place in the sample, withstands an adversary, by what this is: its name and ball, say."""
 QUERIES = 100
 """Queries of the random search beside a white-box attack; 6,400 passes at most, and fewer as images break."""
 
@@ -32,7 +32,7 @@ class Trial:
         attack: The attack.
         score: Its score over all images of the run.
         full: Whether to make checks that take long.
-        shared: What the simple adversaries left right, for all attacks of the run: they know only ball and images.
+        shared: What simple adversaries and repeated attacks left right, for all attacks of the run.
     """
 
     subject: Subject

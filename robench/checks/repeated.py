@@ -105,7 +105,7 @@ def logit_scale(trial: Trial) -> Check | None:
     if not 0 < span < FLAT or probes.are_probabilities(logits) or trial.attack.surrogate is not None:
         return None
     with _scaled(trial.subject.network, SPAN / span):
-        right = _again(trial)
+        right = _again(trial, scaled=True)
     fewer = int(trial.withstood.sum()) - int(right.sum())
     reason = f"the logits of an image span only {span:.2g}; scaled up to {SPAN:g}, the attack leaves "
     reason += f"{100 * right.mean():.0f} % right, as they are {100 * trial.withstood.mean():.0f} %"
@@ -200,13 +200,26 @@ def _affordable(trial: Trial) -> Trial:
     return replace(trial, subject=replace(trial.subject, data=trial.subject.data.first(n)))
 
 
-def _again(trial: Trial, *, seed: int = 0, raw: list[Tensor] | None = None, **changes: object) -> Mask:
-    """Return which images of the sample withstand the attack with other parameters or another random start."""
+def _again(
+    trial: Trial, *, seed: int = 0, raw: list[Tensor] | None = None, scaled: bool = False, **changes: object
+) -> Mask:
+    """Return which images of the sample withstand the attack with other parameters or another random start.
+
+    What another attack of the run has repeated in the same way already, such as the same at a huge radius, is not made
+    again.
+
+    Args:
+        raw: Gets what the attack returned before rounding.
+        scaled: Whether the logits are scaled up, so that nothing is shared.
+    """
     attack, subject = trial.attack, trial.subject
     given = {name: getattr(attack.params, name) for name in attack.params.model_fields_set}
     if "eps" in changes and given.get("alpha") is not None:
         given["alpha"] = given["alpha"] * changes["eps"] / attack.threat().eps
     changed = replace(attack, params=type(attack.params).model_validate({**given, **changes}))
+    key = ("again", changed.name, str(changed.params), str(changed.surrogate), changed.answers, seed, len(subject.data))
+    if raw is None and not scaled and key in trial.shared:
+        return np.array(list(trial.shared[key].values()), bool)
     attacker, _ = prepared(changed, subject.context)
     images, _ = perturb_set(
         attacker if raw is None else _Recording(attacker, raw),
@@ -217,4 +230,7 @@ def _again(trial: Trial, *, seed: int = 0, raw: list[Tensor] | None = None, **ch
         seed=subject.context.stream(f"checks/{seed}"),
         precision=subject.context.precision.attacks,
     )
-    return subject.right(images)
+    right = subject.right(images)
+    if not scaled:
+        trial.shared[key] = dict(enumerate(right.tolist()))
+    return right

@@ -15,7 +15,7 @@ import pytest
 import torch
 from robench import Attacker, AttackParams, ImageSet
 from robench.attack.perturbation import check_ball, perturb_set
-from robench.checks import probes
+from robench.checks import probes, repeated
 from robench.checks.attack import Trial
 from robench.checks.certificate import certify, check_attack
 from robench.checks.network import normalisation
@@ -303,6 +303,22 @@ def test_simple_adversaries_meet_each_image_once_in_a_ball(monkeypatch: pytest.M
     reasons = [check.reason for name, check in found.items() if name.startswith("random search")]
     one, longer, other = (int(reason.split(" of the ")[1].split()[0]) for reason in reasons)
     assert 0 < longer <= one < other < 60 and searched == [one, other], "the longer leaves some of the same right"
+
+
+def test_an_attack_at_two_radii_is_repeated_once_at_the_huge_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Fraction] = []
+    perturb = repeated.perturb_set
+
+    def counted(*args: Any, **options: Any) -> Any:
+        tried.append(options["threat"].eps)
+        return perturb(*args, **options)
+
+    monkeypatch.setattr(repeated, "perturb_set", counted)
+    attacks = attacks_of("pgd:eps=24/255", "pgd:eps=12/255")
+    found = checked(trained(), *attacks)
+    huge = [found[f"huge epsilon {attack.label}"] for attack in attacks]
+    assert huge[0].reason == huge[1].reason and tried.count(Fraction(128, 255)) == 1
+    assert tried.count(Fraction(24, 255)) == 1, "rounding of the first is twice the radius of the second"
 
 
 def test_a_random_search_is_asked_for_all_images_where_it_may_be_the_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
