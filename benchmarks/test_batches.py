@@ -11,9 +11,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from robench.attack import perturbation
-from robench.compute.fast_functions import fast_functions
 from robench.contracts.context import RunContext
 from robench.networks import evaluate
+from robench.networks.fast_functions import fast_functions
 from robench.networks.memory import keep_freed_memory
 from robench.registry.registry import discover
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from robench.attack.perturbation import check_ball, perturb_set, told_outside
 from robench.attack.seen import seen_by
 from robench.compute.device import resolve_device
-from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
 from robench.contracts.context import stream
 from robench.errors import DataError, SpecError
@@ -23,6 +22,7 @@ from robench.images.image_set import ImageSet, to_pixels
 from robench.networks.borrowed import Borrowed, borrowed
 from robench.networks.entrance import ENTERING, enter
 from robench.networks.evaluate import evaluation_mode
+from robench.networks.fast_functions import fast_functions
 from robench.registry.registry import discover
 
 Array = TypeVar("Array", NDArray[np.uint8], Tensor)

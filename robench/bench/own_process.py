@@ -43,8 +43,8 @@ def own_process(make: Make, device: str, folder: Path, n: int) -> Iterator[Calla
 
 
 def _serve(parent: Connection, make: Make, device: str, folder: Path, n: int) -> None:
-    from robench.compute.fast_functions import fast_functions
     from robench.compute.orphans import end_with_parent
+    from robench.networks.fast_functions import fast_functions
     from robench.networks.memory import keep_freed_memory
 
     end_with_parent()

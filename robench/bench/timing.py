@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from robench.compute.fast_functions import fast_functions
+from robench.networks.fast_functions import fast_functions
 from robench.networks.memory import keep_freed_memory, keep_memory_as_usual
 
 OURS = "robench"

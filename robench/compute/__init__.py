@@ -2,7 +2,6 @@
 
 - ``device.py``: the device named by ``--device``.
 - ``precision.py``: what each stage computes in, float32 or bfloat16, and TF32 switched off.
-- ``fast_functions.py``: faster linear layers and dropout on processors where that pays.
 - ``processor.py``: the processor's name and maker.
 - ``software.py``: versions of the software, the state of the source and the device's name, for records.
 - ``world.py``: the processes that share a run; ``launch.py``: how they are started.

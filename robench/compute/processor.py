@@ -1,4 +1,4 @@
-"""The name and the maker of the processor."""
+"""The name of the processor."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ CPUINFO = Path("/proc/cpuinfo")
 def model_name() -> str:
     """Return the processor's name, such as ``AMD EPYC 9354``, or what the platform calls it."""
     return _read("model name") or platform.processor() or platform.machine()
-
-
-def maker() -> str:
-    """Return the processor's maker, such as ``AuthenticAMD``, or a text that contains it."""
-    return _read("vendor_id") or platform.processor()
 
 
 def _read(key: str) -> str:

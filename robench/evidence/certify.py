@@ -12,10 +12,10 @@ import torch
 from robench.attack.adversary import Adversaries, admit, predictions
 from robench.checks.certificate import NETWORK_CHECKS, SAMPLE, Level, certify
 from robench.checks.verdict import Subject
-from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
 from robench.contracts.context import RunContext
 from robench.errors import DataError
+from robench.networks.fast_functions import fast_functions
 from robench.records.class_labels import pack_labels
 from robench.records.record import DataRecord, RunResult
 from robench.registry.registry import discover

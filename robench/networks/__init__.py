@@ -1,6 +1,7 @@
 """Run a network.
 
 - ``evaluate.py``: predictions, logits and the hash of its weights.
+- ``fast_functions.py``: faster linear layers and dropout on machines where that pays.
 - ``memory.py``: batches that shrink when memory runs out.
 - ``folding.py``: batch norms folded into convolutions during an attack.
 - ``compiled.py``: compiled by torch during an attack.

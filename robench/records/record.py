@@ -169,6 +169,12 @@ class Provenance(Record):
     processes: int = Field(default=1, gt=0, lt=2**31, description="processes that shared the run, all alike")
     compiled: bool = Field(default=False, description="whether torch compiled networks while they were attacked")
     precision: dict[Line, Line] = Field(default={}, description="the precision of each stage, and whether TF32 was on")
+    linear_layers: Line = Field(
+        default="",
+        description="whether large linear layers were computed as matrix products or as convolutions, and how many "
+        "times faster convolutions are by a measurement of the machine; empty in older records, on a GPU and without "
+        "AVX-512",
+    )
     platform: Line
     git: Line | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from robench.attack.adversary import Adversaries
-from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
 from robench.contracts.context import Progress, Report, RunContext, silent
 from robench.contracts.dataset import Dataset
 from robench.errors import DataError, PluginError, SpecError
 from robench.networks.evaluate import logits_of
+from robench.networks.fast_functions import fast_functions
 from robench.records.record import RunResult
 from robench.run.plan import Plan
 from robench.run.tuning_stage import tune

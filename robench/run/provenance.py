@@ -10,6 +10,7 @@ import torch
 
 from robench.compute.precision import precision_on, tf32
 from robench.compute.software import device_name, git_state, versions
+from robench.networks.fast_functions import way
 from robench.records.labels import command_of
 from robench.records.record import Provenance
 from robench.registry.source_files import code_hashes
@@ -52,6 +53,7 @@ def capture(
             "attacks": used.attacks,
             "tf32": "on" if tf32() else "off",
         },
+        linear_layers=way() if device.type == "cpu" else "",
         platform=f"{platform.system()} {platform.machine()}",
         git=git_state(),
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from robench.checks.certificate import Level
-from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee
 from robench.compute.software import software
 from robench.compute.world import ALONE, World
 from robench.contracts.context import Progress
+from robench.networks.fast_functions import fast_functions
 from robench.networks.memory import keep_freed_memory
 from robench.records.record import RunError, RunResult, Status
 from robench.records.samples import Samples

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from robench.attack.adversary import Adversaries
-from robench.compute.fast_functions import fast_functions
 from robench.compute.precision import ieee, precision_on
 from robench.contracts.context import RunContext
 from robench.contracts.dataset import SplitName
+from robench.networks.fast_functions import fast_functions
 from robench.registry.resolved import Resolved, ResolvedAttack
 from robench.run.data import load_split
 from robench.run.plan import Plan

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robench.compute import fast_functions as module
-from robench.compute.fast_functions import DRAWS, MULTIPLICATIONS, ROWS, Faster, fast_functions
+from robench.networks import fast_functions as module
+from robench.networks.fast_functions import DRAWS, GAIN, MULTIPLICATIONS, ROWS, Faster, fast_functions, gain, way
 from robench.registry.registry import discover
 from robench.run.plan import Request, plan
 from robench.run.runner import run
@@ -148,26 +149,72 @@ def test_a_probability_that_is_none_is_refused_as_torch_does() -> None:
         F.dropout(torch.ones(DRAWS), 1.5)
 
 
-@pytest.mark.parametrize(
-    ("make", "capability", "expected"),
-    [
-        ("vendor_id\t: AuthenticAMD", "AVX512", True),
-        ("AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD", "AVX512", True),
-        ("vendor_id\t: GenuineIntel", "AVX512", False),
-        ("vendor_id\t: AuthenticAMD", "AVX2", False),
-    ],
-)
-def test_only_processors_that_mkl_does_not_use_to_the_full(
-    monkeypatch: pytest.MonkeyPatch, make: str, capability: str, expected: bool
-) -> None:
-    monkeypatch.setattr(module, "maker", lambda: make)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A machine on which nothing was measured, with torch's two libraries; yields the user's cache."""
+    monkeypatch.setattr(module, "user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    module._gain.cache_clear()
+    yield tmp_path / "robench" / "machines"
+    module._gain.cache_clear()
+
+
+@pytest.mark.parametrize(("found", "expected"), [(GAIN, True), (GAIN - 0.01, False), (0.1, False)])
+def test_convolutions_are_used_where_a_measurement_finds_them_faster(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, found: float, expected: bool
+) -> None:
+    monkeypatch.setattr(module, "_measured", lambda: found)
     with fast_functions():
-        found = "ConvolutionBackward0" in operations(nn.Linear(8, 8)(torch.randn(ROWS, 8)))
-    assert found == expected
+        used = "ConvolutionBackward0" in operations(nn.Linear(8, 8)(torch.randn(ROWS, 8)))
+    assert used == expected
     assert "ConvolutionBackward0" not in operations(nn.Linear(8, 8)(torch.randn(ROWS, 8)))
+    assert way() == f"as {'convolutions' if expected else 'matrix products'} ({found:.2f})"
+
+
+def test_a_machine_is_measured_once_and_other_threads_are_another_machine(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([1.5, 0.9])
+    monkeypatch.setattr(module, "_measured", lambda: next(measured))
+    assert [gain(), gain()] == [1.5, 1.5]
+    module._gain.cache_clear()  # as in another process
+    assert gain() == 1.5
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    assert gain() == 0.9 and len(list(fresh.glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"gain": "fast"}', '{"gain": NaN}', '{"gain": 1e9}'])
+def test_a_damaged_measurement_is_made_again(fresh: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setattr(module, "_measured", lambda: 1.5)
+    gain()
+    (kept,) = fresh.glob("*.json")
+    kept.write_text(content)
+    module._gain.cache_clear()
+    assert gain() == 1.5 and json.loads(kept.read_text())["gain"] == 1.5
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_error(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_measured", lambda: 1.5)
+    fresh.parent.write_text("a file")
+    assert gain() == 1.5
+
+
+@pytest.mark.parametrize("lacking", ["AVX-512", "MKL", "oneDNN"])
+def test_nothing_is_measured_without_both_libraries_and_avx_512(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    monkeypatch.setattr(module, "_measured", lambda: pytest.fail("measured"))
+    where = {"AVX-512": torch.backends.cpu, "MKL": torch.backends.mkl, "oneDNN": torch.backends.mkldnn}[lacking]
+    name = "get_cpu_capability" if lacking == "AVX-512" else "is_available"
+    monkeypatch.setattr(where, name, lambda: "AVX2" if lacking == "AVX-512" else False)
+    assert (gain(), way()) == (0.0, "")
+
+
+def test_the_measurement_takes_both_ways_and_is_a_plausible_ratio() -> None:
+    assert 0.05 < module._measured() < 20
 
 
 @pytest.mark.slow
@@ -182,7 +229,7 @@ def test_a_run_comes_to_the_same_answers(monkeypatch: pytest.MonkeyPatch, tmp_pa
     )
     answers = []
     for pays in (False, True):
-        monkeypatch.setattr(module, "_pays", lambda pays=pays: pays)
+        monkeypatch.setattr(module, "gain", lambda pays=pays: GAIN if pays else 0.5)
         result = run(
             registry,
             plan(registry, asked),
