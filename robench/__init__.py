@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from robench.attack.python import attack
+    from robench.attack.queries import ask
     from robench.contracts.attacker import Attacker
+    from robench.contracts.constraint import Constraint
     from robench.contracts.context import Progress, RunContext
+    from robench.contracts.corruption import Corruption
     from robench.contracts.dataset import Dataset
     from robench.contracts.defence import Certified, Defence, Purifier
     from robench.contracts.logger import Logger
@@ -45,8 +48,9 @@ if TYPE_CHECKING:
         Model,
         TextNetwork,
         TokenNetwork,
+        Tokens,
     )
-    from robench.contracts.params import AttackParams, Later, NormParams, Params, Pixels, Radius, StepSize
+    from robench.contracts.params import Amount, AttackParams, Later, NormParams, Params, Pixels, Radius, StepSize
     from robench.contracts.setting import TuningSetting
     from robench.contracts.tuning import Adaptation, Objective, Tuner, TuningTask
     from robench.contracts.types import ThreatModel
@@ -57,14 +61,17 @@ if TYPE_CHECKING:
     from robench.leaderboard.frame import leaderboard
     from robench.networks.part import Part
     from robench.records.record import RunResult, RunSpec
-    from robench.run.python import evaluate, run
     from robench.storage.checkpoint import Checkpoint
     from robench.storage.remembered import remembered
+    from robench.suite.python import evaluate, run
 
 _HOMES = {
     "pydantic": ("Field",),
+    "robench.attack.queries": ("ask",),
     "robench.contracts.attacker": ("Attacker",),
+    "robench.contracts.constraint": ("Constraint",),
     "robench.contracts.context": ("Progress", "RunContext"),
+    "robench.contracts.corruption": ("Corruption",),
     "robench.contracts.dataset": ("Dataset",),
     "robench.contracts.defence": ("Certified", "Defence", "Purifier"),
     "robench.contracts.logger": ("Logger",),
@@ -75,8 +82,18 @@ _HOMES = {
         "Model",
         "TextNetwork",
         "TokenNetwork",
+        "Tokens",
     ),
-    "robench.contracts.params": ("AttackParams", "Later", "NormParams", "Params", "Pixels", "Radius", "StepSize"),
+    "robench.contracts.params": (
+        "Amount",
+        "AttackParams",
+        "Later",
+        "NormParams",
+        "Params",
+        "Pixels",
+        "Radius",
+        "StepSize",
+    ),
     "robench.contracts.setting": ("TuningSetting",),
     "robench.contracts.tuning": ("Adaptation", "Objective", "Tuner", "TuningTask"),
     "robench.contracts.types": ("ThreatModel",),
@@ -86,16 +103,17 @@ _HOMES = {
     "robench.images.memory_mapped": ("gather_images",),
     "robench.networks.part": ("Part",),
     "robench.records.record": ("RunResult", "RunSpec"),
-    "robench.run.python": ("evaluate",),
+    "robench.suite.python": ("evaluate",),
     "robench.storage.checkpoint": ("Checkpoint",),
     "robench.storage.remembered": ("remembered",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = {"attack": "robench.attack.python", "leaderboard": "robench.leaderboard.frame", "run": "robench.run.python"}
+_ROOMS = {"attack": "robench.attack.python", "leaderboard": "robench.leaderboard.frame", "run": "robench.suite.python"}
 """Rooms that can also be called, and where the function of that name is."""
 
 __all__ = [
     "Adaptation",
+    "Amount",
     "AttackParams",
     "Attacker",
     "BiasedNetwork",
@@ -103,6 +121,8 @@ __all__ = [
     "Certified",
     "Checkpoint",
     "Component",
+    "Constraint",
+    "Corruption",
     "DataError",
     "Dataset",
     "Defence",
@@ -131,9 +151,11 @@ __all__ = [
     "TextNetwork",
     "ThreatModel",
     "TokenNetwork",
+    "Tokens",
     "Tuner",
     "TuningSetting",
     "TuningTask",
+    "ask",
     "attack",
     "augment",
     "evaluate",

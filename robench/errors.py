@@ -36,8 +36,8 @@ def nearest(name: str, choices: Iterable[str], whole: Callable[[str], str] = str
         whole: Completes the choice to all that the user should type, such as ``pgd`` to ``pgd-resnet20``.
     """
     known = sorted(set(choices))
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {whole(close[0])!r}?"
+    if close := get_close_matches(name, known, n=3, cutoff=0.5):
+        closest = max(close, key=lambda each: sorted(each) == sorted(name))  # two letters in the wrong order
+        return f"; did you mean {whole(closest)!r}?"
     more = f" and {len(known) - MOST_CHOICES} more" if len(known) > MOST_CHOICES else ""
     return f"; known: {', '.join(known[:MOST_CHOICES])}{more}" if known else ""

@@ -43,7 +43,7 @@ def test_the_plugin_of_the_readme_works(readme: str, monkeypatch: pytest.MonkeyP
     assert code.startswith("# my_attacks.py\n") and "With `--plugin my_attacks.py`" in readme
     monkeypatch.delitem(sys.modules, "my_attacks", raising=False)  # another test may have imported its own
     monkeypatch.setenv(FILES, str(tmp_path / "my_attacks.py"))
-    attack = discover([]).resolve_attack("salt:eps=16/255")
+    attack = discover().resolve_attack("salt:eps=16/255")
     images = torch.full((2, 3, 4, 4), 0.5)
     noisy = attack.build().perturb(torch.nn.Identity(), images, torch.zeros(2))
     assert 0 < (noisy - images).abs().max() <= 16 / 255

@@ -21,7 +21,9 @@ LEADS = {
     "tuners": "Given as `--tuner NAME`. Any `ADAPTATION+OBJECTIVE` is a tuner too.",
     "adaptations": "One half of a tuner, what may change: `--tuner ADAPTATION+OBJECTIVE`.",
     "objectives": "The other half of a tuner, what is optimised: `--tuner ADAPTATION+OBJECTIVE`.",
+    "corruptions": "Given as `--corruption NAME`. It scores the tuned network on corrupted images.",
     "defences": "Given as `--defence NAME`. A defence answers in place of the tuned network.",
+    "constraints": "Named by attacks as their `norm`. A constraint says what an attack may change, and how much.",
     "attacks": "Given as `--attack NAME`, repeatable; `NAME-MODEL` takes gradients from a surrogate.",
     "loggers": "Given as `--log NAME`, repeatable. A logger listens to a run and shows it elsewhere.",
 }

@@ -3,7 +3,9 @@
 Each folder is a kind of component, with one component a file and their declarations in ``components.py``:
 
 - ``attackers/``: PGD is ``attackers/pgd.py``.
+- ``corruptions/``: noise, fog and the like, which no adversary makes.
 - ``models/``, ``datasets/``, ``loggers/``.
+- ``constraints/``: the Linf ball is ``constraints/linf.py``.
 - ``defences/``: JPEG is ``defences/jpeg.py``.
 - ``tuners/``, made of ``adaptations/`` (what may change) and ``objectives/`` (what is optimised).
 - ``suites/``: protocols of the field, and the figures that papers report.
@@ -18,6 +20,8 @@ from robench import Component, hookimpl
 
 from robench_plugins.adaptations.components import ADAPTATIONS
 from robench_plugins.attackers.components import ATTACKERS
+from robench_plugins.constraints.components import CONSTRAINTS
+from robench_plugins.corruptions.components import CORRUPTIONS
 from robench_plugins.datasets.components import DATASETS
 from robench_plugins.defences.components import DEFENCES
 from robench_plugins.loggers.components import LOGGERS
@@ -29,7 +33,18 @@ from robench_plugins.tuners.components import TUNERS
 @hookimpl
 def robench_components() -> list[Component]:
     """Return the components."""
-    return [*DATASETS, *MODELS, *TUNERS, *ADAPTATIONS, *OBJECTIVES, *DEFENCES, *ATTACKERS, *LOGGERS]
+    return [
+        *DATASETS,
+        *MODELS,
+        *TUNERS,
+        *ADAPTATIONS,
+        *OBJECTIVES,
+        *DEFENCES,
+        *CONSTRAINTS,
+        *ATTACKERS,
+        *CORRUPTIONS,
+        *LOGGERS,
+    ]
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from robench.attack.live import LiveAdversary
 from robench.attack.perturbation import ATTACK_BATCH, perturb_set, seeded, told_outside
+from robench.attack.queries import Asked
 from robench.attack.seen import prepared, seen_by
 from robench.compute.precision import Precision
 from robench.contracts.context import RunContext
@@ -18,7 +20,7 @@ from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
 from robench.images.memory_mapped import let_go
 from robench.networks.entrance import ENTERING, enter
-from robench.networks.evaluate import fingerprint, predict
+from robench.networks.evaluate import Answers, answer, fingerprint
 from robench.records.record import SurrogateRecord
 from robench.registry.resolved import Resolved, ResolvedAttack
 from robench.registry.source_files import foreign_code
@@ -42,12 +44,14 @@ class AttackedSet:
         sha256: Their hash, as in the record.
         cached: Whether they came from the cache.
         surrogate: The network they were made on; None for the target itself.
+        asked: What was asked about each image, of an attack that may only ask.
     """
 
     images: NDArray[np.uint8]
     sha256: str
     cached: bool
     surrogate: SurrogateRecord | None
+    asked: Asked | None = None
 
 
 class Adversaries:
@@ -75,9 +79,11 @@ class Adversaries:
         seed = self.context.stream(f"attack/{purpose}")
         stage = f"attack {attack.label}, {purpose} images"
         if attack.surrogate is None:
-            images, _, beyond = self._make(attack, target, data, seed, stage)
+            counts: list[Asked] = []
+            images, _, beyond = self._make(attack, target, data, seed, stage, counts.append)
             self._warn_of_outside(attack, beyond, len(data))
-            return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None)
+            asked = counts[0] if counts else None
+            return AttackedSet(images=images, sha256=hash_images(images), cached=False, surrogate=None, asked=asked)
         network, weights = self._surrogate(attack, data)
         identity = {
             "format": 2,
@@ -146,7 +152,13 @@ class Adversaries:
         return {name: hashes for name, hashes in found.items() if hashes}
 
     def _make(
-        self, attack: ResolvedAttack, network: nn.Module, data: ImageSet, seed: int, stage: str
+        self,
+        attack: ResolvedAttack,
+        network: nn.Module,
+        data: ImageSet,
+        seed: int,
+        stage: str,
+        counted: Callable[[Asked], None] = lambda asked: None,
     ) -> tuple[NDArray[np.uint8], int, list[int]]:
         """Return the images, how many were attacked at a time, and the positions of those that were outside."""
         beyond: list[int] = []
@@ -165,6 +177,7 @@ class Adversaries:
             world=self.context.world,
             compiled=self.context.compiled,
             found_outside=lambda positions: beyond.extend(positions.tolist()),
+            counted=counted,
         )
         for remark in attacker.remarks():
             self.context.warn(f"{attack.label}: {remark}")
@@ -208,12 +221,27 @@ def admit(network: nn.Module, data: ImageSet, context: RunContext) -> None:
 
 def predictions(network: nn.Module, images: NDArray[np.uint8], context: RunContext, stage: str) -> NDArray[np.int64]:
     """Return the predicted class of each image, ``int64 (N,)``; a random network draws the same for each `stage`."""
-    n_classes = len(context.dataset.class_names)
+    return _answers(network, images, None, context, stage).predictions
+
+
+def answers(network: nn.Module, images: NDArray[np.uint8], data: ImageSet, context: RunContext, stage: str) -> Answers:
+    """Return what `network` answers for versions of the images of `data`, as :func:`predictions` does."""
+    return _answers(network, images, data.labels, context, stage)
+
+
+def _answers(
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    context: RunContext,
+    stage: str,
+) -> Answers:
     with seeded(context.stream(stage), context.device):
-        return predict(
+        return answer(
             network,
             images,
-            n_classes=n_classes,
+            labels,
+            n_classes=len(context.dataset.class_names),
             device=context.device,
             precision=context.precision.evaluation,
             report=context.report,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,13 +14,13 @@ from torch import Tensor, nn
 from robench.attack.perturbation import perturb_on_device
 from robench.attack.seen import prepared, seen_by
 from robench.contracts.context import RunContext
-from robench.errors import SpecError
+from robench.contracts.returned import told
+from robench.errors import PluginError, SpecError
 from robench.images.image_set import ImageSet, to_device, to_levels
 from robench.networks.compiled import Compiled
 from robench.registry.resolved import ResolvedAttack
 
 if TYPE_CHECKING:
-    from robench.contracts.attacker import Attacker
     from robench.contracts.tuning import Score
 
 
@@ -36,8 +37,14 @@ class ScoreAsLogits(nn.Module):
         self.score = score
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits ``[0, -1 / (1 + s)]`` of each image, ``(N, 2)``."""
+        """Return the logits ``[0, -1 / (1 + s)]`` of each image, ``(N, 2)``.
+
+        Raises:
+            PluginError: The score is no number for each image.
+        """
         score = self.score(images)
+        if not isinstance(score, Tensor) or score.dim() != 1:
+            raise PluginError(f"the score of the objective returned {told(score)}; expected a tensor of shape (N,)")
         return torch.stack([torch.zeros_like(score), -1 / (1 + score)], dim=1)
 
 
@@ -67,7 +74,7 @@ class LiveAdversary:
         params = self._attack.params
         lengths = {name: getattr(params, name, None) for name in ("eps", "alpha")}
         scaled = {name: length * share for name, length in lengths.items() if length is not None}
-        self.attacker = cast("Attacker", self._attack.implementation(params.model_copy(update=scaled)))
+        self.attacker = replace(self._attack, params=params.model_copy(update=scaled)).build()
         self.threat, self._share = self.attacker.threat(surrogate=False), share
 
     def __call__(
@@ -81,7 +88,7 @@ class LiveAdversary:
         self.calls += 1
         levels = to_levels(images).to(self.device, non_blocking=True)
         classes = self.data.labels[indices] if score is None else np.zeros(len(indices), dtype=np.int64)
-        perturbed, finite, _ = perturb_on_device(
+        made = perturb_on_device(
             self.attacker,
             self.attacked if score is None else ScoreAsLogits(self.target, score),
             levels,
@@ -90,10 +97,10 @@ class LiveAdversary:
             seed=self.seed + self.calls,
             precision=self.precision,
         )
-        if score is not None and self.calls == 1 and self._share == 1 and torch.equal(perturbed, levels):
+        if score is not None and self.calls == 1 and self._share == 1 and torch.equal(made.images, levels):
             raise SpecError(
                 f"adversary {self.label!r} changed no image of a batch: it looks for misclassifications, and this "
                 "objective raises a loss of its own; expected a gradient attack such as 'pgd' or 'apgd-ce'"
             )
-        self.finite = self.finite & finite
-        return perturbed.float().div_(255).masked_fill_(~finite, torch.nan)
+        self.finite = self.finite & made.finite
+        return made.images.float().div_(255).masked_fill_(~made.finite, torch.nan)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.attack.projection import outside, project
+from robench.attack.projection import judged
+from robench.attack.queries import NEVER, Asked, Queried, Spent
 from robench.compute.precision import Float, computing
 from robench.compute.world import ALONE, World
 from robench.contracts.attacker import Attacker
 from robench.contracts.context import Progress, Report, silent
-from robench.contracts.types import ThreatModel
+from robench.contracts.types import ASKING, ThreatModel
 from robench.errors import BudgetError, PluginError
-from robench.images.image_set import ImageSet, to_device, to_levels, to_pixels
+from robench.images.image_set import ImageSet, to_device, to_pixels
 from robench.images.memory_mapped import empty_images, let_go, parts_of
 from robench.networks.compiled import Compiled
 from robench.networks.evaluate import evaluation_mode
 from robench.networks.folding import folded
 from robench.networks.memory import in_batches
+from robench.registry.constraints import constraint_of
 from robench.registry.resolved import ResolvedAttack
 
 ATTACK_BATCH = 125
@@ -94,15 +97,31 @@ def _perturb(
     *,
     device: torch.device,
     **more: Any,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return what :func:`perturb` does, and which images were outside, as :func:`perturb_on_device` says."""
-    found, finite, outside = perturb_on_device(
-        attacker, network, to_device(images, device), to_device(labels, device), **more
-    )
-    perturbed: NDArray[np.uint8] = found.cpu().numpy()
-    if not finite.item():
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Asked | None]:
+    """Return what :func:`perturb` does, which images were outside, as :class:`Perturbed` says, and what was asked."""
+    found = perturb_on_device(attacker, network, to_device(images, device), to_device(labels, device), **more)
+    perturbed: NDArray[np.uint8] = found.images.cpu().numpy()
+    if not found.finite.item():
         raise PluginError(f"{type(attacker).__name__} returned NaN or infinite pixels")
-    return perturbed, outside.cpu().numpy()
+    return perturbed, found.outside.cpu().numpy(), found.queries.counted() if found.queries else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Perturbed:
+    """One attacked batch on its device.
+
+    Attributes:
+        images: The projected, rounded images ``uint8 (N, 3, H, W)``.
+        finite: A scalar: whether all pixels were finite; otherwise the images mean nothing.
+        outside: Which images the attacker returned far outside the ball, ``bool (N,)``. Of an attacker whose images are
+            not projected, which are outside at all: these are the clean images again.
+        queries: What the attack asked, if it may only ask.
+    """
+
+    images: Tensor
+    finite: Tensor
+    outside: Tensor
+    queries: Queried | None
 
 
 def perturb_on_device(
@@ -115,86 +134,53 @@ def perturb_on_device(
     seed: int,
     precision: Float,
     positions: NDArray[np.int64] | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Attack one batch on its device, without waiting for the device.
+) -> Perturbed:
+    """Attack one batch on its device, without waiting for the device unless the attack asks queries.
 
     Args:
         images: ``uint8 (N, 3, H, W)``.
         labels: ``int64 (N,)``, on the same device.
         positions: The position of each image in its split, ``int64 (N,)``, if they are of one.
 
-    Returns:
-        The projected, rounded images ``uint8 (N, 3, H, W)``; a scalar: whether all pixels were finite, otherwise the
-        images mean nothing; and which images the attacker returned far outside the ball, ``bool (N,)``. Of an attacker
-        whose images are not projected, which are outside at all: these are the clean images again.
-
     Raises:
         PluginError: The attacker returned a wrong shape.
         BudgetError: Epsilon is above 0 and below 1/255.
     """
     device = images.device
-    seen = LogitsOnly(network) if threat.knowledge == "query" else network
     with frozen_for_attack(network), seeded(seed, device), torch.enable_grad(), computing(precision, device):
-        pixels = images.float().div_(255)
-        if positions is None:
-            perturbed = attacker.perturb(seen, pixels, labels).detach()
-        else:
-            perturbed = attacker.perturb_at(seen, pixels, labels, positions).detach()
-    if perturbed.shape != images.shape:
-        shapes = f"{tuple(perturbed.shape)}; expected {tuple(images.shape)}"
-        raise PluginError(f"{type(attacker).__name__} returned images of shape {shapes}")
-    perturbed, finite = perturbed.float(), torch.isfinite(perturbed).all()
-    beyond = outside(images, perturbed, threat, far=attacker.projected)
-    if attacker.projected:
-        return project(images, perturbed, threat), finite, beyond
-    return torch.where(beyond.view(-1, 1, 1, 1), images, to_levels(perturbed.clamp(0, 1))), finite, beyond
-
-
-class LogitsOnly(nn.Module):
-    """A network as a query attack sees it: logits, through which no gradient passes."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits ``(N, n_classes)`` of images.
-
-        Raises:
-            PluginError: The attack records gradients by the images.
-        """
-        if images.requires_grad:
-            raise PluginError(
-                "the attack says it sees logits alone (knowledge='query') but asks for gradients; expected "
-                "knowledge='white-box'"
-            )
-        with torch.no_grad():
-            logits: Tensor = self.network(images)
-        return logits
+        queries = Queried(network, images, labels, threat) if threat.knowledge in ASKING else None
+        pixels, seen = images.float().div_(255), network if queries is None else queries
+        try:
+            if positions is None:
+                perturbed = attacker.perturb(seen, pixels, labels).detach()
+            else:
+                perturbed = attacker.perturb_at(seen, pixels, labels, positions).detach()
+        except Spent:
+            assert queries is not None
+            perturbed = queries.last
+        perturbed, finite = perturbed.float(), torch.isfinite(perturbed).all()
+        found, beyond = judged(images, perturbed, threat, projected=attacker.projected)
+        if queries is not None and attacker.projected:
+            found = queries.chosen(found)
+    return Perturbed(images=found, finite=finite, outside=beyond, queries=queries)
 
 
 def check_ball(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8], threat: ThreatModel) -> float:
-    """Check that all images are within the ball, and return the largest norm in ``[0, 1]`` pixel units.
+    """Check that all images are within the ball, and return the largest size of a change, as the radius counts it.
 
     Raises:
         BudgetError: An image lies outside the ball, or the sets differ in shape.
     """
     if clean.shape != perturbed.shape:
         raise BudgetError(f"adversarial images have shape {perturbed.shape}; expected {clean.shape}")
-    largest = 0
+    constraint, largest, allowed = constraint_of(threat), 0.0, True
     for before, after in parts_of(clean, perturbed):
-        change = after.astype(np.int64) - before
-        if threat.norm == "Linf":
-            largest = max(largest, int(np.abs(change).max(initial=0)))
-        else:
-            largest = max(largest, int((change.reshape(len(change), -1) ** 2).sum(axis=1).max(initial=0)))
-    if threat.norm == "Linf":
-        levels, allowed = float(largest), largest <= threat.eps * 255
-    else:
-        levels, allowed = largest**0.5, largest <= (threat.eps * 255) ** 2
+        given, changed = (torch.from_numpy(np.array(part)) for part in (before, after))
+        largest = max(largest, float(constraint.sizes(given, changed).amax())) if len(given) else largest
+        allowed = allowed and bool(constraint.inside(given, changed, threat.eps).all())
     if not allowed:
-        raise BudgetError(f"a perturbation of {threat.norm} norm {levels:g}/255 lies outside {threat}")
-    return levels / 255
+        raise BudgetError(f"a perturbation of {threat.norm} norm {constraint.told(largest)} lies outside {threat}")
+    return largest
 
 
 def perturb_set(
@@ -212,12 +198,14 @@ def perturb_set(
     world: World = ALONE,
     compiled: bool = False,
     found_outside: Callable[[NDArray[np.int64]], None] = lambda positions: None,
+    counted: Callable[[Asked], None] = lambda asked: None,
 ) -> tuple[NDArray[np.uint8], int]:
     """Attack all of `data`, batch by batch, each with its own seed. The processes of `world` share the batches.
 
     Args:
         compiled: Whether torch compiles `network` for the attack.
-        found_outside: Is told the positions of the images that were outside, as :func:`perturb_on_device` says.
+        found_outside: Is told the positions of the images that were outside, as :class:`Perturbed` says.
+        counted: Is told what the attack asked about each image, if it may only ask and did.
 
     Returns:
         The adversarial images ``uint8 (N, 3, H, W)``, and how many were attacked at a time. If memory ran out these are
@@ -225,11 +213,12 @@ def perturb_set(
     """
     mine = world.share(len(data), ATTACK_BATCH)
     result, beyond = empty_images(data.images[mine].shape), np.zeros(len(data.images[mine]), dtype=bool)
+    asked, fell = (np.full(len(result), nothing, dtype=np.int64) for nothing in (0, NEVER))
     report(Progress(stage=stage, done=0, total=len(data)))
 
     def attack(part: slice) -> None:
         batch = slice(mine.start + part.start, mine.start + part.stop)
-        result[part], beyond[part] = _perturb(
+        result[part], beyond[part], queries = _perturb(
             attacker,
             attacked,
             np.asarray(data.images[batch]),
@@ -240,6 +229,8 @@ def perturb_set(
             precision=precision,
             positions=np.arange(batch.start, batch.stop),
         )
+        if queries is not None:
+            asked[part], fell[part] = queries.asked, queries.fell
         let_go(data.images, result)
         report(Progress(stage=stage, done=len(data) * part.stop // len(result), total=len(data)))
 
@@ -247,12 +238,17 @@ def perturb_set(
     with folded(network, to_pixels(data.images[:FOLDING_SAMPLE], device)):
         size = in_batches(len(result), ATTACK_BATCH, attack, warn, stage)
     found_outside(np.concatenate(world.gather(mine.start + np.flatnonzero(beyond))))
+    if threat.knowledge in ASKING:
+        everywhere = Asked(asked=world.concatenate(asked), fell=world.concatenate(fell))
+        if everywhere.asked.any():
+            counted(everywhere)
     return world.concatenate(result), min(world.gather(size))
 
 
 def told_outside(attack: ResolvedAttack, count: int, n: int) -> str:
     """Return a sentence on `count` of `n` images that were outside the ball of `attack`, and what became of them."""
     fate = "are outside and count as no attack"
-    if attack.implementation.projected:  # type: ignore[attr-defined]
+    threat = attack.threat()
+    if attack.implementation.projected and constraint_of(threat).projected:  # type: ignore[attr-defined]
         fate = "came back far outside and were projected on the ball"
-    return f"{attack.label}: {count} of {n} images {fate} ({attack.threat()})"
+    return f"{attack.label}: {count} of {n} images {fate} ({threat})"

@@ -14,11 +14,11 @@ from robench.registry.resolved import ResolvedAttack
 
 def seen_by(attack: ResolvedAttack, network: nn.Module) -> nn.Module:
     """Return `network` as `attack` sees it: with its defence or without, and asked once or several times."""
-    if isinstance(network, Defended) and attack.aware == "no":
-        network = network.network
-    elif isinstance(network, Defended) and attack.aware != "yes":
-        network = Defended(network.network, network.defence, attack.aware)
-    return network if attack.answers == 1 else MeanOfAnswers(network, attack.answers)
+    if isinstance(network, Defended) and attack.aware != "yes":
+        network = network.seen(attack.aware)
+    if attack.answers == 1:
+        return network
+    return MeanOfAnswers(network, attack.answers, votes=attack.threat().knowledge == "labels")
 
 
 def prepared(attack: ResolvedAttack, context: RunContext) -> tuple[Attacker, dict[str, Any]]:

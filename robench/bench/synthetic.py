@@ -18,6 +18,7 @@ from robench.errors import DataError
 from robench.records.class_labels import pack_labels
 from robench.records.labels import command_of
 from robench.records.record import (
+    AnsweredScore,
     AttackScore,
     AttackSpec,
     Check,
@@ -26,7 +27,6 @@ from robench.records.record import (
     Provenance,
     RunResult,
     RunSpec,
-    Score,
     SurrogateRecord,
     TuningRecord,
 )
@@ -140,7 +140,7 @@ def _record(random: np.random.Generator, table: int, row: int, images: int, star
     strength, hardness = random.random(), random.random(images, dtype=np.float32)
     clean, transfer, white_box = (hardness < level + 0.25 * strength for level in (0.7, 0.3, 0.1))
     scores = [_attack(attack, right) for attack, right in zip(spec.attacks, (transfer, white_box), strict=True)]
-    score = Score.of(clean)
+    score = AnsweredScore.of(clean)
     labels = np.arange(images) % len(CLASS_NAMES)
     return RunResult.model_construct(
         run_id=spec.run_id(),

@@ -14,6 +14,7 @@ from robench.checks import probes
 from robench.checks.verdict import Subject, check, must_beat, significantly_more
 from robench.images.image_set import to_bytes, to_device
 from robench.records.record import AttackScore, Check
+from robench.registry.constraints import constraint_of
 from robench.registry.resolved import ResolvedAttack
 from robench.statistics.intervals import Mask
 
@@ -62,8 +63,12 @@ class Trial:
         images: NDArray[np.uint8] = project(clean, perturbed.detach(), self.attack.threat()).cpu().numpy()
         return images
 
-    def against(self, adversary: str, perturb: Callable[[Subject], Tensor], asked: Mask | None = None) -> Mask:
+    def against(
+        self, adversary: str, perturb: Callable[[Subject], Tensor | None], asked: Mask | None = None
+    ) -> Mask | None:
         """Return which images withstand a simple adversary, ``bool (n,)``; attacks within one ball share the answers.
+
+        None if the adversary means nothing in this ball.
 
         Args:
             adversary: Its name.
@@ -75,16 +80,19 @@ class Trial:
         known = self.shared.setdefault((adversary, threat.norm, threat.eps), {})
         if len(missing := [index for index in np.flatnonzero(asked).tolist() if index not in known]):
             part = replace(self, subject=replace(self.subject, data=self.subject.data.only(np.array(missing))))
-            right = part.subject.right(part.within_ball(perturb(part.subject)))
+            if (found := perturb(part.subject)) is None:
+                return None
+            right = part.subject.right(part.within_ball(found))
             known.update(zip(missing, right.tolist(), strict=True))
         return np.array([asked[index] and known[index] for index in range(n)], bool)
 
 
 def ball(trial: Trial) -> Check:
     """State the largest change, which the core keeps within the radius. A failure means that nothing was changed."""
-    largest, eps = trial.score.largest_norm, float(trial.attack.threat().eps)
-    still = largest == 0 and eps > 0
-    reason = f"largest change {255 * largest:.4g}/255 of {255 * eps:.4g}/255 allowed"
+    largest, threat = trial.score.largest_norm, trial.attack.threat()
+    told = constraint_of(threat).told
+    still = largest == 0 and threat.eps > 0
+    reason = f"largest change {told(largest)} of {told(float(threat.eps))} allowed"
     return check("ball", "fail" if still else "pass", reason + ("; no image was changed" if still else ""), trial.label)
 
 
@@ -92,6 +100,7 @@ def noise(trial: Trial) -> Check:
     """Compare with random noise of the same length, which every attack must beat and an iterated one clearly."""
     threat = trial.attack.threat()
     noisy = trial.against("noise", lambda subject: probes.noise(subject.tensors()[0], threat))
+    assert noisy is not None, "every ball has noise"
     found = must_beat("noise", trial.label, trial.withstood, noisy, "random noise of the same length")
     if found.verdict == "fail":
         return found
@@ -118,8 +127,10 @@ def random_search(trial: Trial) -> Check | None:
         return probes.random_search(subject.network, *subject.tensors(), threat, QUERIES)
 
     right, what = trial.against("random search", search, withstood), f"a random search of {QUERIES} queries"
+    assert right is not None
     if significantly_more(withstood, than=right):
         right = trial.against("random search", search)
+        assert right is not None
         return must_beat("random search", trial.label, withstood, right, what, "masked gradients?")
     left, broken = int(withstood.sum()), int((withstood & ~right).sum())
     reason = f"{what} breaks {broken} of the {left} that the attack leaves right, of {len(withstood)} images"
@@ -179,5 +190,7 @@ def single_step(trial: Trial) -> Check | None:
     right = trial.against(
         "single step", lambda subject: probes.single_step(subject.network, *subject.tensors(), threat)
     )
+    if right is None:
+        return None
     what = "a single step along the gradient"
     return must_beat("single step", trial.label, trial.withstood, right, what, "masked gradients?")

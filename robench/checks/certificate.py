@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from robench.checks.slopes import slopes
 from robench.checks.verdict import Subject, check
 from robench.contracts.context import Progress
 from robench.records.record import AttackScore, Check
+from robench.registry.constraints import constraint_of
 from robench.registry.resolved import ResolvedAttack
 
 Level = Literal["fast", "full", "off"]
@@ -62,8 +63,8 @@ ATTACK_CHECKS: tuple[Callable[[Trial], Check | None], ...] = (
     restarts,
 )
 """Checks of each attack, in this order. One that does not apply returns None."""
-RUN_CHECKS: tuple[Callable[[Sequence[AttackScore]], Iterator[Check]], ...] = (white_box,)
-"""Checks of all attacks of the run together."""
+RUN_CHECKS: tuple[Callable[[Sequence[AttackScore], Collection[str]], Iterator[Check]], ...] = (white_box,)
+"""Checks of all attacks of the run together; they are told the norms in which gradients do not lead."""
 
 
 def certify(
@@ -98,7 +99,8 @@ def certify(
     tell("done")
     scores = [score for _, score in attacks]
     found += above_clean(scores, predictions == labels)
-    return (*found, *(result for each in RUN_CHECKS for result in each(scores)))
+    searched = {score.norm for attack, score in attacks if not constraint_of(attack.threat()).gradients_lead}
+    return (*found, *(result for each in RUN_CHECKS for result in each(scores, searched)))
 
 
 def check_attack(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.contracts.types import ThreatModel
+from robench.registry.constraints import constraint_of
 
 RESAMPLED = 224
 """Height and width in pixels that most pretrained networks take."""
@@ -45,20 +46,22 @@ def gradients(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return torch.zeros(len(images)) if gradient is None else gradient.abs().flatten(1).amax(dim=1)
 
 
-def single_step(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel) -> Tensor:
+def single_step(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel) -> Tensor | None:
     """Return images one full step up the gradient: along its sign in Linf, along itself in L2.
+
+    None if the constraint knows no direction.
 
     Source: Goodfellow et al., "Explaining and harnessing adversarial examples", ICLR 2015 (FGSM).
     """
     gradient = _input_gradient(network, images, labels)
     if gradient is None:
         return images
-    return _moved(images, gradient, threat)
+    return constraint_of(threat).furthest(images, gradient, threat.eps)
 
 
 def noise(images: Tensor, threat: ThreatModel) -> Tensor:
     """Return images with random noise as long as the ball allows: in Linf every pixel changes by epsilon."""
-    return _moved(images, torch.randn_like(images), threat)
+    return constraint_of(threat).noise(images, threat.eps)
 
 
 def resampled(images: Tensor) -> Tensor:
@@ -89,12 +92,6 @@ def _input_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Tenso
     return gradient
 
 
-def _moved(images: Tensor, direction: Tensor, threat: ThreatModel) -> Tensor:
-    """Return images changed by epsilon along `direction`: by its sign in Linf, by itself at unit length in L2."""
-    unit = direction.sign() if threat.norm == "Linf" else F.normalize(direction.flatten(1)).view_as(direction)
-    return (images + float(threat.eps) * unit).clamp(0, 1)
-
-
 def _compare(first: Tensor, second: Tensor) -> tuple[int, float]:
     scale = first.abs().amax().clamp_min(1e-12)
     changed = int((first.argmax(dim=1) != second.argmax(dim=1)).sum())
@@ -109,17 +106,18 @@ def are_probabilities(logits: Tensor) -> bool:
 
 @torch.no_grad()
 def random_search(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, queries: int) -> Tensor:
-    """Return images perturbed by random squares, each kept where it lowers the margin; needs no gradient.
+    """Return images perturbed at random, each change kept where it lowers the margin; needs no gradient.
 
-    Linf: vertical stripes, then squares of plus or minus epsilon a channel. L2: random low-frequency patches, scaled
-    to the ball. An image that is wrong already is left alone.
+    It starts from vertical stripes, or from noise where no direction means anything, and goes on as the constraint says
+    in ``varied``: by squares in Linf and L2. An image that is wrong already is left alone.
 
     Source: Andriushchenko et al., "Square Attack", ECCV 2020, section 3, with a shorter schedule; the L2 variant is
     simpler than theirs.
     """
-    eps, (n, channels, height, width) = float(threat.eps), images.shape
+    constraint, (n, channels, _, width) = constraint_of(threat), images.shape
     stripes = torch.randn(n, channels, 1, width, device=images.device).sign().expand_as(images)
-    best = _moved(images, stripes, threat)
+    started = constraint.furthest(images, stripes, threat.eps)
+    best = constraint.noise(images, threat.eps) if started is None else started
     lowest = _true_margin(network(best), labels)
     untouched = _true_margin(network(images), labels)
     best = torch.where((untouched < lowest).view(-1, 1, 1, 1), images, best)
@@ -128,18 +126,7 @@ def random_search(network: nn.Module, images: Tensor, labels: Tensor, threat: Th
         left = torch.nonzero(lowest > 0).flatten()
         if not len(left):
             break
-        share = 0.5 * 0.5 ** (6 * query / queries)
-        high, wide = (max(1, round(share * side)) for side in (height, width))
-        top = int(torch.randint(height - high + 1, ()))
-        at = int(torch.randint(width - wide + 1, ()))
-        change = best[left] - images[left]
-        sign = torch.randn(len(left), channels, 1, 1, device=images.device).sign()
-        if threat.norm == "Linf":
-            change[:, :, top : top + high, at : at + wide] = eps * sign
-        else:
-            change[:, :, top : top + high, at : at + wide] += eps * sign / (high * wide * channels) ** 0.5
-            change = change * (eps / change.flatten(1).norm(dim=1).clamp_min(1e-12)).view(-1, 1, 1, 1)
-        tried = (images[left] + change).clamp(0, 1)
+        tried = constraint.varied(images[left], best[left], threat.eps, 0.5 * 0.5 ** (6 * query / queries))
         margin = _true_margin(network(tried), labels[left])
         better = margin < lowest[left]
         best[left[better]], lowest[left[better]] = tried[better], margin[better]

@@ -19,6 +19,7 @@ from robench.checks.attack import Trial
 from robench.checks.verdict import SIGNIFICANT, check, significantly_more
 from robench.contracts.attacker import Attacker
 from robench.records.record import Check
+from robench.registry.constraints import constraint_of
 from robench.statistics.intervals import Mask
 
 REPEATED = 32
@@ -26,8 +27,6 @@ REPEATED = 32
 BUDGET = 64 * 50
 """Gradients by images that one repetition may take; the images are halved, never below ``FEWEST``."""
 FEWEST = 16
-HUGE = Fraction(128, 255)
-"""A radius at which every pixel can turn grey."""
 LEFT_AT_HUGE = (0.02, 0.10)
 """Robust accuracy at that radius above which to warn, and the highest above which, by a binomial test, to fail."""
 FLAT, SPAN = 2.0, 20.0
@@ -44,9 +43,11 @@ def epsilon(trial: Trial) -> Check | None:
         return None
     trial = _affordable(trial)
     threat = trial.attack.threat()
-    half, double = threat.eps / 2, threat.eps * 2
-    radii = [half] if trial.full and half >= Fraction(1, 255) else []
-    radii.append(min(double, Fraction(1)) if threat.norm == "Linf" else double)
+    scaled = constraint_of(threat).scaled
+    half, double = (scaled(threat.eps, factor) for factor in (Fraction(1, 2), Fraction(2)))
+    if double is None:
+        return None
+    radii = [half, double] if trial.full and half is not None else [double]
     masks = [_again(trial, eps=radius) for radius in radii]
     masks.insert(-1, trial.withstood)
     rises = any(significantly_more(larger, than=smaller) for smaller, larger in pairwise(masks))
@@ -65,9 +66,9 @@ def huge_epsilon(trial: Trial) -> Check | None:
     if not trial.iterated:
         return None
     trial = _affordable(trial)
-    side = np.sqrt(np.prod(trial.subject.data.images.shape[1:]))
-    linf = trial.score.norm == "Linf"
-    radius = HUGE if linf else HUGE * Fraction(float(side)).limit_denominator(1000)
+    radius = constraint_of(trial.attack.threat()).huge(trial.subject.data.images.shape[1:])
+    if radius is None:
+        return None
     right = _again(trial, eps=radius)
     n, count = len(right), int(right.sum())
     chance = 1 / len(trial.subject.context.dataset.class_names)

@@ -50,8 +50,8 @@ def slopes(subject: Subject) -> Check | None:
     every pass. Behind a defence whose gradients are an approximation, the network itself is looked at.
     """
     network, about = subject.network, ""
-    if isinstance(network, Defended) and not network.defence.differentiable:
-        network, about = network.network, "without the defence, whose gradients are an approximation, "
+    if isinstance(network, Defended) and not network.differentiable:
+        network, about = network.undefended, "without the defence, whose gradients are an approximation, "
     elif subject.random:
         network = _SameDraws(network)
     images = subject.tensors()[0][:IMAGES]

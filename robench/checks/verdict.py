@@ -31,7 +31,7 @@ class Subject:
     @property
     def random(self) -> bool:
         """Whether the network has a defence that says that its answers are random."""
-        return isinstance(self.network, Defended) and self.network.defence.stochastic
+        return isinstance(self.network, Defended) and self.network.stochastic
 
     def right(self, images: NDArray[np.uint8]) -> Mask:
         """Return which of `images`, versions of the sample ``uint8 (n, 3, H, W)``, are classified correctly."""

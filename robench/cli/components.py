@@ -25,7 +25,9 @@ PLURALS: dict[str, Kind] = {
     "adaptations": "adaptation",
     "objectives": "objective",
     "defences": "defence",
+    "constraints": "constraint",
     "attacks": "attacker",
+    "corruptions": "corruption",
     "loggers": "logger",
 }
 
@@ -33,7 +35,7 @@ MOST_OF_A_GROUP = 20
 """Components of a group that `robench list` names without --all."""
 MOST_NAMED = 5
 """Components of a plugin that `robench plugins` names."""
-SCAFFOLDS = ("dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "logger")
+SCAFFOLDS = ("dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "constraint", "logger")
 """Kinds that `robench plugin new` knows."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
+from robench.cli.leaderboard_views import check_options, print_views, records_of
 from robench.cli.output import console, echo, say, warn
 from robench.errors import RobenchError, SpecError
 from robench.storage.location import Location, local_folder
@@ -55,6 +56,19 @@ FOLLOW_EVERY = 10.0
     help="How many of the best rows of each table to show.  [default: 5 in a terminal; otherwise all; --runs and "
     "markdown show about 200 rows]",
 )
+@click.option(
+    "--view",
+    default="attacks",
+    metavar="NAME",
+    help="What to show of each method: attacks; all (every threat in one row); one norm, such as linf; corruptions; or "
+    "calibration. Only attacks has ranks.",
+)
+@click.option(
+    "--plot",
+    type=options.PATH,
+    metavar="FILE",
+    help="With --view all: also draw it, as .svg, .png or .pdf; of several tables, the largest.",
+)
 @click.option("--runs", is_flag=True, help="Show every run with all its figures, and not one line a method.")
 @click.option("--classes", is_flag=True, help="Also show the mean accuracy over classes, and that of the worst class.")
 @click.option("--output", type=options.PATH, metavar="DIR", help="Folder for --format html.  [default: site]")
@@ -68,6 +82,8 @@ def leaderboard(
     sort: str,
     filters: tuple[str, ...],
     top: int | str | None,
+    view: str,
+    plot: Path | None,
     runs: bool,
     classes: bool,
     output: Path | None,
@@ -91,6 +107,7 @@ def leaderboard(
     style = "json" if as_json else style
     if output is not None and style != "html":
         raise SpecError(f"--output {output} is for --format html, not for {style}")
+    check_options(view, plot, style, classes)
     folder = results if isinstance(results, Path) else _up_to_date_copies(results)
     with _reading() as progress:
         measurements = read_measurements(folder, local_folder(options.cache_folder(cache_dir)), warn, progress)
@@ -104,7 +121,9 @@ def leaderboard(
         most = FEWEST if style == "table" and not (runs or classes) else None
         kept = _readable(rankings, most)
     tables = (make_table(ranking, rows) for ranking, rows in zip(rankings, kept, strict=True) if rows)
-    if style == "json":
+    if view != "attacks":
+        print_views(results, list(tables), view, style, plot)
+    elif style == "json":
         for piece in to_json(tables):
             echo(piece, nl=False)
         echo()
@@ -162,11 +181,9 @@ def _write_page(results: Location, tables: list[Table], output: Path) -> Path:
     from robench.leaderboard.site.pages import pages
     from robench.leaderboard.site.write import write_pages
     from robench.records.shared_store import SharedStore, store_at
-    from robench.records.store import read_record
 
     store = store_at(results)
-    shown = sorted({run.run_id for table in tables for row in table.rows for run in row.runs})
-    records = [read_record(store.folder / f"{run_id}.json") for run_id in shown]
+    records = list(records_of(results, tables).values())
     if isinstance(store, SharedStore):
         store.fetch_samples()
     return write_pages(pages(store.folder, tables, records), output)

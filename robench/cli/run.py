@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 @options.component_option(
     "defence",
     "--defence",
-    help="What answers in place of the tuned network, such as jpeg:quality=75.  [default: nothing]",
+    multiple=True,
+    callback=lambda context, parameter, typed: typed or None,
+    help="What answers in place of the tuned network, such as jpeg:quality=75; repeatable, and the first meets images "
+    "first.  [default: nothing]",
 )
 @options.component_option(
     "attacker",
@@ -77,6 +80,13 @@ if TYPE_CHECKING:
     *("--eval-dataset", "eval_datasets"),
     multiple=True,
     help="Also score the tuned model on this dataset, with its classes; repeatable.",
+)
+@options.component_option(
+    "corruption",
+    *("--corruption", "corruptions"),
+    multiple=True,
+    help="Also score the tuned model on corrupted images, such as common (noise, blur, weather, compression); "
+    "repeatable.",
 )
 @click.option("--save-adapter", type=options.PATH, metavar="FILE", help="Save what was trained to a new file.")
 @click.option(
@@ -245,9 +255,12 @@ def _show_plan(planned: Plan, found: Found, as_json: bool) -> None:
 def _show_result(result: RunResult, results: Location) -> None:
     from robench.leaderboard.detailed import to_detailed
     from robench.leaderboard.tables import leaderboard
+    from robench.present.show import beside
 
     out = console()
     for table in leaderboard([result]):
         out.print(to_detailed(table, out.width))
         out.print()
+    for line in beside(result):
+        echo(line)
     echo(f"record: {results}/{result.run_id}.json")

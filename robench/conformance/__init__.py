@@ -8,6 +8,8 @@
 | ``models.py`` | the rules of a Model |
 | ``parts.py`` | the rules of the parts that a model names |
 | ``attacks.py`` | the rules of an Attacker |
+| ``constraints.py`` | the rules of a Constraint |
+| ``corruptions.py`` | the rules of a Corruption |
 | ``defences.py`` | the rules of a Defence |
 | ``tuners.py`` | the rules of a Tuner, and so of adaptations and objectives |
 | ``terms.py`` | the rule of what an objective sums up |

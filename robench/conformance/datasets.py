@@ -10,7 +10,7 @@ import numpy as np
 
 from robench.conformance.finding import Finding, rule
 from robench.contracts.dataset import Dataset, SplitName
-from robench.errors import DataError
+from robench.errors import DataError, PluginError
 from robench.images.image_set import ImageSet, repeated
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -22,7 +22,7 @@ COMPARED = 4096
 
 def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
     """Yield the rules ``classes`` and ``prompts``; for each split ``limit``, ``labels``, ``again``, ``prefix`` and
-    ``too many``; ``files``; and ``disjoint``.
+    ``too many``, or ``none`` if it has no images; ``files``; and ``disjoint``.
     """
     dataset = build()
     names = dataset.class_names
@@ -33,11 +33,14 @@ def check_dataset(build: Callable[[], Dataset]) -> Iterator[Finding]:
     yield rule("prompts", told, f"{sum(map(len, prompts))} prompts for {len(prompts)} classes")
     some: dict[SplitName, ImageSet] = {}
     for split in SPLITS:
+        if split != "test" and not dataset.size(split):
+            yield rule(f"{split}: none", True, "no images, so only runs that train nothing can use it")
+            continue
         data = dataset.split(split, min(LOOKED_AT, dataset.size(split)))
         yield from _split(dataset, build(), split, data, len(names))
         some[split] = dataset.split(split, min(COMPARED, dataset.size(split)))
     yield _files(dataset, some["test"])
-    shared = {(a, b): repeated(some[b], some[a]) for i, b in enumerate(SPLITS) for a in SPLITS[:i]}
+    shared = {(a, b): repeated(some[b], some[a]) for i, b in enumerate(some) for a in list(some)[:i]}
     count = sum(map(len, shared.values()))
     first = next(
         (f"; first: {b} {pairs[0][0]} is {a} {pairs[0][1]}" for (a, b), pairs in shared.items() if len(pairs)), ""
@@ -76,6 +79,8 @@ def _split(dataset: Dataset, another: Dataset, split: SplitName, data: ImageSet,
         more = dataset.split(split, size + 1)
     except DataError as error:
         yield rule(f"{split}: too many", True, str(error))
+    except PluginError as error:
+        yield rule(f"{split}: too many", False, f"{size + 1} images were asked for; expected a DataError: {error}")
     else:
         seen = f"{size + 1} images were asked for and {len(more)} came; expected a DataError"
         yield rule(f"{split}: too many", False, seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from robench.attack.perturbation import frozen_for_attack, seeded
 from robench.checks import probes
 from robench.conformance.finding import Finding, rule
-from robench.contracts.context import RunContext
 from robench.contracts.defence import Defence
+from robench.contracts.setting import TuningSetting
+from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
 from robench.networks.defended import Defended
 from robench.networks.evaluate import evaluation_mode, fingerprint
@@ -20,12 +22,11 @@ CLOSE = 1e-4
 """Largest change of a logit, relative to the largest logit, that rounding explains."""
 
 
-def check_defence(
-    build: Callable[[], Defence], network: nn.Module, context: RunContext, data: ImageSet
-) -> Iterator[Finding]:
+def check_defence(build: Callable[[], Defence], setting: TuningSetting, data: ImageSet) -> Iterator[Finding]:
     """Yield the rules ``logits``, ``inputs``, ``randomness``, ``batches``, ``gradients``, ``proof``, ``weights``,
-    ``modes`` and ``another network``.
+    ``modes``, ``another network`` and ``stacked``.
     """
+    network, context = setting.network, setting.context
     device, n_classes = context.device, len(context.dataset.class_names)
     images, labels = to_pixels(data.images, device), torch.from_numpy(data.labels).to(device)
     given, before = images.clone(), fingerprint(network)
@@ -41,6 +42,7 @@ def check_defence(
     with frozen_for_attack(network):
         state = _state(network)
         for each in (defence, twin):
+            each.set_up(setting)
             each.prepare(network, context)
         defended = Defended(network, defence)
         first = answers(len(data), 0, defended)
@@ -80,6 +82,24 @@ def check_defence(
     yield rule("weights", same, "unchanged and without gradients", "changed, or with gradients")
     same = same and torch.equal(answers(len(data), 0, Defended(network, twin)), first)
     yield rule("another network", same, f"a second instance gives {'the same' if same else 'other'} answers")
+    last, inner = build(), Defended(network, _Nothing())
+    last.set_up(replace(setting, network=inner, parts={}))
+    try:
+        last.prepare(inner, context)
+    except PluginError as error:
+        yield rule("stacked", True, f"it asks for more than logits, so it stands last: {error}")
+        return
+    behind = answers(len(data), 0, Defended(inner, last))
+    change = float((behind - first).abs().max() / first.abs().max().clamp(min=1e-12))
+    yield rule("stacked", change < CLOSE, f"before a defence that does nothing, logits differ by {change:.1e}")
+
+
+class _Nothing(Defence):
+    """Passes images on."""
+
+    def answer(self, network: nn.Module, images: Tensor) -> Tensor:
+        logits: Tensor = network(images)
+        return logits
 
 
 def _state(network: nn.Module) -> list[bool]:

@@ -13,6 +13,8 @@ import torch
 
 from robench.compute.precision import ieee
 from robench.conformance.attacks import check_attacker
+from robench.conformance.constraints import check_constraint
+from robench.conformance.corruptions import check_corruption
 from robench.conformance.datasets import check_dataset
 from robench.conformance.defences import check_defence
 from robench.conformance.finding import Finding
@@ -20,6 +22,7 @@ from robench.conformance.loggers import check_logger
 from robench.conformance.models import check_model
 from robench.conformance.tuners import check_tuner
 from robench.contracts.context import RunContext
+from robench.contracts.setting import TuningSetting
 from robench.contracts.types import Kind
 from robench.errors import RobenchError
 from robench.registry.registry import Registry
@@ -66,8 +69,16 @@ def examine(
                 yield from check_attacker(attack, network, context, context.dataset.split("test", SAMPLE))
             elif kind == "defence":
                 assert resolved is not None
-                network = registry.resolve("model", chosen).build().build(context).to(context.device)
-                yield from check_defence(resolved.build, network, context, context.dataset.split("test", SAMPLE))
+                built = registry.resolve("model", chosen).build()
+                network = built.build(context).to(context.device)
+                setting = TuningSetting(network=network, parts=built.adaptable(network), model=built, context=context)
+                yield from check_defence(resolved.build, setting, context.dataset.split("test", SAMPLE))
+            elif kind == "constraint":
+                assert resolved is not None
+                yield from check_constraint(resolved.build(), context, context.dataset.split("test", SAMPLE))
+            elif kind == "corruption":
+                assert resolved is not None
+                yield from check_corruption(resolved.build, context, context.dataset.split("test", SAMPLE))
             elif kind == "logger":
                 trains = _request(registry, "adaptation", registry.names("adaptation")[0], dataset, chosen)
                 yield from check_logger(registry, text, trains, context)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.conformance.finding import Finding, rule
-from robench.contracts.model import Model
+from robench.contracts.model import Model, Tokens
 from robench.errors import PluginError
 
 CLOSE = 1e-3
@@ -18,7 +18,8 @@ TEXTS = ("a photo of a leaf", "a drawing of an airplane in the sky")
 
 
 def check_parts(model: Model, network: nn.Module, images: Tensor) -> Iterator[Finding]:
-    """Yield the rules ``parts``, and for each of these parts that there is ``encoder``, ``patches`` and ``text``.
+    """Yield the rules ``parts``, and for each of these parts that there is ``encoder``, ``patches``, ``attention`` and
+    ``text``; and ``tokens``, if the model says how its blocks take them.
 
     Args:
         network: The network, in evaluation mode.
@@ -32,6 +33,10 @@ def check_parts(model: Model, network: nn.Module, images: Tensor) -> Iterator[Fi
         yield _encoder(network, parts, images)
     if "patches" in parts:
         yield _patches(parts["patches"], images)
+    if "attention" in parts:
+        yield _attention(parts, images)
+    if (tokens := model.tokens(network)) is not None:
+        yield _tokens(tokens, network, parts, images)
     if "text" in parts:
         yield _text(model, network, parts["text"])
 
@@ -73,6 +78,49 @@ def _patches(part: nn.Module, images: Tensor) -> Finding:
     differ = float(found.std(dim=1).max()) > 0 and float(found.std(dim=0).max()) > 0
     seen = f"{tuple(found.shape)}, other values for other patches and images"
     return rule("patches", differ and bool(found.isfinite().all()), seen, "all patches, or all images, have one value")
+
+
+@torch.no_grad()
+def _attention(parts: Mapping[str, nn.Module], images: Tensor) -> Finding:
+    found = parts["attention"](images)
+    if (
+        not isinstance(found, Tensor)
+        or found.ndim != 4
+        or len(found) != len(images)
+        or found.shape[2] != found.shape[3]
+    ):
+        return rule("attention", False, f"it returns {_shape(found)}; expected (N, heads, T, T), T for all tokens")
+    n_patches = parts["patches"](images).shape[1] if "patches" in parts else 1
+    shares = bool((found >= 0).all()) and float((found.sum(dim=3) - 1).abs().max()) < CLOSE
+    if not shares:
+        return rule("attention", False, "what a token attends to does not sum to 1, or is negative")
+    differ = float(found.std(dim=0).max()) > 0 and float(found.std(dim=3).max()) > 0
+    told = f"{tuple(found.shape)}, of which {n_patches} patches"
+    return rule(
+        "attention",
+        differ and found.shape[3] >= n_patches,
+        f"{told}; rows sum to 1, other values for other images and tokens",
+        f"{told}: fewer tokens than patches, or one value for all tokens or images",
+    )
+
+
+@torch.no_grad()
+def _tokens(tokens: Tokens, network: nn.Module, parts: Mapping[str, nn.Module], images: Tensor) -> Finding:
+    """Look at what the first block is given."""
+    blocks, seen = parts.get("blocks"), list[Any]()
+    if not isinstance(blocks, nn.ModuleList) or not len(blocks):
+        return rule("tokens", False, "tokens says how 'blocks' takes them, and there is no such part")
+    hook = blocks[0].register_forward_pre_hook(lambda block, given: seen.append(given[0] if given else None))
+    try:
+        network(images)
+    finally:
+        hook.remove()
+    given = seen[0] if seen else None
+    n, length = (0, 1) if tokens.batch_first else (1, 0)
+    fits = False
+    if isinstance(given, Tensor) and given.ndim == 3:
+        fits = given.shape[n] == len(images) and given.shape[2] == tokens.width and given.shape[length] > tokens.first
+    return rule("tokens", fits, f"the first block is given {_shape(given)} for {len(images)} images, and {tokens}")
 
 
 def _text(model: Model, network: nn.Module, part: nn.Module) -> Finding:

@@ -1,6 +1,6 @@
 """What a plugin implements, one file a kind of component, and the nouns they share.
 
-- ``dataset.py``, ``model.py``, ``attacker.py``, ``tuning.py``, ``logger.py``: the interfaces.
+- ``dataset.py``, ``model.py``, ``attacker.py``, ``tuning.py``, ``logger.py``, ``constraint.py``: the interfaces.
 - ``setting.py``: what a tuner is told of the network and the run.
 - ``params.py``: the parameters of a component, and how they are validated.
 - ``configured.py``: what all components have in common.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from robench.contracts import params as parameters
+from robench.contracts.returned import enforce
 
 
 class Configured:
@@ -14,6 +15,10 @@ class Configured:
 
     Params: ClassVar[type[parameters.Params]] = parameters.Params
     params: parameters.Params
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        enforce(cls)
 
     def __init__(self, params: parameters.Params | None = None) -> None:
         self.params = params if params is not None else type(self).Params()

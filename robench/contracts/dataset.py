@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from robench.contracts import returned
 from robench.contracts.configured import Configured
 from robench.errors import DataError
 from robench.images.image_set import ImageSet
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 SplitName = Literal["train", "validation", "test"]
 
 
+def _split(found: Any, call: Mapping[str, Any]) -> str:
+    limit = call.get("limit")
+    right = isinstance(found, ImageSet) and limit in (None, len(found))
+    return "" if right else "a robench.ImageSet" + ("" if limit is None else f" of {limit} images")
+
+
 class Dataset(Configured, ABC):
     """Labelled images at their native resolution, in three disjoint splits.
 
@@ -26,10 +33,12 @@ class Dataset(Configured, ABC):
 
     @property
     @abstractmethod
+    @returned.returns(returned.texts)
     def class_names(self) -> tuple[str, ...]:
         """The classes; a label is an index into them."""
 
     @abstractmethod
+    @returned.returns(_split)
     def split(self, name: SplitName, limit: int | None = None) -> ImageSet:
         """Load a split, or its first `limit` images, in a fixed order. The first n are a fair sample for every n.
 
@@ -37,14 +46,17 @@ class Dataset(Configured, ABC):
             DataError: Files are missing or damaged, or the split has fewer than `limit` images.
         """
 
+    @returned.returns(returned.count)
     def size(self, name: SplitName) -> int:
         """Return the number of images of a split. Override it if that is known without loading them."""
         return len(self.split(name))
 
+    @returned.returns(returned.labels)
     def labels(self, name: SplitName) -> NDArray[np.int64]:
         """Return all labels of a split, ``int64 (N,)``. Override it if they are known without loading the images."""
         return self.split(name).labels
 
+    @returned.returns(returned.instance(ImageSet, "a robench.ImageSet"))
     def take(self, name: SplitName, positions: NDArray[np.int64]) -> ImageSet:
         """Return the images at `positions` of a split. Override it if they can be loaded without the others."""
         whole = self.split(name)
@@ -83,10 +95,12 @@ class Dataset(Configured, ABC):
         """
         return False
 
+    @returned.returns(returned.texts)
     def notes(self) -> tuple[str, ...]:
         """Return notes on the files for users and the record, such as how many were skipped."""
         return ()
 
+    @returned.returns(returned.groups)
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Return the prompts of each class; an image-text model uses the mean of their embeddings."""
         return tuple((f"a photo of a {name.replace('_', ' ')}.",) for name in self.class_names)

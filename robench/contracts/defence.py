@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from robench.contracts.configured import Configured
-from robench.contracts.types import Norm
+from robench.contracts import returned
+from robench.contracts.setting import Told
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,11 +30,22 @@ class Certified:
     radii: Tensor
 
 
-class Defence(Configured, ABC):
+def _certified(found: Any, call: Mapping[str, Any]) -> str:
+    n = len(call["images"])
+    right = isinstance(found, Certified) and all(
+        returned.is_tensor(each) and tuple(each.shape) == (n,) for each in (found.classes, found.radii)
+    )
+    return "" if right else f"a robench.Certified with tensors classes and radii ({n},)"
+
+
+class Defence(Told, ABC):
     """Answers in place of a network, which it uses.
 
     robench puts it in front of the tuned network, after the adapter, and again after the network is bound to the
     classes of another dataset. Training never sees it. An attack sees it unless it says ``aware=no``.
+
+    It may use ``self.setting``: the parts of the network, the class names, prompts and tokenizer, and the run. In front
+    of another defence it is told of no parts.
 
     Attributes:
         stochastic: Whether two answers on one image may differ. Attacks then average answers, and the certificate
@@ -41,14 +53,14 @@ class Defence(Configured, ABC):
         uses_gradients: Whether an answer takes gradients. robench otherwise calls it in inference mode.
         differentiable: Whether the gradients that autograd finds through :meth:`answer` lead an attack. If not, an
             adaptive attack follows :meth:`approximate`.
-        norm: The norm of the radii of :meth:`certify`.
+        norm: The constraint, such as a norm, of the radii of :meth:`certify`.
         levels: The radii at which certified accuracy is recorded.
     """
 
     stochastic: ClassVar[bool] = False
     uses_gradients: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
-    norm: ClassVar[Norm] = "L2"
+    norm: ClassVar[str] = "L2"
     levels: ClassVar[tuple[Fraction, ...]] = tuple(Fraction(n, 20) for n in (0, 2, 5, 10, 15, 20))
 
     def prepare(self, network: nn.Module, context: RunContext) -> None:
@@ -62,6 +74,7 @@ class Defence(Configured, ABC):
         """
 
     @abstractmethod
+    @returned.returns(returned.logits)
     def answer(self, network: nn.Module, images: Tensor) -> Tensor:
         """Return logits ``(N, n_classes)`` of images ``float32 (N, 3, H, W)`` in ``[0, 1]``.
 
@@ -71,6 +84,7 @@ class Defence(Configured, ABC):
             network: The undefended network, in evaluation mode. It has all that it offers, such as ``embed_images``.
         """
 
+    @returned.returns(returned.logits)
     def approximate(self, network: nn.Module, images: Tensor) -> Tensor:
         """Return logits whose gradient leads an attack: the backward pass differentiable approximation (BPDA).
 
@@ -86,10 +100,12 @@ class Defence(Configured, ABC):
         plain: Tensor = network(images)
         return answered + (plain - plain.detach())
 
+    @returned.returns(returned.count)
     def certified_images(self) -> int:
         """Return how many images, the first of the split, are to be given to :meth:`certify`; by default none."""
         return 0
 
+    @returned.returns(_certified)
     def certify(self, network: nn.Module, images: Tensor, n_classes: int) -> Certified:
         """Return what the defence proves of images ``float32 (N, 3, H, W)``."""
         raise NotImplementedError
@@ -99,6 +115,7 @@ class Purifier(Defence):
     """A defence that changes images, which the network then answers."""
 
     @abstractmethod
+    @returned.returns(returned.images)
     def purify(self, network: nn.Module, images: Tensor) -> Tensor:
         """Return images ``float32 (N, 3, H, W)`` in ``[0, 1]`` for `network`; height and width may be others."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from robench.contracts.configured import Configured
 from robench.contracts.context import Progress
 from robench.contracts.hookspecs import hookimpl
-from robench.records.labels import attack_label, tuner_label
+from robench.records.labels import attack_label, defence_label, tuner_label
 from robench.records.record import RunResult, RunSpec
 
 
@@ -42,7 +42,8 @@ class Logger(Configured):
             "split": spec.split,
             "seed": spec.seed,
             "precision": spec.precision,
-            **({"defence": spec.defence.label} if spec.defence else {}),
+            **({"defence": defence_label(spec)} if spec.defences else {}),
+            **({"corruptions": " ".join(each.label for each in spec.corruptions)} if spec.corruptions else {}),
         }
 
     @staticmethod
@@ -53,6 +54,8 @@ class Logger(Configured):
             found["accuracy/clean"] = result.clean.accuracy
         found |= {f"accuracy/{score.label}": score.accuracy for score in result.attacks}
         found |= {f"accuracy/worst case {worst.norm}": worst.accuracy for worst in result.worst_case}
+        for each in result.corruptions:
+            found[f"accuracy/corruption {each.label}"] = sum(one.accuracy for one in each.scores) / len(each.scores)
         if result.tuning is not None:
             found["trainable_parameters"] = result.tuning.trainable_parameters
         return found | {f"seconds/{stage}": seconds for stage, seconds in result.seconds.items()}

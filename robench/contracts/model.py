@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from robench.contracts import returned
 from robench.contracts.configured import Configured
 from robench.contracts.context import RunContext
 from robench.errors import PluginError
@@ -26,10 +28,28 @@ TRANSFORMERS_LAYERS: Mapping[str, tuple[str, ...]] = {
 """Where towers of transformers have their linear layers, by role."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """How the part ``blocks`` of a network takes its tokens, so that others may be put between them.
+
+    Attributes:
+        width: The numbers of a token.
+        first: Tokens before the patches, such as a class token; they stay first.
+        patch_size: Height and width of a patch, in pixels.
+        batch_first: Whether a block takes ``(N, T, width)``, as its first argument, or ``(T, N, width)``.
+    """
+
+    width: int
+    first: int
+    patch_size: int
+    batch_first: bool = True
+
+
 class Model(Configured, ABC):
     """A classifier of the dataset's classes."""
 
     @abstractmethod
+    @returned.returns(returned.network)
     def build(self, context: RunContext) -> nn.Module:
         """Return a network from images ``float32 (N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``.
 
@@ -46,6 +66,7 @@ class Model(Configured, ABC):
             DataError: A file names other classes.
         """
 
+    @returned.returns(returned.groups)
     def prompts(self, dataset: Dataset) -> tuple[tuple[str, ...], ...]:
         """Return the prompts of each class of `dataset` that the network is built with; by default the dataset's own.
 
@@ -54,6 +75,7 @@ class Model(Configured, ABC):
         """
         return dataset.prompts()
 
+    @returned.returns(returned.parts)
     def adaptable(self, network: nn.Module) -> Mapping[str, nn.Module]:
         """Return the parts of `network` that a tuner may change, by name.
 
@@ -66,18 +88,23 @@ class Model(Configured, ABC):
           embeddings.
         - ``blocks``: a ``ModuleList`` of the blocks in order.
         - ``vision``: the tower that reads images, as its library has it. Adapters look in it for the layers that
-          :meth:`targets` names. Learned prompts need a vision transformer in the layout of transformers:
-          ``tower.embeddings`` maps pixels to tokens, and ``tower.config`` has ``hidden_size``, ``patch_size`` and
-          ``image_size``.
+          :meth:`targets` names. Learned prompts need :meth:`tokens`, or a vision transformer in the layout of
+          transformers: ``tower.embeddings`` maps pixels to tokens, and ``tower.config`` has ``hidden_size``,
+          ``patch_size`` and ``image_size``.
         - ``patches``: called with images it returns what the last block makes of each patch ``(N, P, D)``, row by row,
           normalised and projected as embeddings are, of any length.
+        - ``attention``: called with images it returns how much each token of the last block attends to each,
+          ``(N, heads, T, T)``: the rows are those that attend, and each sums to 1. The last P tokens are the patches,
+          row by row; before them stand a class token, as the first, and learned prompts, where there are any.
         - ``projection``: the layer that maps the tower's output to the embedding.
         - ``text``: called with token ids ``int64 (N, L)``, as :meth:`tokenize` returns them, it gives embeddings
           ``(N, D)`` of any length. Its weights can be trained; the class embeddings do not follow by themselves.
+        - ``text_blocks``: a ``ModuleList`` of the text tower's blocks in order; each takes ``(N, L, width)`` first.
         - ``token_embedding``: the ``Embedding`` by which ``text`` looks up its tokens.
         """
         return {}
 
+    @returned.returns(returned.mapping)
     def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
         """Return the ``Linear`` layers that adapters may change, by their role.
 
@@ -87,6 +114,16 @@ class Model(Configured, ABC):
         """
         return TRANSFORMERS_LAYERS
 
+    @returned.returns(returned.optional(returned.instance(Tokens, "a robench.Tokens")))
+    def tokens(self, network: nn.Module) -> Tokens | None:
+        """Return how ``blocks`` takes tokens; None, the default, if it does not, or takes no more than there are.
+
+        Learned prompts are put after the first ones before a block, and what became of them is taken out behind the
+        last block.
+        """
+        return None
+
+    @returned.returns(returned.token_ids)
     def tokenize(self, network: nn.Module, texts: Sequence[str]) -> Tensor:
         """Return token ids ``int64 (N, L)`` of `texts`, for the part ``text``.
 
@@ -95,6 +132,7 @@ class Model(Configured, ABC):
         """
         raise PluginError("this model reads no text; use one that compares images with text, such as clip-tiny")
 
+    @returned.returns(returned.network)
     def rebind(self, network: nn.Module, context: RunContext) -> nn.Module:
         """Return a classifier for another dataset, that of `context`, which shares the encoder of `network`.
 

@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from robench.contracts.types import Norm, ShareOfEps, format_pixels, parse_pixels, parse_radius, parse_step
+from robench.contracts.types import (
+    USUAL_NORM,
+    Norm,
+    ShareOfEps,
+    format_pixels,
+    parse_amount,
+    parse_pixels,
+    parse_radius,
+    parse_step,
+)
 from robench.errors import SpecError, nearest
 
 Pixels = Annotated[
@@ -30,6 +39,8 @@ Radius = Annotated[
 ]
 """An exact radius of an L2 ball in ``[0, 1]`` pixel units, which may exceed 1; users write ``0.5`` or ``128/255``."""
 
+Amount = Annotated[Fraction, BeforeValidator(parse_amount), PlainSerializer(str, return_type=str, when_used="always")]
+"""An exact radius of a constraint with a unit of its own, such as 10 pixels; users write ``10``."""
 
 StepSize = Annotated[
     Fraction,
@@ -171,7 +182,7 @@ class AttackParams(Params):
 class NormParams(AttackParams):
     """The parameters of attacks that work in both norms."""
 
-    norm: Norm = Field(default="Linf", description="norm of the ball: Linf or L2")
+    norm: Norm = Field(default=USUAL_NORM, description="norm of the ball: Linf or L2")
     eps: Radius | None = Field(  # type: ignore[assignment]
         default=None, description="radius of the ball, in [0, 1] pixel units; 8/255 in Linf, 128/255 in L2 if not given"
     )
@@ -179,8 +190,8 @@ class NormParams(AttackParams):
     @model_validator(mode="after")
     def _choose_eps(self) -> Self:
         if self.eps is None:
-            object.__setattr__(self, "eps", Fraction(8, 255) if self.norm == "Linf" else Fraction(128, 255))
+            object.__setattr__(self, "eps", Fraction(8, 255) if self.norm == USUAL_NORM else Fraction(128, 255))
             self.model_fields_set.discard("eps")
-        elif self.norm == "Linf":
+        elif self.norm == USUAL_NORM:
             parse_pixels(self.eps)
         return self

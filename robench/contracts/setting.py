@@ -1,4 +1,4 @@
-"""What a tuner, an adaptation and an objective are told of the network and the run."""
+"""What a tuner, an adaptation, an objective and a defence are told of the network and the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from robench.contracts.configured import Configured
 from robench.contracts.context import RunContext
-from robench.contracts.model import Model
+from robench.contracts.model import Model, Tokens
 from robench.errors import PluginError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TuningSetting:
-    """The network that is tuned, what it is made of, and the run.
+    """The network that is tuned or defended, what it is made of, and the run.
 
     Attributes:
         network: The classifier.
@@ -49,6 +49,11 @@ class TuningSetting:
         """The linear layers that adapters may change, as :meth:`Model.targets` names them."""
         return self.model.targets(self.network)
 
+    @property
+    def tokens(self) -> Tokens | None:
+        """How the blocks take tokens, as :meth:`Model.tokens` says."""
+        return self.model.tokens(self.network)
+
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return token ids ``int64 (N, L)`` of `texts`, on the CPU.
 
@@ -66,7 +71,7 @@ class TuningSetting:
         if name not in self.parts:
             found = f"only {', '.join(sorted(self.parts))}" if self.parts else "no parts"
             raise PluginError(
-                f"this tuner needs the part {name!r} of a model, and this one offers {found}; "
+                f"this component needs the part {name!r} of a model, and this one offers {found}; "
                 "use a model that has it, such as --model clip-tiny"
             )
         return self.parts[name]

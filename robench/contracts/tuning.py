@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.contracts import returned
 from robench.contracts.context import RunContext
 from robench.contracts.params import Params
 from robench.contracts.setting import Told
@@ -78,6 +79,7 @@ class Tuner(Told, ABC):
 
     trains: ClassVar[bool] = True
 
+    @returned.returns(returned.optional(returned.text))
     def adversary(self) -> str | None:
         """Return the attack that makes training images, as users type it, or None.
 
@@ -98,14 +100,17 @@ class Tuner(Told, ABC):
             PluginError: `network` lacks the part that this tuner adapts.
         """
 
+    @returned.returns(returned.history)
     def fit(self, task: TuningTask) -> list[dict[str, float]]:
         """Train in place and return the history, one row an epoch."""
         return []
 
+    @returned.returns(returned.counts)
     def drawn(self, counts: tuple[int, ...]) -> tuple[int, ...]:
         """Return how many images of each class an epoch uses, given how many there are."""
         return counts
 
+    @returned.returns(returned.optional(returned.levels_like))
     def augmented(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8] | None:
         """Return `images` ``uint8 (N, 3, H, W)`` as training augments them; None if it does not augment."""
         return None
@@ -137,6 +142,7 @@ class Adaptation(Told, ABC):
     def begin(self, network: nn.Module, n_steps: int) -> None:
         """Is called before training with the number of optimiser steps."""
 
+    @returned.returns(returned.penalty)
     def penalty(self, network: nn.Module) -> Tensor | float:
         """Return a term that is added to the loss of every batch."""
         return 0.0
@@ -144,6 +150,7 @@ class Adaptation(Told, ABC):
     def after_step(self, network: nn.Module, step: int) -> None:
         """Is called after optimiser step `step`, counted from 0, while its gradients are still there."""
 
+    @returned.returns(returned.mapping)
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides weights: tensors, numbers, texts or dicts of these."""
         return {}
@@ -173,6 +180,7 @@ class Objective(Told, ABC):
         if type(self).loss is Objective.loss and type(self).terms is Objective.terms:
             raise TypeError(f"{type(self).__name__} has neither loss nor terms; expected one of them")
 
+    @returned.returns(returned.text)
     def white_box(self, eps: Fraction) -> str:
         """Return the attack that ``adversary=white-box`` stands for, as users type it, without its radius.
 
@@ -191,6 +199,7 @@ class Objective(Told, ABC):
     def begin(self, network: nn.Module, n_steps: int) -> None:
         """Is called before training with the number of optimiser steps; the network is adapted."""
 
+    @returned.returns(returned.scalar)
     def loss(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar; by default the sum of :meth:`terms`.
 
@@ -203,6 +212,7 @@ class Objective(Told, ABC):
         first, *rest = self.terms(network, clean, adversarial, labels).values()
         return sum(rest, start=first)
 
+    @returned.returns(returned.terms)
     def terms(self, network: nn.Module, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Return the summands of the loss by name, scalars that already have their weights.
 
@@ -216,6 +226,7 @@ class Objective(Told, ABC):
         An objective with weights of its own, such as Lagrange multipliers, updates them here.
         """
 
+    @returned.returns(returned.mapping)
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs of the objective: tensors, numbers, texts or dicts of these."""
         return {}
@@ -223,6 +234,7 @@ class Objective(Told, ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state` returned, before an interrupted training goes on."""
 
+    @returned.returns(returned.optional(returned.function))
     def score(self, network: nn.Module, clean: Tensor, labels: Tensor) -> Score | None:
         """Return the score that a white-box training adversary raises, or None for the cross-entropy of the labels.
 

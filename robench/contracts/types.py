@@ -6,15 +6,35 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from robench.errors import SpecError, nearest
 
-Kind = Literal["dataset", "model", "tuner", "adaptation", "objective", "defence", "attacker", "logger"]
+if TYPE_CHECKING:
+    from robench.contracts.constraint import Constraint
+
+Kind = Literal[
+    "dataset",
+    "model",
+    "tuner",
+    "adaptation",
+    "objective",
+    "defence",
+    "constraint",
+    "attacker",
+    "corruption",
+    "logger",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+USUAL_NORM: Final = "Linf"
+"""The constraint of an attack that names none; tables show it first."""
 Norm = Literal["Linf", "L2"]
-Knowledge = Literal["white-box", "unaware", "transfer", "query", "nothing"]
+"""The constraints of attacks with :class:`robench.NormParams`."""
+Knowledge = Literal["white-box", "unaware", "transfer", "query", "labels", "nothing"]
+KNOWLEDGE: tuple[Knowledge, ...] = get_args(Knowledge)
+ASKING = ("query", "labels")
+"""Knowledge of attacks that may only ask the target, and whose queries are counted."""
 Aware = Literal["yes", "no", "bpda", "exact"]
 """How a white-box attack treats a defence: as an adaptive attacker does; as if it were not there; with an approximation
 in the backward pass; or with the gradients that autograd finds."""
@@ -64,31 +84,42 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class ThreatModel:
-    """What the adversary may do: the norm and radius of the ball, and what it knows of the target.
+    """What the adversary may do: the constraint and radius of the ball, and what it knows of the target.
 
     Attributes:
-        norm: The norm that bounds a perturbation, per image.
-        eps: Its radius, exact, in ``[0, 1]`` pixel units; an L2 radius may exceed 1.
+        norm: The name of the constraint that bounds a perturbation, per image, such as ``Linf``.
+        eps: Its radius, exact, as the constraint counts it: for a norm in ``[0, 1]`` pixel units.
         knowledge: ``white-box`` sees the target's gradients, ``unaware`` those of the target without its defence,
-            ``transfer`` only a surrogate's, ``query`` only the target's logits. ``nothing`` is a control: it shows what
-            noise or resampling alone costs.
+            ``transfer`` only a surrogate's, ``query`` only the target's logits, ``labels`` only the class that it
+            predicts. ``nothing`` is a control: it shows what noise or resampling alone costs.
+        queries: How often it may ask the target about each image; None for no limit, and where nothing is asked.
+        constraint: The constraint itself; None where nobody has looked it up, as robench does for an attack.
     """
 
-    norm: Norm
+    norm: str
     eps: Fraction
     knowledge: Knowledge
+    queries: int | None = None
+    constraint: Constraint | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for value, known in ((self.norm, get_args(Norm)), (self.knowledge, get_args(Knowledge))):
-            if value not in known:
-                raise SpecError(f"an attack's norm or knowledge is {value!r}{nearest(str(value), known)}")
-        if self.norm == "Linf" and not 0 <= self.eps <= 1:
-            raise SpecError(f"epsilon must be within [0, 1] pixel units, such as 8/255 (got {self.eps})")
+        if self.knowledge not in KNOWLEDGE:
+            raise SpecError(f"an attack's knowledge is {self.knowledge!r}{nearest(str(self.knowledge), KNOWLEDGE)}")
         if self.eps < 0:
             raise SpecError(f"epsilon must not be negative (got {self.eps})")
+        if self.constraint is not None:
+            self.constraint.require(self.eps)
+        if self.queries is not None and not 0 < self.queries < 2**31:
+            raise SpecError(f"queries={self.queries} is no budget; expected a number from 1 to {2**31 - 1:,}")
+
+    @property
+    def written(self) -> str:
+        """The radius as tables write it, such as ``8/255`` or ``10 pixels``."""
+        return format_pixels(self.eps) if self.constraint is None else self.constraint.written(self.eps)
 
     def __str__(self) -> str:
-        return f"{self.norm} {format_pixels(self.eps)} {self.knowledge}"
+        limit = "" if self.queries is None else f", at most {self.queries:,} queries"
+        return f"{self.norm} {self.written} {self.knowledge}{limit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +214,18 @@ def parse_radius(value: object) -> Fraction:
     if radius < 0:
         raise ValueError(f"{value} is negative; expected a distance in pixels such as 8/255 or 0.5")
     return radius
+
+
+def parse_amount(value: object) -> Fraction:
+    """Return the exact radius of a constraint with a unit, such as ``10`` pixels, of a number or its text.
+
+    Raises:
+        ValueError: It is not a number, or negative.
+    """
+    try:
+        return parse_radius(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a radius; expected a number such as 10") from None
 
 
 class ShareOfEps(Fraction):

@@ -93,7 +93,7 @@ def is_outdated(record: RunResult) -> bool:
     """Return whether the certificate is incomplete, or lacks a check of the network that is made today."""
     names = {check.name for check in record.checks}
     today = {check.__name__.replace("_", " ") for check in NETWORK_CHECKS}
-    today -= {"batch neighbours"} if record.spec.defence else set()  # a random one cannot be compared so
+    today -= {"batch neighbours"} if record.spec.defences else set()  # a random one cannot be compared so
     return record.verdict == "incomplete" or not today <= names
 
 

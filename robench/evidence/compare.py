@@ -95,6 +95,8 @@ def contests_grid(found: Sequence[Contest]) -> Grid:
         for each in found
     )
     title = "accuracy in percent on the same images; p: McNemar's test, adjusted for the number of lines (Holm)"
+    if any(each.name.endswith("<=") for each in found):
+        title += "; <=: upper bounds, as no white-box attack was made at that radius"
     if not rows:
         title = "No accuracy can be compared: the runs did not score the same images."
     names = ("", "A", "B", "B - A, 95 % interval", "only A right", "only B right", "n", "p")
@@ -140,8 +142,8 @@ def _masks(run: RunResult) -> Iterator[tuple[tuple[str, ...], Mask]]:
         made[score.label] = (str(sorted(spec.params.items())), score.norm, score.eps, score.knowledge, weights)
         yield (score.label, *made[score.label]), score.mask()
     for ball, right in within_balls(run.clean, run.attacks) if run.clean is not None else ():
-        bound = "" if ball.measured else " (upper bound)"
+        bound = "" if ball.measured else " <="
         within = attacks_within(ball, run.attacks)
         if len(within) > 1:  # else it is that attack
             made_of = sorted(str((label, *made[label])) for label in within)
-            yield (f"worst case at {ball.norm} {ball.eps}{bound}", *made_of), right
+            yield (f"worst case {ball.norm} {ball.eps}{bound}", *made_of), right

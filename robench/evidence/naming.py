@@ -23,6 +23,7 @@ def misleading_labels(record: RunResult) -> Iterator[str]:
     spec, model = record.spec, record.spec.model.label
     parts: list[tuple[Kind, ComponentSpec]] = [("dataset", spec.dataset), ("model", spec.model), ("tuner", spec.tuner)]
     parts += [("dataset", other) for other in spec.eval_datasets]
+    parts += [("corruption", each) for each in spec.corruptions]
     parts += [("attacker", attack) for attack in (*spec.attacks, spec.adversary) if attack is not None]
     for kind, part in parts:
         values = dict(part.params)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from robench.present.grid import Grid, headings
 from robench.records.measurement import measurements
 from robench.records.record import RunResult, Score
@@ -62,6 +64,8 @@ def _scores(run: RunResult) -> Iterator[tuple[str, Score]]:
         where = "" if found.dataset == run.spec.dataset else f"{found.dataset.label}, "
         yield f"{where}clean", found.clean
         yield from ((f"{where}{score.label}", score) for score in found.attacks)
+    for each in run.corruptions:
+        yield f"corruption {each.label}", Score.of(np.concatenate([score.mask() for score in each.scores]))
 
 
 def _repeat(name: str, then: Score, now: Score) -> Repeat:

@@ -117,7 +117,10 @@ def _attack(attack: AttackSpec, score: AttackScore) -> Iterator[str]:
     if (attack.surrogate is None) != (score.surrogate is None):
         yield f"{score.label} was made on a network that was not asked for"
     if not 0 <= score.largest_norm <= float(allowed) + 1e-9:
-        yield f"{score.label} changed a pixel by {255 * score.largest_norm:.4g}/255, beyond {score.eps}"
+        size = f"a pixel by {255 * score.largest_norm:.4g}/255"
+        if " " in score.eps:  # the radius has a unit of its own
+            size = f"an image by {score.largest_norm:.4g}"
+        yield f"{score.label} changed {size}, beyond {score.eps}"
 
 
 def _is_finite(record: RunResult) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from robench.contracts.types import parse_radius
 from robench.errors import DataError
 from robench.exchange.document import Document, part
 from robench.exchange.published import Reference, percent
+from robench.records.limits import radius
 from robench.records.measurement import Measured, measurements
 from robench.records.record import AttackScore, AttackSpec, RunResult
 from robench.registry.registry import Registry
@@ -76,8 +76,8 @@ def _balls(found: Measured) -> list[tuple[str, str]]:
 
 
 def _document(found: Measured, norm: str, eps: str) -> Document:
-    record, spec, radius = found.record, found.record.spec, parse_radius(eps)
-    inside = [score for score in found.attacks if score.norm == norm and parse_radius(score.eps) <= radius]
+    record, spec, largest = found.record, found.record.spec, radius(eps)
+    inside = [score for score in found.attacks if score.norm == norm and radius(score.eps) <= largest]
     (worst,) = worst_cases(found.clean, inside)
     standard = [
         score

@@ -32,6 +32,9 @@ class ImageSet:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("images", "labels"):
+            if not isinstance(array := getattr(self, name), np.ndarray):
+                raise DataError(f"{name} of an ImageSet must be a numpy array (got {type(array).__name__})")
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
             raise DataError(f"images must be uint8 of shape (N, 3, H, W) (got {self.images.dtype} {self.images.shape})")
         if self.labels.shape != (len(self.images),):

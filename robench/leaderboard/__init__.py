@@ -15,6 +15,7 @@ A record goes through these files in this order. **Ranks are computed in ``ranki
 | ``tables.py`` | turns a ranking into a table |
 | ``text.py`` | writes tables for a terminal and as Markdown |
 | ``export.py`` | writes tables as CSV and JSON |
+| ``views/`` | shows of the same rows all threats, one norm, corruptions or calibration |
 | ``frame.py`` | ``robench.leaderboard``, a DataFrame |
 | ``site/`` | shows tables as a web page, written to a folder or served |
 """

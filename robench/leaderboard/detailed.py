@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from robench.leaderboard.methods import Row
 from robench.leaderboard.naming import UNTRAINED
-from robench.leaderboard.tables import Table, bound, case_at, no_white_box, rank_text, result
+from robench.leaderboard.tables import Table, bound, case_at, certified_at, no_white_box, rank_text, result
 from robench.records.labels import short_label
 from robench.statistics.intervals import Rate
 
@@ -54,8 +54,10 @@ def _headings(table: Table) -> list[Column]:
     for column in table.columns:
         norm_and_eps, _, knowledge = column.threat.rpartition(" ")
         heads.append([column.label.partition(":")[0], norm_and_eps, knowledge, f"n={column.n}"])
-    return heads + [
-        ["worst case", f"at {table.balls[place].eps}", f"n={table.balls[place].n}"] for place in _cases(table)
+    return [
+        *heads,
+        *(["worst case", f"at {table.balls[place].eps}", f"n={table.balls[place].n}"] for place in _cases(table)),
+        *(["certified", f"{norm} {eps}"] for norm, eps in table.certified),
     ]
 
 
@@ -69,9 +71,15 @@ def _cells(table: Table, row: Row, classes: bool) -> list[Column]:
     cells = [_cell(row.clean), *(_cell(rate, drop) for rate, drop in zip(row.attacks, row.drops, strict=True))]
     for cell, found in zip(cells, row.classes or (), strict=False):
         cell += [f"macro {found.macro:.1f}", f"worst {found.lowest.percent:.1f}"] if classes else []
-    return cells + [
-        _cell(row.worst[place], figure=bound(table.balls[place], row.worst[place])) for place in _cases(table)
+    return [
+        *cells,
+        *(_cell(row.worst[place], figure=bound(table.balls[place], row.worst[place])) for place in _cases(table)),
+        *(_proof(row.proved(*radius)) for radius in table.certified),
     ]
+
+
+def _proof(rate: Rate | None) -> Column:
+    return ["-"] if rate is None else [*_cell(rate), f"n={rate.n}"]
 
 
 def _cell(rate: Rate, drop: float | None = None, figure: str = "") -> Column:
@@ -125,6 +133,8 @@ def _list(table: Table, row: Row) -> RenderableType:
         shown.append((f"{case_at(ball)}{why}", rate, bound(ball, rate), ""))
     for column, rate, drop in zip(table.columns, row.attacks, row.drops, strict=True):
         shown.append((f"{short_label(column.label)}, {column.threat}", rate, f"{rate.percent:.1f}", f"drop {drop:.1f}"))
+    for each in row.certified:
+        shown.append((certified_at(each.norm, each.eps), each.rate, f"{each.rate.percent:.1f}", ""))
     for label, rate, figure, fall in shown:
         view.add_row(Text(label), f"n={rate.n:,}", figure, f"{rate.low:.1f}-{rate.high:.1f}", fall)
     return Padding(view, (0, 0, 0, INDENT))

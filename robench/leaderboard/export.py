@@ -11,7 +11,7 @@ from typing import Any
 
 from robench.leaderboard.methods import Row
 from robench.leaderboard.ranking import Ranking
-from robench.leaderboard.tables import Table, case_at
+from robench.leaderboard.tables import Table, case_at, certified_at, certified_radii
 from robench.present.harmless import cell
 from robench.statistics.intervals import Rate
 
@@ -30,10 +30,12 @@ def csv_fields(rankings: Iterable[Ranking]) -> list[str]:
         fields |= dict.fromkeys(("trained_against", "tuner", "seed", "runs"))
         fields |= {f"clean_{each}": None for each in rate}
         fields |= {f"{label}_{each}": None for label in attacks for each in (*rate, "drop")}
+        fields |= {f"{after(label, at)}_{each}": None for label, at in ranking.asked() for each in rate}
         fields |= {f"{label}_{each}": None for label in ("clean", *attacks) for each in classes}
         if ranking.ball is not None:
             fields |= {f"worst_{each}": None for each in (*rate, "eps", "measured")}
         fields |= {f"{case_at(ball)}_{each}": None for ball in ranking.balls for each in (*rate, "measured")}
+        fields |= {f"{certified_at(*radius)}_{each}": None for radius in certified_radii(ranking) for each in rate}
         fields |= dict.fromkeys(("trainable_parameters", "seconds", "checks", "plugins", "run_id", "settings"))
     return list(fields)
 
@@ -81,6 +83,9 @@ def _flat(table: Table, row: Row, several: bool) -> dict[str, Any]:
     labels = [column.label for column in table.columns]
     for label, rate, drop in zip(labels, row.attacks, row.drops, strict=True):
         flat |= {**_rate(label, rate, several), f"{label}_drop": round(drop, 2)}
+    for label, curve in zip(labels, row.queries, strict=False):
+        for at, rate in curve:
+            flat |= _rate(after(label, at), rate, several)
     for label, found in zip(("clean", *labels), row.classes or (), strict=False):
         figures = (round(found.macro, 2), found.lowest_name, round(found.lowest.percent, 2), found.lowest.n)
         flat |= {f"{label}_{each}": figure for each, figure in zip(CLASSES, figures, strict=True)}
@@ -89,6 +94,8 @@ def _flat(table: Table, row: Row, several: bool) -> dict[str, Any]:
         flat |= {**_rate(case_at(ball), rate, several), f"{case_at(ball)}_measured": measured}
         if place == table.ball:
             flat |= {**_rate("worst", rate, several), "worst_eps": ball.eps, "worst_measured": measured}
+    for each in row.certified:
+        flat |= _rate(certified_at(each.norm, each.eps), each.rate, several)
     return flat | {
         "trainable_parameters": row.trainable_parameters,
         "seconds": row.seconds,
@@ -97,6 +104,11 @@ def _flat(table: Table, row: Row, several: bool) -> dict[str, Any]:
         "run_id": "; ".join(run.run_id for run in row.runs),
         "settings": row.settings,
     }
+
+
+def after(label: str, queries: int) -> str:
+    """Return the name of the accuracy under an attack after so many queries: ``square_after_100``."""
+    return f"{label}_after_{queries}"
 
 
 def _rate(label: str, rate: Rate, several: bool) -> dict[str, Any]:

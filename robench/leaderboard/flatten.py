@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from robench.contracts.types import USUAL_NORM
 from robench.errors import DataError
 from robench.leaderboard.schema import MEASUREMENT
 from robench.records.labels import attack_label, command_of
 from robench.records.measurement import Measured, attack_keys, comparison_key, drop, measurements
+from robench.records.query_counts import told
 from robench.records.record import AttackScore, DataRecord, RunResult, RunSpec, Score
 from robench.statistics.intervals import by_class
 from robench.statistics.worst_case import within_balls
+
+RANKED: dict[str, Any] = {"corruptions": ()}
+"""What of a spec nothing is ranked by: runs that differ in it alone are repeats of one run."""
 
 
 def measurement_table(records: Iterable[RunResult]) -> pa.Table:
@@ -73,7 +78,8 @@ def _flatten(found: Measured) -> dict[str, Any]:
         "tuner": found.tuner,
         "settings": _settings(spec),
         "asked": json.dumps(_asked(found)),
-        "method": int(spec.model_copy(update={"seed": 0, "attacks": _in_order(spec)}).run_id(), 16),
+        "method": int(spec.model_copy(update={**RANKED, "seed": 0, "attacks": _in_order(spec)}).run_id(), 16),
+        "ranked_as": spec.model_copy(update=RANKED).run_id() if spec.corruptions else record.run_id[:12],
         "tuner_label": spec.tuner.label,
         "tuner_name": spec.tuner.name,
         "seed": str(spec.seed),
@@ -84,7 +90,9 @@ def _flatten(found: Measured) -> dict[str, Any]:
         "plugins": json.dumps(plugins),
         "n": [score.n for score in (found.clean, *attacks)],
         "correct": [score.correct for score in (found.clean, *attacks)],
+        "certified": json.dumps([(each.norm, each.eps, each.n, each.correct) for each in found.certified]),
         **_classes(found, attacks),
+        **_queries(attacks),
         **_sorts(found, attacks),
     }
 
@@ -122,11 +130,11 @@ def _asked(found: Measured) -> dict[str, Any]:
         "defence": found.defence,
     }
     if adversary is not None:
-        norm = adversary.params.get("norm", "Linf")
+        norm = adversary.params.get("norm", USUAL_NORM)
         asked["adversary"] = {
             "name": adversary.name,
             "surrogate": adversary.surrogate.name if adversary.surrogate else "",
-            "eps": ("" if norm == "Linf" else f"{norm} ") + str(adversary.params.get("eps", "")),
+            "eps": ("" if norm == USUAL_NORM else f"{norm} ") + str(adversary.params.get("eps", "")),
         }
     return asked
 
@@ -145,6 +153,16 @@ def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:
         "lowest_correct": [round(each.lowest.percent * each.lowest.n / 100) for each in classes],
         "lowest_name": json.dumps([each.lowest_name for each in classes]),
     }
+
+
+def _queries(attacks: list[AttackScore]) -> dict[str, Any]:
+    """Return how many images are right after 1, 10, 100 and so on queries; nothing if no attack asked."""
+    found = []
+    for score in attacks:
+        counts = score.queries
+        at = told(counts.budget or counts.most) if counts is not None else []
+        found.append(list(zip(at, counts.right_at(at, score.n), strict=True)) if counts is not None and at else None)
+    return {"queries": json.dumps(found)} if any(found) else {}
 
 
 def _sorts(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:

@@ -36,6 +36,23 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proved:
+    """Certified accuracy: right images that the defence proves to keep their class within a radius.
+
+    It is no accuracy under an attack, and nothing is ranked by it.
+
+    Attributes:
+        norm: The norm of the radius.
+        eps: The radius, such as ``1/4``.
+        rate: Mean over the runs, of the images that were certified.
+    """
+
+    norm: str
+    eps: str
+    rate: Rate
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One method of a table: the runs that differ in nothing but their seed.
 
@@ -48,12 +65,15 @@ class Row:
         references: The papers of its tuner's parts.
         clean: Mean accuracy over the runs; so are `attacks`, for each attack, and `worst`, for each ball.
         drops: Clean minus adversarial accuracy for each attack, in points, on the attacked images, mean over the runs.
+        certified: Certified accuracy at each radius that all runs were certified at; empty without a proof.
         seconds: Mean over the runs.
         checks: The verdict among those of the runs that needs most attention.
         plugins: The distributions, other than robench, that components came from.
         classes: Accuracies over classes, clean and then for each attack: the mean over the runs, and the worst class of
             all runs; None if a record keeps no labels.
         runs: The runs, by seed.
+        queries: For each attack the accuracy after so many queries, mean over the runs; empty for one that asked none,
+            and for records without counts.
     """
 
     rank_low: int
@@ -68,6 +88,7 @@ class Row:
     attacks: tuple[Rate, ...]
     drops: tuple[float, ...]
     worst: tuple[Rate, ...]
+    certified: tuple[Proved, ...]
     trainable_parameters: int
     seconds: float
     checks: str
@@ -75,6 +96,11 @@ class Row:
     plugins: tuple[str, ...]
     classes: tuple[ByClass, ...] | None
     runs: tuple[Run, ...]
+    queries: tuple[tuple[tuple[int, Rate], ...], ...] = ()
+
+    def proved(self, norm: str, eps: str) -> Rate | None:
+        """Return certified accuracy at a radius; None if nothing is proved there."""
+        return next((each.rate for each in self.certified if (each.norm, each.eps) == (norm, eps)), None)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -108,6 +134,7 @@ def method_row(runs: Sequence[Mapping[str, Any]], name: str, ranks: tuple[int, i
         attacks=tuple(attacks),
         drops=tuple(sum(each) / len(each) for each in drops),
         worst=tuple(_rates([run["worst_correct"] for run in runs], balls)),
+        certified=_certified(runs),
         trainable_parameters=max(run["trainable_parameters"] for run in runs),
         seconds=sum(run.seconds for run in found) / len(found),
         checks=min((run.checks for run in found), key=VERDICTS.index),
@@ -115,6 +142,7 @@ def method_row(runs: Sequence[Mapping[str, Any]], name: str, ranks: tuple[int, i
         plugins=_all(_texts(run["plugins"]) for run in runs),
         classes=_classes(runs),
         runs=found,
+        queries=_queries(runs, first["n"][1:]),
     )
 
 
@@ -138,6 +166,18 @@ def _rates(correct: Sequence[Sequence[int]], n: Sequence[int]) -> list[Rate]:
     return [mean_rate(counts, each) for counts, each in zip(zip(*correct, strict=True), n, strict=True)]
 
 
+def _certified(runs: Sequence[Mapping[str, Any]]) -> tuple[Proved, ...]:
+    found: dict[tuple[str, str, int], list[int]] = {}
+    for run in runs:
+        for norm, eps, n, correct in json.loads(run["certified"]):
+            found.setdefault((norm, eps, n), []).append(correct)
+    return tuple(
+        Proved(norm=norm, eps=eps, rate=mean_rate(tuple(correct), n))
+        for (norm, eps, n), correct in found.items()
+        if len(correct) == len(runs)
+    )
+
+
 def _classes(runs: Sequence[Mapping[str, Any]]) -> tuple[ByClass, ...] | None:
     if any(run["macro"] is None for run in runs):
         return None
@@ -150,6 +190,19 @@ def _classes(runs: Sequence[Mapping[str, Any]]) -> tuple[ByClass, ...] | None:
         rate, name = min(lowest, key=lambda each: each[0].percent)
         macro = sum(run["macro"][place] for run in runs) / len(runs)
         found.append(ByClass(macro=macro, lowest=rate, lowest_name=name))
+    return tuple(found)
+
+
+def _queries(runs: Sequence[Mapping[str, Any]], n: Sequence[int]) -> tuple[tuple[tuple[int, Rate], ...], ...]:
+    """Return the accuracies after the numbers of queries that all runs have; nothing if no attack of theirs asked."""
+    if not any(run["queries"] for run in runs):
+        return ()
+    counted = [json.loads(run["queries"]) if run["queries"] else [None] * len(n) for run in runs]
+    found = []
+    for each, curves in zip(n, zip(*counted, strict=True), strict=True):
+        known = [dict(curve or ()) for curve in curves]
+        shared = [at for at in known[0] if all(at in others for others in known)]
+        found.append(tuple((at, mean_rate(tuple(curve[at] for curve in known), each)) for at in shared))
     return tuple(found)
 
 

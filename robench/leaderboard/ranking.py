@@ -122,6 +122,13 @@ class Ranking:
         column = take_rows(self.measurements.select([name]), self.rows)[0]
         return bool(column.null_count < len(column))
 
+    def asked(self) -> list[tuple[str, int]]:
+        """Return the attacks that asked queries, each with every number after which a row has its accuracy."""
+        _, texts = codes_and_texts(take_rows(self.measurements.select(["queries"]), self.rows)["queries"])
+        curves = [each for text in texts if text for each in enumerate(json.loads(text))]
+        found = sorted({(place, at) for place, curve in curves for at, _ in curve or ()})
+        return [(self.shared["columns"][place][0], at) for place, at in found]
+
     @cached_property
     def _method(self) -> Indices:
         """For each of ``rows``, the number of its method; methods are numbered by their oldest run."""
@@ -234,7 +241,7 @@ def _latest(measurements: pa.Table) -> Indices:
     """Return the rows of the latest repeat of each run, in the order in which runs were first made."""
     completed = np.flatnonzero(as_array(measurements["completed"]))
     run = np.cumsum(as_array(measurements["part"]) == 0)[completed]  # numbers the records
-    spec_ids = pc.utf8_slice_codeunits(measurements["run_id"], 0, 12).combine_chunks()
+    spec_ids = measurements["ranked_as"].combine_chunks()
     spec = as_array(spec_ids.dictionary_encode().indices)[completed]
     dates = measurements["started"].combine_chunks().dictionary_encode()
     age = as_array(pc.rank(dates.dictionary, tiebreaker="dense"))[as_array(dates.indices)[completed]]

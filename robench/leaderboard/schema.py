@@ -51,7 +51,9 @@ SHOWN = pa.schema(
         ("lowest_n", pa.list_(pa.int32())),
         ("lowest_correct", pa.list_(pa.int32())),
         ("lowest_name", pa.string()),
+        ("queries", FEW),  # for each attack [queries, right after so many], ...; null for no query attack, as JSON
         ("worst_correct", pa.list_(pa.int32())),  # for each ball
+        ("certified", FEW),  # what the defence proves, as JSON: norm, radius, n and right images of each level
     ]
 )
 """What a table shows of each row."""
@@ -59,6 +61,7 @@ FILTERED = pa.schema(
     [
         ("comparison", FEW),  # equal for rows of one table, as JSON
         ("method", pa.int64()),  # equal for runs that differ in nothing but their seed
+        ("ranked_as", pa.string()),  # equal for repeats of one run
         ("dataset_name", FEW),
         ("surrogates", FEW),
         ("model_name", FEW),

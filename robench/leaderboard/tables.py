@@ -11,20 +11,25 @@ What the page gets is :class:`Table`:
 - ``Table.ball`` is the place of the ball that the rows are ranked by, None for another sort. ``Table.reading`` says in
   a sentence how to read the ranks, and :func:`rank_text` writes one: ``3``, or ``3-6``. :func:`result` says in words
   what the best method reaches.
+- ``Row.certified`` is certified accuracy by radius, ``Table.certified`` the radii. Nothing is ranked by it.
 - ``Table.model`` is the model that all rows share, empty if they differ; then names should stand beside ``Row.model``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from robench.contracts.types import parse_radius
 from robench.leaderboard.methods import Row, method_row
 from robench.leaderboard.naming import method_names
 from robench.leaderboard.ranking import TESTED, Ranking, rank
-from robench.leaderboard.schema import RUN, SHOWN, take_rows
+from robench.leaderboard.schema import RUN, SHOWN, codes_and_texts, take_rows
 from robench.statistics.intervals import Rate
 from robench.statistics.worst_case import Ball
 
@@ -58,6 +63,7 @@ class Table:
         columns: The attacks, transfer before white-box.
         balls: The norms and radii that have a worst case, Linf first, then by radius.
         ball: The place in `balls` of the one that ranks; None if something else does.
+        certified: The norms and radii at which a row has certified accuracy.
         sort: What ranks, one of :data:`robench.leaderboard.ranking.SORTS`.
         model: The model that all rows share; empty if they differ.
         over_seeds: Whether the ranks count the variance over seeds.
@@ -75,6 +81,7 @@ class Table:
     columns: tuple[Column, ...]
     balls: tuple[Ball, ...]
     ball: int | None
+    certified: tuple[tuple[str, str], ...]
     sort: str
     model: str
     over_seeds: bool
@@ -126,6 +133,19 @@ def result(table: Table) -> str:
 def case_at(ball: Ball) -> str:
     """Return the name of a ball's worst case: ``worst case at Linf 2/255``."""
     return f"worst case at {ball.norm} {ball.eps}"
+
+
+def certified_radii(ranking: Ranking) -> tuple[tuple[str, str], ...]:
+    """Return the norms and radii at which a row of a ranking has certified accuracy, by norm and radius."""
+    codes, texts = codes_and_texts(ranking.measurements["certified"])
+    proofs = [json.loads(texts[code]) for code in np.unique(codes[ranking.rows])]
+    found = {(norm, eps) for proof in proofs for norm, eps, _, _ in proof}
+    return tuple(sorted(found, key=lambda each: (each[0], parse_radius(each[1]))))
+
+
+def certified_at(norm: str, eps: str) -> str:
+    """Return the name of certified accuracy at a radius: ``certified at L2 1/4``."""
+    return f"certified at {norm} {eps}"
 
 
 def no_white_box(ball: Ball) -> str:
@@ -182,6 +202,7 @@ def make_table(ranking: Ranking, top: int | None = None) -> Table:
         columns=tuple(Column(label=label, threat=threat, n=n) for label, threat, n in shared["columns"]),
         balls=ranking.balls,
         ball=ranking.ball,
+        certified=certified_radii(ranking),
         sort=ranking.sort,
         model=models.pop() if len(models) == 1 else "",
         over_seeds=ranking.counts_seeds,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from robench.contracts.types import USUAL_NORM, parse_radius
 from robench.leaderboard.methods import Row
-from robench.leaderboard.tables import Table, bound, case_at, no_white_box, rank_text, result
+from robench.leaderboard.tables import Table, bound, case_at, certified_at, no_white_box, rank_text, result
 from robench.present.grid import Grid, Heading, github_table
 from robench.present.harmless import markdown
 from robench.records.labels import short_label
@@ -18,8 +19,8 @@ from robench.statistics.intervals import Rate
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NAME, FIGURE, FIXED = 28, 6, 34
-"""Characters of a line for the method, for each figure, and for what every table has."""
+NAME, FIGURE, FIXED, PROVED = 28, 6, 34, 10
+"""Characters of a line for the method, for each figure, for what every table has, and for certified accuracy."""
 LEGEND = (
     "Accuracy in percent: mean over the seeds, with its 95 % interval.",
     "worst case at R: right clean and under every attack up to radius R.",
@@ -36,9 +37,12 @@ def to_short(table: Table, width: int = 80) -> RenderableType:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    fits = len(table.columns) <= min((width - NAME - FIXED) // FIGURE, len(ascii_uppercase))
+    proved = _certified(table)
+    room = width - NAME - FIXED - (PROVED if proved else 0)
+    fits = len(table.columns) <= min(room // FIGURE, len(ascii_uppercase))
     letters = ascii_uppercase[: len(table.columns)] if fits else ""
     legend = [f"{letter}: {_attack(table, place)}" for place, letter in enumerate(letters)]
+    legend += [] if proved is None else [proved[2]]
     legend += [] if fits else [f"{len(table.columns)} attacks; --runs shows each"]
     seeds = sorted({len(row.runs) for row in table.rows})
     same_seeds = f"{seeds[0]} seeds each" if len(seeds) == 1 and seeds[0] > 1 else ""
@@ -48,11 +52,13 @@ def to_short(table: Table, width: int = 80) -> RenderableType:
     view.add_column("rank", no_wrap=True)
     view.add_column("method")
     main, others = _figures(table)
-    for heading in (main[0], *(heading for heading, _ in others), *letters, "checks"):
+    shown = [proved[0]] if proved else []
+    for heading in (main[0], *(heading for heading, _ in others), *letters, *shown, "checks"):
         view.add_column(Text(heading), justify="left" if heading == "checks" else "right", no_wrap=True)
     for place, row in enumerate(table.rows):
         figures = [main[1][place], *(values[place] for _, values in others)]
         attacks = [f"{rate.percent:.1f}" for rate in row.attacks] if fits else []
+        attacks += [proved[1][place]] if proved else []
         view.add_row(rank_text(row), Text(name_of(table, row)), *figures, *attacks, row.checks)
     title = Text.assemble((table.caption, "bold"), *(f"\n{line}" for line in lines))
     return Group(title, view, Text(result(table)))
@@ -70,7 +76,7 @@ def _figures(table: Table) -> tuple[tuple[str, list[str]], list[tuple[str, list[
     clean = [("clean", [f"{row.clean.percent:.1f}" for row in rows])]
     if table.ball is not None:
         place, ball = table.ball, table.balls[table.ball]
-        radius = ball.eps if ball.norm == "Linf" else f"{ball.norm} {ball.eps}"
+        radius = ball.eps if ball.norm == USUAL_NORM else f"{ball.norm} {ball.eps}"
         return (
             f"worst case\nat {radius}",
             [f"{bound(ball, row.worst[place])} {_span(row.worst[place])}" for row in rows],
@@ -84,6 +90,18 @@ def _figures(table: Table) -> tuple[tuple[str, list[str]], list[tuple[str, list[
         return ("trained" if table.sort == "trainable" else "seconds", [f"{value:,.0f}" for value in values]), clean
     lowest = [min((row.clean, *row.attacks), key=lambda rate: rate.percent) for row in rows]
     return ("strongest\nattack", [f"{rate.percent:.1f} {_span(rate)}" for rate in lowest]), clean
+
+
+def _certified(table: Table) -> tuple[str, list[str], str] | None:
+    """Return heading, figures and legend of certified accuracy at the smallest radius above 0; None without any."""
+    if not table.certified:
+        return None
+    norm, eps = next((each for each in table.certified if parse_radius(each[1]) > 0), table.certified[0])
+    rates = [row.proved(norm, eps) for row in table.rows]
+    ns = sorted({rate.n for rate in rates if rate is not None})
+    images = f"n={' or '.join(f'{n:,}' for n in ns)}"
+    legend = f"certified: right, and proved to keep its class within {norm} {eps}, {images}; not ranked"
+    return f"certified\n{norm} {eps}", ["-" if rate is None else f"{rate.percent:.1f}" for rate in rates], legend
 
 
 def _attack(table: Table, place: int) -> str:
@@ -103,6 +121,7 @@ def to_markdown(table: Table, *, classes: bool = False) -> str:
         for ball in table.balls
     ]
     labels = ["#", "model", "method", "trained against", *worst, f"clean (n={table.n_clean})", *attacks]
+    labels += [certified_at(*radius) for radius in table.certified]
     labels += ["trained", "seconds", "tuner", "seeds", "checks", "run"]
     rows = [_markdown_row(table, row, classes) for row in table.rows]
     reading = f"Ranked by {table.ranked_by}. {table.reading}"
@@ -117,6 +136,8 @@ def _markdown_row(table: Table, row: Row, classes: bool) -> list[str]:
     for number, found in enumerate(row.classes or ()) if classes else ():
         accuracies[number] += f", macro {found.macro:.1f}, worst class {found.lowest_name} {found.lowest.percent:.1f}"
     worst = [f"{bound(ball, rate)} {_ends(rate)}" for ball, rate in zip(table.balls, row.worst, strict=True)]
+    proofs = [row.proved(*radius) for radius in table.certified]
+    accuracies += ["-" if rate is None else f"{_interval(rate)}, n={rate.n}" for rate in proofs]
     tuner = f"{row.tuner} (with {', '.join(row.plugins)})" if row.plugins else row.tuner
     named = [rank_text(row), row.model, row.name, row.trained_against]
     cost = [f"{row.trainable_parameters:,}", f"{row.seconds:.0f}", tuner, ", ".join(map(str, row.seeds))]
@@ -141,6 +162,13 @@ def to_latex(table: Table) -> str:
         if table.balls[place].measured
         else (heading, values)
         for place, (heading, values) in enumerate(cases)
+    ]
+    columns += [
+        (
+            Heading(label=certified_at(*radius)),
+            ["--" if (rate := row.proved(*radius)) is None else _spread(rate) for row in table.rows],
+        )
+        for radius in table.certified
     ]
     head = [
         ("method", [name_of(table, row) for row in table.rows]),

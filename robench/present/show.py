@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from robench.errors import DataError, nearest
 from robench.present.harmless import line
-from robench.records.labels import tuner_label
+from robench.records.corrupted import CorruptionRecord
+from robench.records.labels import defence_label, tuner_label
 from robench.records.measurement import Measured, drop, measurements
-from robench.records.record import AttackSpec, ComponentSpec, Provenance, RunResult, Score
+from robench.records.query_counts import told
+from robench.records.record import AttackScore, AttackSpec, ComponentSpec, Provenance, RunResult, Score
+from robench.statistics.calibration import Calibration, Figure, calibrations
+from robench.statistics.corruptions import summarise
 from robench.statistics.intervals import Rate, by_class, rate, success, wilson
 from robench.statistics.worst_case import within_balls
+
+NO_CONFIDENCES = "the record keeps no confidences; run it again with --force"
+"""What readers say of an older record."""
+BARS, COLUMNS = " ▁▂▃▄▅▆▇█", 48
+"""Heights of a curve in a terminal, and its width."""
 
 
 def find(records: Sequence[RunResult], text: str) -> RunResult:
@@ -39,8 +50,9 @@ def describe_run(result: RunResult) -> str:
         lines += [f"{result.error.type}: {result.error.message}", ""]
     parts: list[tuple[str, ComponentSpec]] = [("dataset", spec.dataset), ("model", spec.model), ("tuner", spec.tuner)]
     parts += [("trained on", spec.adversary)] if spec.adversary else []
-    parts += [("defence", spec.defence)] if spec.defence else []
+    parts += [("defence", defence) for defence in spec.defences]
     parts += [("attack", attack) for attack in spec.attacks]
+    parts += [("corruption", each) for each in spec.corruptions]
     lines += [f"{kind:10} {_component(part)}" for kind, part in parts]
     if result.tuning is not None:
         tuning = result.tuning
@@ -50,6 +62,8 @@ def describe_run(result: RunResult) -> str:
     if result.status == "completed":
         for found in measurements(result):
             lines += ["", *_accuracies(found)]
+            lines += ["", *sure(found)]
+        lines += [text for each in result.corruptions for text in ("", *corrupted(each))]
         lines += [_line(f"certified {each.norm} {each.eps}", wilson(each), "", "") for each in result.certified]
     if result.checks:
         lines += ["", f"checks: {result.verdict} ({result.checks_summary})"]
@@ -72,7 +86,7 @@ def asked(result: RunResult) -> list[tuple[str, str]]:
         ("dataset", spec.dataset.label),
         ("model", spec.model.label),
         ("tuner", tuner_label(spec)),
-        *([("defence", spec.defence.label)] if spec.defence else []),
+        *([("defence", defence_label(spec))] if spec.defences else []),
         ("training images", "none" if spec.train_size is None else f"{spec.train_size:,}"),
         ("scored", f"{spec.test_size:,} {spec.split} images"),
         ("seed", str(spec.seed)),
@@ -125,9 +139,85 @@ def _accuracies(found: Measured) -> list[str]:
         about += f", success {broken.percent:.1f} of the {broken.n:,} right clean" if broken else ""
         about += f", largest change {255 * score.largest_norm:.4g}/255"
         lines.append(_line(score.label, wilson(score), about, _classes(found, score)))
+        lines += _queries(score)
     for ball, right in within_balls(found.clean, found.attacks):
         why = "" if ball.measured else "at most: no white-box attack was made at this radius"
         lines.append(_line(f"worst case {ball.norm} {ball.eps}", rate(int(right.sum()), ball.n), why, ""))
+    return lines
+
+
+def _queries(score: AttackScore) -> list[str]:
+    """Return accuracy against queries, in figures and as a curve whose queries grow geometrically; nothing without."""
+    if (counts := score.queries) is None or not counts.most:
+        return []
+    numbers, end = counts.numbers(score.n), counts.budget or counts.most
+    at = [0, *told(end)]
+    percents = [f"{100 * right / score.n:.1f}" for right in counts.right_at(at, score.n)]
+    limit = f"at most {counts.budget:,} queries an image" if counts.budget else "no limit of queries"
+    text = f"    {limit}, {counts.asked / score.n:,.0f} on average"
+    if (fallen := numbers[numbers > 0]).size:
+        text += f"; of the {len(fallen):,} that fell half fell by query {int(np.median(fallen)):,}"
+    places = [round(end ** (column / (COLUMNS - 1))) for column in range(COLUMNS)]
+    bars = "".join(BARS[round((len(BARS) - 1) * right / score.n)] for right in counts.right_at(places, score.n))
+    after = f"    right after {', '.join(f'{each:,}' for each in at)} queries: {', '.join(percents)} %"
+    return [text, after, f"    1 {bars} {end:,} queries"]
+
+
+def sure(found: Measured) -> list[str]:
+    """Return how sure the network was, as lines; for an older record, that it does not tell."""
+    figures = calibrations([found])
+    if figures is None:
+        return [f"{found.dataset.label}, calibration: {NO_CONFIDENCES}"]
+    lines = [f"{found.dataset.label}, calibration with 95 % interval; see docs/calibration.md, nothing is ranked by it"]
+    for name, each in figures.items():
+        parts = [f"{title} {spread(figure, places)}" for title, figure, places in calibration_figures(each)]
+        lines.append(f"  {name:32} {'; '.join(parts)}; of {each.n:,}")
+    return lines
+
+
+def calibration_figures(each: Calibration) -> list[tuple[str, Figure, int]]:
+    """Return the figures of one set of images with their names, and how many decimals they are shown with."""
+    found = [
+        ("ECE %", each.ece, 1),
+        ("RMS calibration error %", each.rms, 1),
+        ("Brier", each.brier, 3),
+        ("NLL", each.nll, 3),
+        ("selective accuracy %", each.selective, 1),
+    ]
+    return found + ([("AUROC of detection %", each.auroc, 1)] if each.auroc else [])
+
+
+def spread(figure: Figure, places: int) -> str:
+    """Return a figure with its interval, such as ``3.2 [1.0, 5.1]``."""
+    return f"{figure.value:.{places}f} [{figure.low:.{places}f}, {figure.high:.{places}f}]"
+
+
+def beside(result: RunResult) -> list[str]:
+    """Return in few lines what a completed run measured beside its attacks."""
+    lines = []
+    for summary in map(summarise, result.corruptions):
+        curve = ", ".join(f"{rate.percent:.1f}" for rate in summary.by_severity)
+        at = f"severity {', '.join(map(str, summary.severities))}"
+        rate = summary.mean
+        lines.append(
+            f"corruptions {summary.label}: mean {rate.percent:.1f} [{rate.low:.1f}, {rate.high:.1f}] of {rate.n:,} "
+            f"images; {at}: {curve}"
+        )
+    return lines
+
+
+def corrupted(record: CorruptionRecord) -> list[str]:
+    """Return the accuracies of a run on corrupted images, as lines: the mean, by severity, and of each corruption."""
+    summary = summarise(record)
+    several = len(summary.severities) > 1
+
+    def of(name: str, found: Rate, curve: Iterable[float]) -> str:
+        by = f"by severity {', '.join(f'{percent:.1f}' for percent in curve)}" if several else ""
+        return _line(name, found, by, "")
+
+    lines = [f"corruptions {summary.label}, accuracy in percent with 95 % interval; not ranked with attacks"]
+    lines.append(of("mean", summary.mean, [each.percent for each in summary.by_severity]))
+    lines += [of(name, found, summary.curves[name]) for name, found in summary.by_name.items()]
     return lines
 
 

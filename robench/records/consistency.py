@@ -28,11 +28,14 @@ def contradictions(record: RunResult) -> Iterator[str]:
         for score in attacks:
             if score.n > clean.n:
                 yield f"{score.label} attacked {score.n} images, but only {clean.n} are scored clean"
+            if score.queries and bool(((score.queries.numbers(score.n) >= 0) == score.mask()).any()):
+                yield f"the images that fell to the queries of {score.label} are not those that are wrong"
         if [score.n for score in attacks] != [spec.attacked(attack, n) for attack in spec.attacks]:
             yield "its attacks are not those asked for"
         for worst in worst_cases:
             if worst.n > clean.n:
                 yield f"its worst case is on {worst.n} images, but only {clean.n} are scored clean"
+    yield from _corruptions(record)
     drawn = record.tuning.drawn_counts if record.tuning and record.data else None
     if drawn is not None and record.data is not None and len(drawn) != len(record.data.class_names):
         yield f"it draws images of {len(drawn)} classes; it names {len(record.data.class_names)}"
@@ -51,3 +54,17 @@ def misnamed(record: RunResult) -> Iterator[str]:
                 yield f"{attack.label} sees {score.knowledge[:80]!r}, which is not what was asked for"
             if score.surrogate and attack.surrogate and score.surrogate.name != attack.surrogate.label:
                 yield f"the surrogate {attack.surrogate.label} is called {score.surrogate.name[:80]!r}"
+
+
+def _corruptions(record: RunResult) -> Iterator[str]:
+    """Yield where the scores on corrupted images are not those asked for."""
+    spec = record.spec
+    if [found.label for found in record.corruptions] != [asked.label for asked in spec.corruptions]:
+        yield "its corruptions are not those asked for"
+    for asked, found in zip(spec.corruptions, record.corruptions, strict=False):
+        places = [(score.name, score.severity) for score in found.scores]
+        names, severities = (dict.fromkeys(each) for each in zip(*places, strict=True))
+        if places != [(name, severity) for name in names for severity in severities]:
+            yield f"{found.label[:80]} has no score, or several, for a corruption at a severity"
+        if any(score.n != spec.scored(asked) for score in found.scores):
+            yield f"{found.label[:80]} is not scored on {spec.scored(asked)} images, as was asked for"

@@ -22,7 +22,8 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     words = ["robench", "run", *(word for file in files for word in ("--plugin", file))]
     words += ["--dataset", spec.dataset.label, "--model", spec.model.label]
     words += ["--tuner", tuner_label(spec)]
-    words += ["--defence", spec.defence.label] if spec.defence else []
+    for defence in spec.defences:
+        words += ["--defence", defence.label]
     for attack in spec.attacks:
         words += ["--attack", attack_label(attack.label, attack.n, spec.test_size)]
     if any(attack.surrogate or attack.aware == "no" for attack in spec.attacks):
@@ -35,6 +36,8 @@ def command_of(spec: RunSpec, files: Iterable[str] = ()) -> str:
     words += ["--test-size", str(spec.test_size), "--seed", str(spec.seed)]
     for other in spec.eval_datasets:
         words += ["--eval-dataset", attack_label(other.label, spec.scored(other), spec.test_size)]
+    for corruption in spec.corruptions:
+        words += ["--corruption", attack_label(corruption.label, spec.scored(corruption), spec.test_size)]
     words += ["--adapter", spec.adapter.path] if spec.adapter else []
     words += [] if spec.precision == DEFAULT else ["--precision", spec.precision]
     return shlex.join(words)
@@ -77,4 +80,9 @@ def tuner_label(spec: RunSpec) -> str:
 
 def method_label(spec: RunSpec) -> str:
     """Return the tuner of a run as :func:`tuner_label` does, with the defence that answers in its place."""
-    return tuner_label(spec) + (f" (defence {spec.defence.label})" if spec.defence else "")
+    return tuner_label(spec) + (f" (defence {defence_label(spec)})" if spec.defences else "")
+
+
+def defence_label(spec: RunSpec) -> str:
+    """Return the defences of a run, the one that meets images first: ``jpeg + resize-pad``; empty without one."""
+    return " + ".join(defence.label for defence in spec.defences)

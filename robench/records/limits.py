@@ -27,21 +27,22 @@ FUTURE = timedelta(days=1)
 MOST_DEPTH = 8
 """Lists and dicts inside each other in the parameters of a component."""
 
-_RADIUS = re.compile(r"[\d.]{1,30}(/\d{1,30})?(e-\d\d)?", re.ASCII)  # 1e999999999 would take forever
+# 1e999999999 would take forever. A unit may follow, as in 10 pixels or 8x8 pixels.
+_RADIUS = re.compile(r"([\d.]{1,30}(?:/\d{1,30})?(?:e-\d\d)?)(x\d{1,9})?( [a-z]{1,20})?", re.ASCII)
 _STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(\+00:00|Z)", re.ASCII)
 
 
 @lru_cache(maxsize=1000)
 def radius(text: str) -> Fraction:
-    """Return the exact radius of ``"8/255"`` or ``"0.5"``.
+    """Return the exact radius of ``"8/255"``, ``"0.5"``, or ``"10 pixels"``, in the unit that follows the number.
 
     Raises:
         ValueError: It is not a number from 0 to a million in one of these forms.
     """
     try:
-        if not _RADIUS.fullmatch(text):
+        if (parts := _RADIUS.fullmatch(text)) is None:
             raise ValueError
-        found = Fraction(text)
+        found = Fraction(parts[1])
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{text[:40]!r} is not a radius such as 8/255") from None
     if found > 10**6:

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from robench.compute.precision import judging
-from robench.records.labels import tuner_label
-from robench.records.record import AttackScore, ComponentSpec, DataRecord, Evaluation, RunResult, Score, WorstCase
+from robench.records.confidences import AnsweredScore
+from robench.records.labels import defence_label, tuner_label
+from robench.records.record import (
+    AttackScore,
+    CertifiedScore,
+    ComponentSpec,
+    DataRecord,
+    Evaluation,
+    RunResult,
+    Score,
+    WorstCase,
+)
 
 COMPARED = ("dataset", "split", "n", "test images", "precision", "attacks")
 """The names of the parts of :func:`comparison_key`."""
@@ -20,7 +30,7 @@ class Measured:
     record: RunResult
     dataset: ComponentSpec
     data: DataRecord
-    clean: Score
+    clean: AnsweredScore
     attacks: tuple[AttackScore, ...]
     worst_case: tuple[WorstCase, ...]
 
@@ -42,10 +52,10 @@ class Measured:
     @property
     def defence(self) -> str:
         """The defence as typed and how it was attacked, in parentheses; empty without one."""
-        if (defence := self.record.spec.defence) is None:
+        if not self.record.spec.defences:
             return ""
         ways = list(dict.fromkeys(score.defence for score in self.attacks if score.defence))
-        return f" (defence {defence.label}{'; attacked: ' if ways else ''}{'; '.join(ways)})"
+        return f" (defence {defence_label(self.record.spec)}{'; attacked: ' if ways else ''}{'; '.join(ways)})"
 
     @property
     def precision(self) -> str:
@@ -53,6 +63,11 @@ class Measured:
         evaluation, attacks = judging(self.record.spec.precision)
         stages = (f"scored in {evaluation}", f"attacked in {attacks}")
         return ", ".join(stages) if (evaluation, attacks) != ("float32", "float32") else ""
+
+    @property
+    def certified(self) -> tuple[CertifiedScore, ...]:
+        """What the defence proves of the images of the run's own dataset; nothing of another."""
+        return self.record.certified if self.data is self.record.data else ()
 
     @property
     def worst(self) -> WorstCase | None:

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from robench.records.class_labels import unpack_labels
+from robench.records.confidences import AnsweredScore as AnsweredScore
 from robench.records.consistency import contradictions, misnamed
+from robench.records.corrupted import CorruptedScore as CorruptedScore
+from robench.records.corrupted import CorruptionRecord as CorruptionRecord
 from robench.records.limits import (
     MOST_CLASSES,
     MOST_IMAGES,
@@ -25,10 +28,11 @@ from robench.records.limits import (
     Logged,
     Radius,
     Seconds,
-    Started,
     Text,
     Weights,
 )
+from robench.records.provenance import Provenance as Provenance
+from robench.records.query_counts import QueryCounts as QueryCounts
 from robench.records.score import Score as Score
 from robench.records.spec import AdapterSpec as AdapterSpec
 from robench.records.spec import AttackSpec as AttackSpec
@@ -51,22 +55,27 @@ class SurrogateRecord(Record):
     adversarial_correct: Images = Field(description="the same images after the attack on it")
 
 
-class AttackScore(Score):
+class AttackScore(AnsweredScore):
     """Accuracy on the adversarial images of one attack."""
 
     label: Line = Field(description="short form of the attack")
-    norm: Line = Field(description="norm of the threat model")
-    eps: Radius = Field(description='radius in [0, 1] pixel units, exact, such as "8/255"')
+    norm: Line = Field(description="constraint of the threat model, such as the norm Linf")
+    eps: Radius = Field(
+        description='radius, exact: of a norm in [0, 1] pixel units, such as "8/255"; others with a unit: "10 pixels"'
+    )
     knowledge: Line = Field(
-        description="what the attack sees: white-box, unaware of the defence, transfer, query, or nothing for a control"
+        description="what it sees: white-box, unaware of the defence, transfer, query, labels, or nothing for a control"
     )
     surrogate: SurrogateRecord | None
     images: Line = Field(description="SHA-256 of the adversarial images evaluated, first 16 hex digits")
-    largest_norm: float = Field(ge=0, le=1e9, description="largest norm of a perturbation, in [0, 1] pixel units")
+    largest_norm: float = Field(ge=0, le=1e9, description="largest size of a perturbation, as the radius counts it")
     cached: bool = Field(description="whether the adversarial images came from the cache")
     seconds: Seconds = Field(description="attack and evaluation together")
     defence: Line | None = Field(
         default=None, description='how the defence was attacked, such as "BPDA, EOT 10"; null without a defence'
+    )
+    queries: QueryCounts | None = Field(
+        default=None, description="what a query attack asked; null for other attacks, and in older records"
     )
 
 
@@ -126,7 +135,7 @@ class Evaluation(Record):
 
     dataset: ComponentSpec
     data: DataRecord
-    clean: Score
+    clean: AnsweredScore
     attacks: tuple[AttackScore, ...] = Field(description="the run's attacks, in order, made on this dataset's images")
     worst_case: tuple[WorstCase, ...]
 
@@ -144,39 +153,6 @@ class TuningRecord(Record):
     drawn_counts: tuple[Count, ...] | None = Field(
         default=None, description="images of each class that an epoch uses, if the tuner balances classes"
     )
-
-
-class Provenance(Record):
-    """The software and hardware that a run used."""
-
-    started: Started = Field(description="UTC, ISO 8601")
-    command: Text = Field(description="the equivalent command line")
-    suite: Line | None = Field(
-        default=None, description="the suite that the run was made for: name@version and the hash of its content"
-    )
-    versions: dict[Line, Line] = Field(description="distributions that influence the numbers, and Python")
-    plugins: dict[Line, Line] = Field(description="the distribution and version that each component came from")
-    code: dict[Line, Line] = Field(
-        default={}, description="SHA-256 (16 digits) of the Python files of robench and of each component's package"
-    )
-    contents: dict[Line, Line] | None = Field(
-        default=None,
-        description="SHA-256 (16 digits) of each file and folder that decided the figures, by the component that reads "
-        "it and the parameter that names it; null in older records, which lack it",
-    )
-    device: Line = Field(description="kind of the device, and its name or the processor's")
-    threads: Count = Field(description="CPU threads of torch")
-    processes: int = Field(default=1, gt=0, lt=2**31, description="processes that shared the run, all alike")
-    compiled: bool = Field(default=False, description="whether torch compiled networks while they were attacked")
-    precision: dict[Line, Line] = Field(default={}, description="the precision of each stage, and whether TF32 was on")
-    linear_layers: Line = Field(
-        default="",
-        description="whether large linear layers were computed as matrix products or as convolutions, and how many "
-        "times faster convolutions are by a measurement of the machine; empty in older records, on a GPU and without "
-        "AVX-512",
-    )
-    platform: Line
-    git: Line | None = Field(description="commit of a source checkout, with '+dirty'; null for an installed package")
 
 
 class Check(Record):
@@ -209,11 +185,14 @@ class RunResult(Record):
     spec: RunSpec
     data: DataRecord | None = None
     tuning: TuningRecord | None = None
-    clean: Score | None = None
+    clean: AnsweredScore | None = None
     attacks: tuple[AttackScore, ...] = ()
     worst_case: tuple[WorstCase, ...] = ()
     certified: tuple[CertifiedScore, ...] = Field(
         default=(), description="what the defence proves, radius by radius; empty without a proof"
+    )
+    corruptions: tuple[CorruptionRecord, ...] = Field(
+        default=(), description="scores on corrupted images, component by component; empty if none were asked for"
     )
     elsewhere: tuple[Evaluation, ...] = Field(default=(), description="the same on the other datasets asked for")
     checks: tuple[Check, ...] = Field(default=(), description="the certificate; empty with --checks off")

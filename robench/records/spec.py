@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -62,7 +62,7 @@ class AttackSpec(ComponentSpec):
 
 
 class ScoredSpec(ComponentSpec):
-    """Another dataset that the tuned network is scored on."""
+    """Other images that the tuned network is scored on: another dataset, or corruptions of the run's own."""
 
     n: int | None = Field(
         default=None, gt=0, le=MOST_IMAGES, description="images scored; null for as many as of the run's own dataset"
@@ -98,10 +98,23 @@ class RunSpec(Record):
         default=None, gt=0, le=MOST_NUMBER, description="training images of each class, drawn by the seed; null for all"
     )
     precision: Level = Field(default=DEFAULT, description="what networks compute in; gpu.md has the levels")
-    defence: ComponentSpec | None = Field(default=None, description="what answers in place of the tuned network")
+    defence: ComponentSpec | Annotated[tuple[ComponentSpec, ...], Field(min_length=2)] | None = Field(
+        default=None,
+        description="what answers in place of the tuned network; a list of several, the one that meets images first",
+    )
+    corruptions: tuple[ScoredSpec, ...] = Field(
+        default=(), description="corruptions of the dataset's images that the tuned network is scored on"
+    )
+
+    @property
+    def defences(self) -> tuple[ComponentSpec, ...]:
+        """All defences, the one that meets images first."""
+        if self.defence is None:
+            return ()
+        return (self.defence,) if isinstance(self.defence, ComponentSpec) else self.defence
 
     def scored(self, other: ScoredSpec) -> int:
-        """Return how many images of another dataset are scored."""
+        """Return how many images of another dataset, or under a corruption, are scored."""
         return self.test_size if other.n is None else other.n
 
     def attacked(self, attack: AttackSpec, scored: int) -> int:
@@ -162,7 +175,7 @@ def _parameter(content: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
 def _hash_of(content: dict[str, Any]) -> str:
     for _, part in components_of(content):
         del part["label"]
-    for other in content["eval_datasets"]:
+    for other in (*content["eval_datasets"], *content["corruptions"]):
         if other["n"] is None:  # older records lack it
             del other["n"]
     if content["adapter"]:
@@ -177,6 +190,7 @@ def _hash_of(content: dict[str, Any]) -> str:
         "shots": None,
         "precision": DEFAULT,
         "defence": None,
+        "corruptions": [],
     }
     content = {key: value for key, value in content.items() if key not in absent or value != absent[key]}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -189,8 +203,12 @@ def components_of(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
     yield from ((f"other dataset {number}", part) for number, part in enumerate(content["eval_datasets"], 1))
     yield "model", content["model"]
     yield "tuner", content["tuner"]
-    if content["defence"]:
-        yield "defence", content["defence"]
+    defence = content["defence"] or []
+    if isinstance(defence, dict):
+        yield "defence", defence
+    else:
+        yield from ((f"defence {number}", part) for number, part in enumerate(defence, 1))
+    yield from ((f"corruption {number}", part) for number, part in enumerate(content["corruptions"], 1))
     attacks = {f"attack {number}": part for number, part in enumerate(content["attacks"], 1)}
     for role, attack in {"adversary": content["adversary"], **attacks}.items():
         if attack:

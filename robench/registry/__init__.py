@@ -4,6 +4,7 @@
 - ``products.py``: the halves of a tuner, and what a model recommends for it.
 - ``corrections.py``: what was typed, with a misspelt name put right.
 - ``resolved.py``: a component with its parameters, ready to be built.
+- ``constraints.py``: the constraint that an attack names.
 - ``ensemble.py``: several surrogates as one.
 - ``describe.py``: what ``robench describe`` shows.
 - ``discovery.py``: load plugins one by one, and import the classes they declare.

@@ -18,6 +18,7 @@ from robench.contracts.types import (
     Component,
     Kind,
     format_pixels,
+    parse_amount,
     parse_name,
     parse_pixels,
     parse_radius,
@@ -35,7 +36,9 @@ EXAMPLES: dict[Kind, str] = {
     "adaptation": "robench run --tuner {}+tecoa",
     "objective": "robench run --tuner full+{}",
     "defence": "robench run --defence {}",
+    "constraint": "robench check {}",
     "attacker": "robench run --attack {}",
+    "corruption": "robench run --corruption {}",
     "logger": "robench run --log {}",
 }
 """How a component of each kind is used."""
@@ -43,6 +46,7 @@ _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 _WRITTEN_AS: dict[Any, str] = {
     parse_pixels: "pixels, as 8/255",
     parse_radius: "radius, as 0.5",
+    parse_amount: "number, as 10",
     parse_step: "step, as 2/255 or eps/4",
 }
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from robench.contracts import hookspecs
-from robench.contracts.types import KINDS, Component, Knowledge, Norm
+from robench.contracts.types import KINDS, KNOWLEDGE, Component
 from robench.errors import PluginError, nearest
 
 if TYPE_CHECKING:
@@ -172,8 +172,7 @@ def load_class(component: Component) -> type[Configured]:
     interface: type[Configured] = getattr(robench, component.kind.capitalize())
     if not (isinstance(loaded, type) and issubclass(loaded, interface)):
         raise PluginError(f"{component.target} does not implement {interface.__name__}")
-    for attribute, known in (("norm", get_args(Norm)), ("knowledge", get_args(Knowledge))):
-        value = getattr(loaded, attribute, known[0])
-        if component.kind == "attacker" and not (isinstance(value, str) and value in known):
-            raise PluginError(f"{component.target} has {attribute} {value!r}{nearest(str(value), known)}")
+    value = getattr(loaded, "knowledge", None)
+    if component.kind == "attacker" and not (isinstance(value, str) and value in KNOWLEDGE):
+        raise PluginError(f"{component.target} has knowledge {value!r}{nearest(str(value), KNOWLEDGE)}")
     return loaded

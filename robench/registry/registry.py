@@ -13,6 +13,7 @@ import pluggy
 
 from robench.contracts.types import Component, Kind, Name, parse_name
 from robench.errors import PluginError, SpecError, nearest
+from robench.registry.constraints import require_constraint
 from robench.registry.corrections import corrected, corrected_key
 from robench.registry.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
 from robench.registry.of_any_attack import OF_ANY_ATTACK, settings_of
@@ -179,7 +180,7 @@ class Registry:
         """
         halves = halves_of(component)
         if halves is None:
-            return load_class(component)
+            return require_constraint(self, component, load_class(component))
         from robench.train.product import product
 
         adaptation, objective = (load_class(self.find(*half)[1]) for half in zip(HALVES, halves, strict=True))
@@ -212,7 +213,7 @@ class Registry:
         ``surrogate.KEY=value`` is a parameter of the surrogate; any attack has ``n``, ``samples`` and ``aware``.
 
         Raises:
-            SpecError: An attack, a surrogate or a parameter is unknown, or a value is wrong.
+            SpecError: An attack, a surrogate, a constraint or a parameter is unknown, or a value is wrong.
         """
         name = parse_name(text)
         attack_name, surrogate_name = self._split_surrogate(name.text)
@@ -226,7 +227,7 @@ class Registry:
             raise SpecError(f"{text!r} sets {key} but names no surrogate; expected {attack_name}-SURROGATE")
         surrogate = None if surrogate_name is None else self._surrogate(surrogate_name, theirs, text)
         settings = settings_of(of_any, text, cast("type[Attacker]", kind).knowledge, transferred=surrogate is not None)
-        return ResolvedAttack(**vars(attack), surrogate=surrogate, **settings)
+        return ResolvedAttack(**vars(attack), surrogate=surrogate, **settings).bound(self)
 
     def _surrogate(self, text: str, params: tuple[tuple[str, str], ...], typed: str) -> Resolved:
         members = [self._resolve("model", Name(text=name, params=params), {}, typed) for name in text.split("+")]
@@ -268,9 +269,8 @@ def discover(
         PluginError: A file is missing, or it fails and `broken_files` is False.
     """
     manager = plugin_manager()
-    found = entry_points(group=GROUP) if points is None else points
     named = [*(path for path in os.environ.get(FILES, "").split(os.pathsep) if path), *files]
-    plugins = [load_plugin(point, manager) for point in found]
+    plugins = [load_plugin(point, manager) for point in (entry_points(group=GROUP) if points is None else points)]
     plugins += [load_file(path, manager) for path in dict.fromkeys(named)]
     registry = Registry(plugins, manager)
     for plugin in registry.plugins:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.contracts.types import Aware, Component, ThreatModel
-from robench.errors import PluginError
+from robench.errors import PluginError, SpecError
+from robench.registry.constraints import find_constraint
 from robench.registry.discovery import Plugin
 
 if TYPE_CHECKING:
+    from robench.contracts.attacker import Attacker
     from robench.contracts.configured import Configured
     from robench.contracts.params import Params
+    from robench.registry.registry import Registry
 
 SURROGATE_PREFIX = "surrogate."
 
@@ -90,6 +93,7 @@ class ResolvedAttack(Resolved):
         samples: Answers of the network that are averaged; None for the usual number.
         usual_samples: That number, which follows from the defence of the run.
         aware: How it treats the defence of its target.
+        constraint: What its ``norm`` names; :meth:`bound` looks it up.
     """
 
     surrogate: Resolved | None = None
@@ -97,6 +101,26 @@ class ResolvedAttack(Resolved):
     samples: int | None = None
     usual_samples: int = 1
     aware: Aware = "yes"
+    constraint: Resolved | None = None
+
+    def bound(self, registry: Registry) -> ResolvedAttack:
+        """Return the attack with its constraint, which is one of its origins.
+
+        Raises:
+            SpecError: There is no such constraint, or its radius cannot be this one.
+        """
+        if not registry.components("constraint"):
+            return self
+        found = find_constraint(registry, super().build().threat(surrogate=self.surrogate is not None).norm)
+        bound = replace(self, constraint=found, origins={**self.origins, **found.origins})
+        bound.threat()
+        return bound
+
+    def build(self) -> Attacker:
+        """Return an instance of the attack, which has its constraint."""
+        attacker: Attacker = super().build()
+        attacker.constraint = self.constraint.build() if self.constraint else None
+        return attacker
 
     @property
     def label(self) -> str:
@@ -119,6 +143,17 @@ class ResolvedAttack(Resolved):
         return self.samples or self.usual_samples
 
     def threat(self) -> ThreatModel:
-        """Return the threat model of the attack."""
+        """Return the threat model of the attack.
+
+        Raises:
+            SpecError: Its budget of queries allows none.
+        """
         threat: ThreatModel = self.build().threat(surrogate=self.surrogate is not None)
+        if self.constraint is not None:
+            threat = replace(threat, constraint=self.constraint.build())
+        if threat.queries is not None and threat.queries < self.answers:
+            raise SpecError(
+                f"{self.label} averages {self.answers} answers for each query, so queries={threat.queries} allows none"
+                f"; expected queries={self.answers} or more"
+            )
         return replace(threat, knowledge="unaware") if self.aware == "no" else threat

@@ -7,7 +7,6 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 | ``plan.py`` | turns a ``Request`` (what the user typed) into a ``Plan`` (all components and parameters settled) |
 | ``replan.py`` | turns the spec of a record back into a plan |
 | ``prediction.py`` | lets the network of a recorded run classify images without labels |
-| ``python.py`` | ``robench.run`` and ``robench.evaluate`` |
 | ``given.py`` | makes a model of a network that was given in Python |
 | ``recorded_run.py`` | carries out a plan unless its record is there |
 | ``identity.py`` | tells whether what decided a recorded run has changed since |
@@ -15,6 +14,7 @@ Start with ``runner.py``: its function ``run`` takes a plan and writes the recor
 | ``runner.py`` | carries out a plan and writes its record |
 | ``stages.py`` | the stages in order: data, model, tuning, clean evaluation, attacks, checks |
 | ``tuning_stage.py`` | the tuning stage: trains the network, or loads a saved adapter |
+| ``defences.py`` | puts a network behind the defences of its run |
 | ``findings.py`` | holds what a run has measured so far |
 | ``data.py`` | loads the images of a run and describes them for the record |
 | ``dataset_cache.py`` | keeps images loaded between the runs of a sweep |

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from robench.contracts.types import as_utf8
+from robench.records.confidences import AnsweredScore
+from robench.records.corrupted import CorruptionRecord
 from robench.records.record import (
     AttackScore,
     CertifiedScore,
     Check,
     DataRecord,
     Evaluation,
-    Score,
     TuningRecord,
     WorstCase,
 )
@@ -31,10 +32,11 @@ class Findings:
 
     data: DataRecord | None = None
     tuning: TuningRecord | None = None
-    clean: Score | None = None
+    clean: AnsweredScore | None = None
     attacks: list[AttackScore] = field(default_factory=list)
     worst_case: tuple[WorstCase, ...] = ()
     certified: tuple[CertifiedScore, ...] = ()
+    corruptions: list[CorruptionRecord] = field(default_factory=list)
     elsewhere: list[Evaluation] = field(default_factory=list)
     checks: tuple[Check, ...] = ()
     warnings: list[str] = field(default_factory=list)

@@ -175,8 +175,9 @@ def _parts(plan: Plan) -> Iterator[tuple[str, Resolved]]:
     yield from ((f"other dataset {number}", part) for number, part in enumerate(plan.eval_datasets, 1))
     yield "model", plan.model
     yield "tuner", plan.tuner
-    if plan.defence is not None:
-        yield "defence", plan.defence
+    several = len(plan.defences) > 1
+    yield from ((f"defence {number}" if several else "defence", part) for number, part in enumerate(plan.defences, 1))
+    yield from ((f"corruption {number}", part) for number, part in enumerate(plan.corruptions, 1))
     attacks: dict[str, ResolvedAttack | None] = {f"attack {n}": attack for n, attack in enumerate(plan.attacks, 1)}
     for role, attack in {"adversary": plan.adversary, **attacks}.items():
         if attack is not None:

@@ -18,9 +18,9 @@ from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
 from robench.run.data import check_sizes, count, few, lacks, visits
 from robench.run.given import refuse_given
-from robench.run.others import Size, scored_spec, without_n
+from robench.run.others import Size, described, resolve_corruptions, scored_spec, within, without_n
 from robench.run.requested_tuner import check_adapter, read_adapter, resolve_tuner
-from robench.run.specs import against, attack_spec, attacked_as, component_spec
+from robench.run.specs import against, attack_spec, attacked_as, component_spec, defence_spec
 from robench.storage.location import Location, local_folder, shared_folder
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ class Request:
         epochs: Shorthand for the tuner's parameter of that name; so are `lr` and `batch_size`.
         white_box: Add the white-box twin if all attacks are transfer attacks.
         eval_datasets: Other datasets to score the tuned model on.
+        corruptions: Corruptions of the dataset's images to score it on.
         adapter: A file of ``--save-adapter``, loaded in place of training.
         protocol: Shorthand for the dataset's parameter of that name.
         precision: One of ``robench.compute.precision.LEVELS``.
-        defence: What answers in place of the tuned network; None for the network itself.
+        defence: What answers in place of the tuned network, or several, the one that meets images first; None for the
+            network itself.
         suite: The suite that the run is made for, with the hash of its content; it does not change the run ID.
     """
 
@@ -71,10 +73,11 @@ class Request:
     batch_size: int | None = None
     white_box: bool = True
     eval_datasets: tuple[str, ...] = ()
+    corruptions: tuple[str, ...] = ()
     adapter: str | None = None
     protocol: str | None = None
     precision: str = DEFAULT
-    defence: str | None = None
+    defence: str | tuple[str, ...] | None = None
     suite: str | None = None
 
 
@@ -89,7 +92,8 @@ class Plan:
     adversary: ResolvedAttack | None
     attacks: tuple[ResolvedAttack, ...]
     eval_datasets: tuple[Resolved, ...] = ()
-    defence: Resolved | None = None
+    defences: tuple[Resolved, ...] = ()
+    corruptions: tuple[Resolved, ...] = ()
     suite: str | None = None
 
     def rows(self) -> list[tuple[str, str]]:
@@ -102,14 +106,16 @@ class Plan:
             rows.append(("training", f"{spec.train_size} images{each}, {visits(spec)}{trained_on}"))
         if spec.adapter is not None:
             rows.append(("adapter", spec.adapter.path))
-        rows += [("defence", spec.defence.label)] if spec.defence else []
+        rows += [("defence", each.label) for each in spec.defences]
         rows.append(("clean", f"{spec.test_size} {spec.split} images"))
         for attack, resolved in zip(spec.attacks, self.attacks, strict=True):
             label = attack_label(attack.label, attack.n, spec.test_size)
-            way = f"; {way}" if (way := attacked_as(resolved, self.defence)) else ""
+            way = f"; {way}" if (way := attacked_as(resolved, self.defences)) else ""
             rows.append(("attack", f"{label} ({resolved.threat()}{way}), {attack.n} {spec.split} images"))
         for other in spec.eval_datasets:
             rows.append(("also on", attack_label(other.label, spec.scored(other), spec.test_size)))
+        for asked, part in zip(spec.corruptions, self.corruptions, strict=True):
+            rows.append(("corrupted", described(asked.label, part.build(), spec.scored(asked))))
         rows += [("suite", self.suite)] if self.suite else []
         rows += [] if spec.precision == DEFAULT else [("precision", spec.precision)]
         return [*rows, ("seed", str(spec.seed)), ("command", command_of(spec, self.files()))]
@@ -147,8 +153,8 @@ class Plan:
         )
 
     def _origins(self) -> dict[str, tuple[Plugin, Component]]:
-        resolved = [self.dataset, self.model, self.tuner, *self.attacks, *self.eval_datasets]
-        resolved += [part for part in (self.adversary, self.defence) if part]
+        resolved = [self.dataset, self.model, self.tuner, *self.attacks, *self.eval_datasets, *self.corruptions]
+        resolved += [*([self.adversary] if self.adversary else []), *self.defences]
         resolved += [a.surrogate for a in (*self.attacks, self.adversary) if a and a.surrogate]
         return {name: origin for part in resolved for name, origin in part.origins.items()}
 
@@ -181,7 +187,9 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
     tuner, adversary = resolve_tuner(registry, request, model)
     typed = [without_n(text) for text in request.eval_datasets]
     others = tuple(registry.resolve("dataset", text) for text, _ in typed)
-    defence = None if request.defence is None else registry.resolve("defence", request.defence)
+    named = (request.defence,) if isinstance(request.defence, str) else request.defence or ()
+    defences = tuple(registry.resolve("defence", text) for text in named)
+    corrupted = resolve_corruptions(registry, request.corruptions)
     asked = DEFAULT_ATTACKS if request.attacks is None else request.attacks
     attacks = [registry.resolve_attack(text) for text in asked]
     transferred = [attack for attack in attacks if attack.threat().knowledge in ("transfer", "unaware")]
@@ -189,7 +197,7 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
     twins = [attack for attack in transferred if attack.surrogate is not None or attack.aware == "no"]
     if request.white_box and twins and len(transferred) + len(controls) == len(attacks):
         attacks.append(replace(twins[0], surrogate=None, aware="yes"))
-    attacks = [against(attack, defence) for attack in attacks]
+    attacks = [against(attack, defences) for attack in attacks]
     trains = tuner.build().trains and adapter is None
     adversary = adversary if trains else None
     if request.train_size != "all" and request.train_size < 1:
@@ -223,9 +231,11 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         ),
         adapter=adapter,
         precision=precision,
-        defence=None if defence is None else component_spec(defence),
+        defence=defence_spec(defences),
+        corruptions=tuple(scored_spec(part, within(part, n, test_size)) for part, n in corrupted),
     )
     _refuse_repeats("attack", [attack.label for attack in spec.attacks])
+    _refuse_repeats("corruption", [part.label for part in spec.corruptions])
     _refuse_repeats("dataset", [part.label for part in (spec.dataset, *spec.eval_datasets)])
     return Plan(
         spec=spec,
@@ -235,7 +245,8 @@ def plan(registry: Registry, request: Request, model: Resolved | None = None) ->
         adversary=adversary,
         attacks=tuple(attacks),
         eval_datasets=others,
-        defence=defence,
+        defences=defences,
+        corruptions=tuple(part for part, _ in corrupted),
         suite=request.suite,
     )
 
@@ -248,7 +259,7 @@ def check_files(plan: Plan) -> None:
     """
     networks = [plan.model, *(each.surrogate for each in (*plan.attacks, plan.adversary) if each and each.surrogate)]
     dataset, *others = (each.build() for each in (plan.dataset, *plan.eval_datasets))
-    more = [plan.tuner, *([plan.defence] if plan.defence else [])]
+    more = [plan.tuner, *plan.defences, *plan.corruptions]
     for part in (dataset, *others, *(each.build() for each in (*networks, *plan.attacks, *more))):
         part.check_files()
     for network in networks:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from robench.attack.adversary import Adversaries
+from robench.attack.perturbation import seeded
 from robench.compute.precision import ieee
 from robench.contracts.context import Progress, Report, RunContext, silent
 from robench.contracts.dataset import Dataset
@@ -21,6 +22,7 @@ from robench.errors import DataError, PluginError, SpecError
 from robench.networks.evaluate import logits_of
 from robench.networks.fast_functions import fast_functions
 from robench.records.record import RunResult
+from robench.run.defences import behind
 from robench.run.plan import Plan
 from robench.run.tuning_stage import tune
 from robench.storage.location import Location
@@ -123,7 +125,8 @@ def predicted(
     for start in range(0, len(files), BATCH):
         images = _read(dataset, files[start : start + BATCH], record.data.image_size, unread)
         if images:
-            logits = logits_of(network, np.stack(list(images.values())), device, context.precision.evaluation)
+            with seeded(context.stream(f"prediction {start}"), device):  # a random defence answers the same again
+                logits = logits_of(network, np.stack(list(images.values())), device, context.precision.evaluation)
             if logits.shape != (len(images), len(names)) or not np.isfinite(logits).all():
                 raise PluginError(f"the model returned logits {logits.shape}, or NaN; expected one for each class")
             found += (_prediction(file, row, names, top) for file, row in zip(images, logits, strict=True))
@@ -151,7 +154,7 @@ def _check(record: RunResult, adapter: Path | None) -> None:
 
 
 def _network(plan: Plan, record: RunResult, context: RunContext, adapter: Path | None) -> nn.Module:
-    """Return the tuned network of `record`, and warn if its weights are others than the recorded ones."""
+    """Return the tuned network of `record` behind its defences; warn if its weights are others than those recorded."""
     model = plan.model.build()
     network: nn.Module = model.build(context).to(context.device)
     tuned = tune(plan, context, Adversaries.of(context), network, model.adaptable(network), None, trained=adapter)
@@ -161,7 +164,7 @@ def _network(plan: Plan, record: RunResult, context: RunContext, adapter: Path |
             f"the weights are {tuned.tuned_fingerprint} here and were {then} in run {record.run_id}, so answers may "
             f"differ; `robench reproduce {record.run_id}` shows how much"
         )
-    return network
+    return behind(plan.defences, network, model, context)
 
 
 def _read(

@@ -8,7 +8,6 @@ from robench.attack.perturbation import seeded
 from robench.compute.precision import computing
 from robench.contracts.context import Progress, RunContext
 from robench.contracts.types import format_pixels
-from robench.errors import PluginError
 from robench.images.image_set import ImageSet, to_pixels
 from robench.networks.defended import Defended
 from robench.networks.evaluate import evaluation_mode
@@ -39,16 +38,12 @@ def certified_scores(network: Defended, test: ImageSet, context: RunContext) -> 
         for start in range(0, n, BATCH):
             images = to_pixels(test.images[start : min(start + BATCH, n)], context.device)
             found = defence.certify(network.network, images, len(context.dataset.class_names))
-            if found.classes.shape != (len(images),) or found.radii.shape != (len(images),):
-                shapes = f"{tuple(found.classes.shape)} and {tuple(found.radii.shape)}"
-                raise PluginError(
-                    f"{type(defence).__name__} certified classes and radii of shape {shapes}; expected {(len(images),)}"
-                )
             classes.append(found.classes.cpu())
             radii.append(found.radii.double().cpu())
             context.report(Progress(stage="certified accuracy", done=start + len(images), total=n))
     right, proved = torch.cat(classes).numpy() == test.labels[:n], torch.cat(radii).numpy()
+    written = format_pixels if defence.norm == "Linf" else str
     return tuple(
-        CertifiedScore.of(right & (proved >= float(level)), norm=defence.norm, eps=format_pixels(level))
+        CertifiedScore.of(right & (proved >= float(level)), norm=defence.norm, eps=written(level))
         for level in defence.levels
     )

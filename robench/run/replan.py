@@ -13,7 +13,7 @@ from robench.run.given import refuse_given
 from robench.run.others import scored_spec
 from robench.run.plan import Plan
 from robench.run.requested_tuner import adapter_hash
-from robench.run.specs import attack_spec, component_spec
+from robench.run.specs import attack_spec, component_spec, defence_spec
 
 
 def replan(registry: Registry, spec: RunSpec) -> Plan:
@@ -34,7 +34,8 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
         theirs = asked.surrogate
         surrogate = None if theirs is None else registry.again("model", theirs.name, theirs.params, theirs.label)
         own = vars(part("attacker", asked))
-        return ResolvedAttack(**own, surrogate=surrogate, n=asked.n, samples=asked.samples, aware=asked.aware)
+        found = ResolvedAttack(**own, surrogate=surrogate, n=asked.n, samples=asked.samples, aware=asked.aware)
+        return found.bound(registry)
 
     planned = Plan(
         spec=spec,
@@ -44,7 +45,8 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
         adversary=attack(spec.adversary) if spec.adversary else None,
         attacks=tuple(attack(each) for each in spec.attacks),
         eval_datasets=tuple(part("dataset", other) for other in spec.eval_datasets),
-        defence=part("defence", spec.defence) if spec.defence else None,
+        defences=tuple(part("defence", each) for each in spec.defences),
+        corruptions=tuple(part("corruption", each) for each in spec.corruptions),
     )
     here = spec.model_copy(
         update={
@@ -57,7 +59,10 @@ def replan(registry: Registry, spec: RunSpec) -> Plan:
                 scored_spec(other, asked.n)
                 for other, asked in zip(planned.eval_datasets, spec.eval_datasets, strict=True)
             ),
-            "defence": component_spec(planned.defence) if planned.defence else None,
+            "defence": defence_spec(planned.defences),
+            "corruptions": tuple(
+                scored_spec(each, asked.n) for each, asked in zip(planned.corruptions, spec.corruptions, strict=True)
+            ),
         }
     )
     if here.run_id() != spec.run_id():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from robench.contracts.defence import Defence
 from robench.contracts.types import SAMPLES
@@ -32,30 +34,46 @@ def attack_spec(attack: ResolvedAttack, available: int) -> AttackSpec:
     )
 
 
-def against(attack: ResolvedAttack, defence: Resolved | None) -> ResolvedAttack:
-    """Return `attack` as it is made on a network with `defence`: a random one is asked several times, for its mean.
+def defence_spec(defences: Sequence[Resolved]) -> ComponentSpec | tuple[ComponentSpec, ...] | None:
+    """Return the defences of a run as a record states them: one alone is no list.
+
+    Raises:
+        SpecError: One that proves something has another in front of it, which its proof says nothing of.
+    """
+    for before, defence in pairwise(defences):
+        built: Defence = defence.build()
+        if built.certified_images():
+            raise SpecError(
+                f"{defence.label} proves nothing behind {before.label}, which changes images first; put --defence "
+                f"{defence.label} before it, or leave the proof out"
+            )
+    found = tuple(map(component_spec, defences))
+    return found if len(found) > 1 else next(iter(found), None)
+
+
+def against(attack: ResolvedAttack, defences: Sequence[Resolved]) -> ResolvedAttack:
+    """Return `attack` as it is made on a network with `defences`: a random one is asked several times, for its mean.
 
     Raises:
         SpecError: It says how to treat a defence, and there is none.
     """
-    if defence is None:
+    if not defences:
         if attack.aware != "yes":
             raise SpecError(
                 f"attack {attack.label!r} sets aware, but nothing defends; expected --defence NAME, or no aware"
             )
         return attack
-    built: Defence = defence.build()
-    random = built.stochastic and attack.threat().knowledge == "white-box"
+    random = any(each.build().stochastic for each in defences) and attack.threat().knowledge == "white-box"
     return replace(attack, usual_samples=SAMPLES if random else 1)
 
 
-def attacked_as(attack: ResolvedAttack, defence: Resolved | None) -> str | None:
-    """Return how `attack` attacks `defence`, such as ``BPDA, EOT 10``; None without one, and for a control."""
+def attacked_as(attack: ResolvedAttack, defences: Sequence[Resolved]) -> str | None:
+    """Return how `attack` attacks `defences`, such as ``BPDA, EOT 10``; None without one, and for a control."""
     knowledge = attack.threat().knowledge
-    if defence is None or knowledge == "nothing":
+    if not defences or knowledge == "nothing":
         return None
-    ways = {"unaware": "unaware", "transfer": "transfer", "query": "queries"}
-    built: Defence = defence.build()
-    followed = "BPDA" if attack.aware == "bpda" or not built.differentiable else "adaptive"
+    ways = {"unaware": "unaware", "transfer": "transfer", "query": "queries", "labels": "queries, labels alone"}
+    differentiable = all(each.build().differentiable for each in defences)
+    followed = "BPDA" if attack.aware == "bpda" or not differentiable else "adaptive"
     way = ways.get(knowledge, "autograd" if attack.aware == "exact" else followed)
     return way + (f", EOT {attack.answers}" if attack.answers > 1 else "")

@@ -10,22 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from robench.attack.adversary import Adversaries, admit, predictions
+from robench.attack.adversary import Adversaries, admit, answers
 from robench.attack.perturbation import check_ball
+from robench.attack.queries import NEVER, Asked
 from robench.checks.certificate import SAMPLE, Level, certify
 from robench.checks.verdict import Subject
 from robench.contracts.context import RunContext
-from robench.contracts.defence import Defence
 from robench.contracts.model import Model
-from robench.contracts.types import format_pixels
 from robench.images.image_set import ImageSet
 from robench.networks.defended import Defended
 from robench.networks.evaluate import logits_of
-from robench.records.record import AttackScore, ComponentSpec, Evaluation, Score, ScoredSpec
+from robench.records.confidences import AnsweredScore, pack_confidences
+from robench.records.record import AttackScore, ComponentSpec, Evaluation, QueryCounts, Score, ScoredSpec
 from robench.records.samples import AttackSamples, choose
 from robench.registry.resolved import ResolvedAttack
+from robench.run.corrupting import corruption_record
 from robench.run.data import data_record, leak, load_split
 from robench.run.dataset_cache import DatasetCache
+from robench.run.defences import behind
 from robench.run.findings import Findings
 from robench.run.plan import Plan
 from robench.run.proofs import certified_scores
@@ -73,8 +75,8 @@ def measure(
         findings.tuning = tune(plan, context, adversaries, network, parts, train, save_adapter, checkpoint=checkpoint)
     tuned, network = network, defended(plan, network, test, context)
     with findings.timed("clean evaluation"):
-        predicted = predictions(network, test.images, context, "evaluation, clean")
-        findings.clean = Score.of(predicted == test.labels)
+        findings.clean, predicted = _score(network, test.images, test, context, "evaluation, clean")
+        clean = findings.clean
     saved = None if save_images is None or not world.is_main else SavedImages(save_images, context.dataset.class_names)
     if saved is not None:
         saved.add("clean", test.images, test, predicted)
@@ -82,16 +84,21 @@ def measure(
     samples: list[AttackSamples] = []
     for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True):
         with findings.timed(f"attack {attack.label}"):
-            score, images, found = _score_attack(plan, attack, network, test.first(attack_spec.n), context, adversaries)
+            attacked = test.first(attack_spec.n)
+            score, images, found = _score_attack(plan, attack, network, attacked, context, adversaries, clean)
             findings.attacks.append(score)
             if saved is not None:
-                saved.add(attack.label, images, test.first(attack_spec.n), found)
+                saved.add(attack.label, images, attacked, found)
             logits = logits_of(network, images[shown], context.device, context.precision.evaluation)
             samples.append(AttackSamples(label=attack.label, images=images[shown], logits=logits, predictions=found))
     findings.worst_case = worst_cases(findings.clean, findings.attacks)
     if isinstance(network, Defended):
         with findings.timed("certified accuracy"):
             findings.certified = certified_scores(network, test, context)
+    for part, asked in zip(plan.corruptions, spec.corruptions, strict=True):
+        with findings.timed(f"corruption {asked.label}"):
+            few = test.first(spec.scored(asked))
+            findings.corruptions.append(corruption_record(part.build(), asked.label, network, few, context))
     with findings.timed("checks"):
         subject = Subject(network=network, data=test.first(SAMPLE), context=context)
         tried = list(zip(plan.attacks, findings.attacks, strict=True))
@@ -122,10 +129,10 @@ def _evaluate_elsewhere(
     admit(bound, test, context)
     bound = defended(plan, bound, test, context)
     adversaries = Adversaries.of(context)
-    clean = Score.of(predictions(bound, test.images, context, "evaluation, clean") == test.labels)
+    clean, _ = _score(bound, test.images, test, context, "evaluation, clean")
     attacks = [
-        _score_attack(plan, attack, bound, test.first(spec.attacked(attack_spec, len(test))), context, adversaries)[0]
-        for attack, attack_spec in zip(plan.attacks, spec.attacks, strict=True)
+        _score_attack(plan, attack, bound, test.first(spec.attacked(each, len(test))), context, adversaries, clean)[0]
+        for attack, each in zip(plan.attacks, spec.attacks, strict=True)
     ]
     return Evaluation(
         dataset=ComponentSpec(name=dataset.name, params=dataset.params, label=dataset.label),
@@ -137,18 +144,24 @@ def _evaluate_elsewhere(
 
 
 def defended(plan: Plan, network: nn.Module, test: ImageSet, context: RunContext) -> nn.Module:
-    """Return `network` behind the defence of `plan`, or as it is without one.
+    """Return `network` behind the defences of `plan`, or as it is without one.
 
     Raises:
-        PluginError: The defence does not fit the network, or what it returns are no logits.
+        PluginError: A defence does not fit the network, or what it returns are no logits.
     """
-    if plan.defence is None:
-        return network
-    defence: Defence = plan.defence.build()
-    defence.prepare(network, context)
-    found = Defended(network, defence)
-    admit(found, test, context)
+    found = behind(plan.defences, network, plan.model.build(), context)
+    if found is not network:
+        admit(found, test, context)
     return found
+
+
+def _score(
+    network: nn.Module, images: NDArray[np.uint8], data: ImageSet, context: RunContext, stage: str
+) -> tuple[AnsweredScore, NDArray[np.int64]]:
+    """Return the score of `network` on versions of the images of `data`, and the predicted classes."""
+    found = answers(network, images, data, context, stage)
+    packed = pack_confidences(found.confidence, found.nll, found.brier)
+    return AnsweredScore.of(found.predictions == data.labels, confidences=packed), found.predictions
 
 
 def _score_attack(
@@ -158,24 +171,40 @@ def _score_attack(
     test: ImageSet,
     context: RunContext,
     adversaries: Adversaries,
+    clean: Score,
 ) -> tuple[AttackScore, NDArray[np.uint8], NDArray[np.int64]]:
     """Return the score of `network` under an attack, the adversarial images, and the predicted classes."""
     start = time.perf_counter()
     threat = attack.threat()
     attacked = adversaries.attacked(attack, network, test, "test")
     largest = check_ball(test.images, attacked.images, threat)
-    predicted = predictions(network, attacked.images, context, f"evaluation, {attack.label}")
-    score = AttackScore.of(
-        predicted == test.labels,
+    scored, predicted = _score(network, attacked.images, test, context, f"evaluation, {attack.label}")
+    score = AttackScore(
+        **dict(scored),
         label=attack.label,
         norm=threat.norm,
-        eps=format_pixels(threat.eps),
+        eps=threat.written,
         knowledge=threat.knowledge,
         surrogate=attacked.surrogate,
         images=attacked.sha256[:16],
         largest_norm=largest,
         cached=attacked.cached,
         seconds=round(time.perf_counter() - start, 2),
-        defence=attacked_as(attack, plan.defence),
+        defence=attacked_as(attack, plan.defences),
+        queries=_counts(attacked.asked, threat.queries, predicted == test.labels, clean.mask()[: len(test)]),
     )
     return score, attacked.images, predicted
+
+
+def _counts(
+    asked: Asked | None, budget: int | None, right: NDArray[np.bool_], right_clean: NDArray[np.bool_]
+) -> QueryCounts | None:
+    """Return what was asked as a record keeps it, so that it fits which images are `right` in the end.
+
+    An image that is wrong but fell to no query, such as a last one that was not asked about, counts as fallen with the
+    last query. One that was wrong before any query fell at 0.
+    """
+    if asked is None:
+        return None
+    fell = np.where(asked.fell == NEVER, asked.asked, asked.fell)
+    return QueryCounts.of(asked.asked, np.where(right, NEVER, np.where(right_clean, fell, 0)), budget)

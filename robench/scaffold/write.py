@@ -9,7 +9,9 @@ from typing import Literal
 
 from robench.errors import SpecError
 
-Scaffold = Literal["dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "logger"]
+Scaffold = Literal[
+    "dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "constraint", "logger"
+]
 # The tuner is an adaptation: an objective adds training, checkpoints and white-box examples.
 KINDS: dict[Scaffold, tuple[str, ...]] = {
     "dataset": ("dataset",),
@@ -20,6 +22,7 @@ KINDS: dict[Scaffold, tuple[str, ...]] = {
     "objective": ("objective",),
     "logger": ("logger",),
     "defence": ("defence",),
+    "constraint": ("constraint",),
 }
 COMMANDS: dict[Scaffold, str] = {
     "dataset": "robench run --dataset {name} --attack pgd --test-size 200",
@@ -29,6 +32,7 @@ COMMANDS: dict[Scaffold, str] = {
     "adaptation": "robench run --tuner {name}+tecoa --attack pgd-resnet20 --train-size 500 --test-size 200",
     "objective": "robench run --tuner lora+{name} --attack pgd-resnet20 --train-size 500 --test-size 200",
     "logger": "robench run --log {name} --attack pgd --test-size 50",
+    "constraint": "robench run --attack noise:norm={name},eps=2 --test-size 200",
     "defence": "robench run --defence {name} --attack pgd:eps=2/255 --test-size 200",
 }
 

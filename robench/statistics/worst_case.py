@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from robench.contracts.types import parse_radius
+from robench.contracts.types import USUAL_NORM
 from robench.statistics.intervals import Mask
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=4096)  # many records have the same few radii
 def _radius(text: str) -> Fraction:
-    return parse_radius(text)
+    from robench.records.limits import radius  # here, as tables of balls are shown without a single record
+
+    return radius(text)
 
 
 def worst_cases(clean: Score, attacks: list[AttackScore]) -> tuple[WorstCase, ...]:
@@ -72,7 +74,7 @@ def balls(attacks: Sequence[AttackScore]) -> list[Ball]:
             measured=any(attack.knowledge == "white-box" for attack in at),
             n=min(attack.n for attack in counted if attack.norm == norm and _radius(attack.eps) <= radius),
         )
-        for (norm, radius), at in sorted(found.items(), key=lambda each: (each[0][0] != "Linf", each[0]))
+        for (norm, radius), at in sorted(found.items(), key=lambda each: (each[0][0] != USUAL_NORM, each[0]))
     ]
 
 

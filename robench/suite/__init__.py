@@ -9,5 +9,6 @@
 | ``scores.py`` | which figures of records are figures of a suite |
 | ``averages.py`` | averages over data sets with their intervals |
 | ``table.py`` | the table, and the same as JSON |
+| ``python.py`` | runs from Python, of a suite or not: ``robench.run`` and ``robench.evaluate`` |
 | ``published.py`` | what papers report, beside what was measured |
 """

@@ -53,7 +53,8 @@ def parts_of(
     """Return the runs of the method in `settings` on all data sets that are not `missing`.
 
     A tuner that trains is trained once for each dataset that entries name as ``train``, and scored on all entries that
-    name it. Without training every entry is a run of its own.
+    name it. Without training every entry is a run of its own. A ``model`` of None in `settings` is a network that is
+    given in Python.
 
     Raises:
         SpecError: `settings` have what the suite says, or the model is unknown or takes no such parameter.
@@ -62,7 +63,9 @@ def parts_of(
         if key in OF_THE_SUITE:
             raise SpecError(f"{key!r} is said by suite {suite.full_name}; leave one of them out")
     tuner = settings.get("tuner", DEFAULT_TUNER)
-    common = {**settings, "model": _model(registry, suite, settings.get("model"))}
+    common = {**settings}
+    if "model" not in settings or settings["model"] is not None:
+        common["model"] = _model(registry, suite, settings.get("model"))
     common |= {"white_box": False, "split": suite.split, "suite": suite.mark}
     here = [each for each in suite.datasets if each.name not in missing]
     trains = registry.implementation(registry.find("tuner", tuner.partition(":")[0].strip())[1]).trains  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from robench import ImageSet
 from robench.attack.perturbation import check_ball
+from robench.contracts.types import ASKING
 
 from tests.helpers.attack_fixtures import (
     BOTH_NORMS,
@@ -24,10 +25,10 @@ from tests.helpers.attack_fixtures import (
 )
 
 # A radius at which the attacks that can break the network mostly do.
-RADIUS = {"Linf": "24/255", "L2": "192/255"}
+RADIUS = {"Linf": "24/255", "L2": "192/255", "L0": "12", "patch": "4", "spatial": "20"}
 CASES = [(name, None) for name in BY_NAME] + [(name, "L2") for name in BOTH_NORMS]
 IDS = [f"{name}{'-L2' if norm else ''}" for name, norm in CASES]
-QUERY = [case for case in CASES if make(case[0]).knowledge == "query"]
+QUERY = [case for case in CASES if make(case[0]).knowledge in ASKING]
 SEE_NOTHING = {"noise", "resize"}
 CONTROLS = SEE_NOTHING | {"torchattacks-vanila", "torchattacks-gn"}
 # Made for few pixels or a short L1 length, cut to an L2 ball; CW has no search for c; in Jitter the noise on the
@@ -39,8 +40,8 @@ PENALISE_LENGTH = {"cw", "jitter", *(f"torchattacks-{name}" for name in ("cw", "
 
 def settings(name: str, norm: str | None, scale: int = 1) -> dict[str, str]:
     ball = norm or make(name).threat(surrogate=False).norm
-    levels = int(RADIUS[ball].partition("/")[0])
-    return {"eps": f"{levels * scale}/255", **({"norm": norm} if norm else {})}
+    number, over, below = RADIUS[ball].partition("/")
+    return {"eps": f"{int(number) * scale}{over}{below}", **({"norm": norm} if norm else {})}
 
 
 @cache
@@ -123,5 +124,5 @@ def test_white_box_attacks_do_need_gradients(name: str) -> None:
 @pytest.mark.parametrize("name", BY_NAME)
 def test_knowledge_turns_into_transfer_with_a_surrogate(name: str) -> None:
     assert make(name).threat(surrogate=True).knowledge == "transfer"
-    alone = ("nothing",) if name in SEE_NOTHING else ("white-box", "query")
+    alone = ("nothing",) if name in SEE_NOTHING else ("white-box", "query", "labels")
     assert make(name).threat(surrogate=False).knowledge in alone

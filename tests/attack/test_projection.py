@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from robench.attack import projection
 from robench.attack.perturbation import check_ball
 from robench.attack.projection import project
 from robench.contracts.types import Norm, ThreatModel
 from robench.errors import BudgetError
+
+from robench_plugins.constraints import l2
 
 IMAGES = hnp.arrays(np.uint8, (3, 3, 2, 2))
 WILD = hnp.arrays(np.float32, (3, 3, 2, 2), elements=st.floats(-2, 3, width=32))
@@ -84,9 +85,7 @@ def test_another_order_of_summation_stays_inside_the_ball(
     """That of a GPU: here the norm as torch computes it, some last bits away."""
     levels = torch.from_numpy(wild).clamp(0, 1) * 255 - torch.from_numpy(clean)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            projection, "_norms", lambda levels: torch.linalg.vector_norm(levels.flatten(1), dim=1) * 0.999999
-        )
+        patch.setattr(l2, "_norms", lambda levels: torch.linalg.vector_norm(levels.flatten(1), dim=1) * 0.999999)
         found = projected(clean, wild, threat("L2", eps))
     assert check_ball(clean, found, threat("L2", eps)) <= float(eps) + 1e-12
     assert np.abs(found.astype(float) - clean - levels.numpy()).max() <= np.abs(levels.numpy()).max() + 0.5

@@ -18,6 +18,7 @@ from robench.attack.perturbation import check_ball, perturb_set
 from robench.checks import probes, repeated
 from robench.checks.attack import Trial
 from robench.checks.certificate import certify, check_attack
+from robench.checks.comparison import white_box
 from robench.checks.network import normalisation
 from robench.checks.repeated import logit_scale, rounding
 from robench.checks.verdict import Subject, must_beat, significantly_more
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.helpers.plugin_fixtures import ToyDataset, make_context
+from tests.helpers.results import attack_score
 
 CPU = torch.device("cpu")
 
@@ -499,3 +501,14 @@ def test_an_attack_that_leaves_more_right_than_no_attack_is_caught() -> None:
     wrong[:12] = (wrong[:12] + 1) % 3
     found = certify(subject, [(of_class(Helpful, "1/255"), score)], wrong, data.labels, "fast")
     assert next(check for check in found if check.name == "above clean").verdict == "fail"
+
+
+def test_a_search_that_finds_more_is_a_sign_only_where_gradients_lead() -> None:
+    strong, weak = (attack_score(name, correct, 64, "") for name, correct in (("sparse-rs", 5), ("pgd-l0", 60)))
+    scores = [
+        strong.model_copy(update={"norm": "L0", "knowledge": "query", "surrogate": None}),
+        weak.model_copy(update={"norm": "L0", "knowledge": "white-box", "surrogate": None}),
+    ]
+    (alarm,), (told,) = list(white_box(scores)), list(white_box(scores, {"L0"}))
+    assert (alarm.verdict, told.verdict) == ("fail", "warn")
+    assert alarm.reason.endswith("masked gradients?") and told.reason.endswith("a search finds more here")

@@ -15,6 +15,8 @@ from robench.contracts.dataset import Dataset
 from robench.registry.registry import Registry
 
 from tests.cli.test_cli import Terminal
+from tests.conftest import entry_point, registry_of
+from tests.helpers import toy, toy_defences
 from tests.helpers.toy import Dots
 
 
@@ -64,6 +66,18 @@ def test_images_get_the_answers_that_the_record_has(terminal: Terminal) -> None:
         assert first["file"] == second["file"] and first["class"] != second["class"]
         assert float(first["probability"]) >= 0.5
         assert float(first["probability"]) + float(second["probability"]) == pytest.approx(1, abs=2e-4)
+
+
+def test_the_defence_of_the_run_answers(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = registry_of(entry_point("toy", toy.__name__, "toy"), entry_point("more", toy_defences.__name__, "more"))
+    for module in ("run", "predict"):
+        monkeypatch.setattr(f"robench.cli.{module}.discover", lambda **_: known)
+    run = recorded(terminal, "none", "--defence", "mirror")
+    saved(Path("new"))
+    answers = [row["class"] for row in rows(terminal("predict", run, "new"))]
+    assert answers == [row["clean"] for row in rows(terminal("show", run, "--images"))]
+    plain = [row["class"] for row in rows(terminal("predict", recorded(terminal, "none"), "new"))]
+    assert [{"dark": "light", "light": "dark"}[each] for each in plain] == answers
 
 
 def test_files_that_are_no_images_are_named_and_counted(terminal: Terminal) -> None:

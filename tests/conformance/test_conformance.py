@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import torch
 from PIL import Image
 from robench import (
     Attacker,
+    AttackParams,
     Component,
+    Constraint,
     Dataset,
+    Field,
     ImageSet,
     Model,
     Objective,
@@ -41,6 +45,7 @@ from tests.helpers import toy
 from tests.helpers.clip_kinds import save_tiny_open_clip, save_tiny_siglip
 from tests.plugins import test_published_sets
 from tests.plugins.test_cifar10 import write_parquet
+from tests.plugins.test_natural_shifts import write_cifar10_1
 
 # What a component needs to be tried in seconds and without a network; every other is tried at its defaults.
 TEXTS: dict[tuple[Kind, str], str] = {
@@ -49,6 +54,7 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("dataset", "leaf"): "leaf:path={photographs}",
     ("dataset", "folder"): "folder:path={photographs},size=32",
     ("dataset", "cifar10"): "cifar10:path={cifar10}",
+    ("dataset", "cifar10-1"): "cifar10-1:path={cifar10_1}",
     ("dataset", "hub"): "hub:path={hub}",
     ("dataset", "webdataset"): "webdataset:path={webdataset}",
     ("dataset", "stl10"): "stl10:path={stl10}",
@@ -61,14 +67,25 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("model", "timm"): "timm-resnet18",
     **{("model", f"resnet{depth}"): f"resnet{depth}:epochs=1" for depth in (32, 44, 56)},
     ("defence", "smoothing"): "smoothing:votes=5,certify=1,n0=5,n=20",
+    ("defence", "rtpt"): "rtpt:views=6",
     ("attacker", "cw"): "cw:steps=20",
     ("attacker", "fab"): "fab:steps=10",
     ("attacker", "vmi-fgsm"): "vmi-fgsm:steps=3,neighbours=5",
+    ("attacker", "admix"): "admix:steps=3,mixes=1",
+    ("attacker", "ssa"): "ssa:steps=3,spectra=5",
+    ("attacker", "pgn"): "pgn:steps=3,neighbours=3",
+    ("attacker", "sia"): "sia:steps=3,copies=5",
+    ("attacker", "rays"): "rays:queries=100",
+    ("attacker", "hopskipjump"): "hopskipjump:queries=300",
     **{("attacker", f"apgd-{loss}"): f"apgd-{loss}:steps=20" for loss in ("ce", "dlr", "t")},
+    **{("attacker", name): f"{name}:queries=50" for name in ("sparse-rs", "sparse-rs-patch")},
+    **{("attacker", name): f"{name}:steps=5" for name in ("pgd-l0", "patch-pgd")},
+    ("attacker", "adversarial-patch"): "adversarial-patch:rounds=10",
+    ("attacker", "spatial-grid"): "spatial-grid:angles=5,moves=3",
     ("attacker", "torchattacks-vmifgsm"): "torchattacks-vmifgsm:steps=3",
     ("attacker", "torchattacks-vnifgsm"): "torchattacks-vnifgsm:steps=3",
     ("attacker", "torchattacks-sparsefool"): "torchattacks-sparsefool:steps=2",
-    ("attacker", "torchattacks-jsma"): "torchattacks-jsma:gamma=0.0003",
+    ("attacker", "torchattacks-jsma"): "torchattacks-jsma:eps=1",
     ("attacker", "torchattacks-eadl1"): "torchattacks-eadl1:binary_search_steps=2,max_iterations=20",
     ("attacker", "torchattacks-eaden"): "torchattacks-eaden:binary_search_steps=2,max_iterations=20",
     ("logger", "tensorboard"): "tensorboard:dir={logs}",
@@ -89,7 +106,7 @@ TUNED = "clip:path={siglip}"
 """What adaptations, objectives and most tuners are tried on: the smallest image-text model."""
 CLASSIFIER = "leaf-vit:image_size=16,patch_size=4,stride=4,dim=8,dense1=8,dense2=8"
 MODELS: dict[tuple[Kind, str], str] = (
-    {("adaptation", "head"): "timm-test_resnet", ("defence", "ttc"): TUNED}
+    {("adaptation", "head"): "timm-test_resnet", ("defence", "ttc"): TUNED, ("defence", "rtpt"): TUNED}
     | {("tuner", f"supervised{how}"): CLASSIFIER for how in ("", "-at", "-trades")}
     | {("tuner", name): TUNED for name in ("linear-probe", "lora-ce", "tecoa", "vpt")}
 )
@@ -97,11 +114,15 @@ ATTACKED = "small-cnn"
 """What attacks are tried on: a network of two layers, because some make thousands of passes."""
 OWN_TESTS = {
     ("dataset", "torchvision"): "test_published_sets.py, because torchvision refuses small samples",
+    **{
+        ("corruption", f"{name}-c"): "test_corruptions.py, because they need images of the very run"
+        for name in ("cifar", "imagenet")
+    },
     ("attacker", "images"): "test_images_attack.py, because it needs images of the very run",
     ("tuner", "wise-ft"): "test_wise_ft.py, because it needs adapters of the very model",
     **{("tuner", each.name): "test_guided_objectives.py; both halves are tried here" for each in RECIPES},
 }
-QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "jpeg", "fgsm", "tensorboard"}
+QUICK = {"leaf-synth", "clip-tiny", "none", "last-n", "ce", "jpeg", "fgsm", "common", "tensorboard"}
 """Components, one of each kind, whose check is part of the quick tests."""
 BUILT_IN = {(kind, name): discover().find(kind, name)[1] for kind in KINDS for name in discover().names(kind)}
 PRESETS = {
@@ -133,7 +154,8 @@ def places(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict
 
     write_parquet(cifar10, {"train": part(200), "test": part(50)})
     published: dict[str, Path | str] = {
-        name: tmp_path_factory.mktemp(name) for name in ("hub", "webdataset", "stl10", "open_clip", "siglip", "logs")
+        name: tmp_path_factory.mktemp(name)
+        for name in ("hub", "webdataset", "stl10", "open_clip", "siglip", "logs", "cifar10_1")
     }
     parts = {
         name: (random.integers(0, 256, (n, 20, 24, 3), dtype=np.uint8), np.arange(n) % 3)
@@ -146,6 +168,7 @@ def places(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict
     (Path(published["stl10"]) / "classnames.txt").write_text(names)
     save_tiny_open_clip(Path(published["open_clip"]))
     save_tiny_siglip(Path(published["siglip"]))
+    write_cifar10_1(Path(published["cifar10_1"]))
     return {"photographs": photographs, "cifar10": cifar10, "mlflow": mlflow_server, **published}
 
 
@@ -290,6 +313,24 @@ class Rude(Attacker):
         return images
 
 
+class Queries(AttackParams):
+    queries: int = Field(default=3, ge=1)
+
+
+class Greedy(Attacker):
+    """An attack that may only ask, and asks once too often if it has its fault."""
+
+    Params = Queries
+    params: Queries
+    knowledge = "labels"
+    fault = ""
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        for _ in range(self.params.queries + bool(self.fault)):
+            network(images)
+        return images
+
+
 class Flimsy(Purifier):
     """A defence with a fault of choice."""
 
@@ -346,6 +387,41 @@ class Lazy(Tuner):
         return [{"loss": float("nan") if self.fault == "history" else 1.0}]
 
 
+class Bent(Constraint):
+    """The number of changed values, with a fault of choice."""
+
+    fault = ""
+    unit = "values"
+    usual = Fraction(5)
+
+    def sizes(self, clean: Tensor, changed: Tensor) -> Tensor:
+        if self.fault == "inputs":
+            clean.fill_(7)
+        found = (clean != changed).flatten(1).sum(dim=1).double()
+        if self.fault == "batches":
+            return found * len(found)
+        return found * 0 if self.fault == "measure" else found
+
+    def inside(self, clean: Tensor, changed: Tensor, radius: Fraction) -> Tensor:
+        within = super().inside(clean, changed, radius)
+        return torch.ones_like(within) if self.fault == "inside" else within
+
+    def project(self, clean: Tensor, perturbed: Tensor, radius: Fraction) -> Tensor:
+        levels = (perturbed.clamp(0, 1) * 255).round().to(clean.dtype).flatten(1)
+        many = int(radius) * (2 if self.fault == "ball" else 1)
+        first = (levels != clean.flatten(1)).cumsum(dim=1) <= many
+        found = torch.where(first, levels, clean.flatten(1)).view_as(clean)
+        return 255 - found if self.fault == "projection" else found
+
+    def furthest(self, images: Tensor, direction: Tensor, radius: Fraction) -> Tensor:
+        found, many = images.flatten(1).clone(), int(radius) * (3 if self.fault == "noise" else 1)
+        found[:, :many] = (direction.flatten(1)[:, :many] > 0).float()
+        return found.view_as(images)
+
+    def written(self, radius: Fraction) -> str:
+        return "five values" if self.fault == "works" else super().written(radius + (self.fault == "radius"))
+
+
 def breaking(kind: Kind, base: Any, fault: str, module: Callable[..., str]) -> Registry:
     """Return the toy components and one that has `fault`."""
     made = type("Broken", (base,), {"fault": fault, "__module__": __name__})
@@ -369,12 +445,17 @@ MODEL_FAULTS = ("logits", "extremes", "determinism", "batches", "gradients", "in
             ("attacker", Rude, fault)
             for fault in ("images", "pixels", "budget", "seed", "batches", "inputs", "weights", "modes")
         ),
+        ("attacker", Greedy, "queries"),
         *(
             ("defence", Flimsy, fault)
             for fault in (
                 *("logits", "inputs", "randomness", "batches", "gradients", "modes", "weights", "another network"),
                 "works",
             )
+        ),
+        *(
+            ("constraint", Bent, fault)
+            for fault in ("radius", "measure", "ball", "inside", "projection", "noise", "batches", "inputs", "works")
         ),
         *(
             ("tuner", Lazy, fault)
@@ -427,21 +508,41 @@ class Named(Model):
             parts["encoder"] = network.encoder[0]
         elif self.fault == "patches: none":
             parts["patches"] = Part(lambda images: images.flatten(2).transpose(1, 2)[:, :0])
+        elif self.fault.startswith("attention"):
+            parts |= {"attention": Part(self._attention), "patches": Part(lambda images: images.flatten(2).mT)}
         elif self.fault == "patches: constant":
             parts["patches"] = Part(lambda images: torch.ones(len(images), 4, 4))
         elif self.fault == "text: frozen":
             parts["text"] = Part(lambda tokens: network.words(tokens).mean(1).detach(), words=network.words)
         return parts
 
+    def _attention(self, images: Tensor) -> Tensor:
+        scores = images.flatten(2).transpose(1, 2) @ images.flatten(2)
+        how = {
+            "attention: shape": scores.softmax(dim=2),
+            "attention: scores": scores[:, None],
+            "attention: constant": torch.full_like(scores, 1 / scores.shape[2])[:, None],
+            "attention: few": images[:, :1].softmax(dim=3),
+        }
+        return how.get(self.fault, scores.softmax(dim=2)[:, None])
+
 
 PART_FAULTS = ("logits", "not called", "aside", "pixels")
 
 
 @pytest.mark.parametrize(
-    "fault", [*(f"encoder: {how}" for how in PART_FAULTS), "patches: none", "patches: constant", "text: frozen"]
+    "fault",
+    [
+        *(f"encoder: {how}" for how in PART_FAULTS),
+        *(f"patches: {how}" for how in ("none", "constant")),
+        *(f"attention: {how}" for how in ("shape", "scores", "constant", "few")),
+        "text: frozen",
+    ],
 )
 def test_a_part_that_is_not_what_its_name_says_is_caught(fault: str, module: Callable[..., str]) -> None:
     assert broken_rules(breaking("model", Named, "", module), "model") == set()
+    if fault.startswith("attention"):
+        assert broken_rules(breaking("model", Named, "attention", module), "model") == set()
     assert broken_rules(breaking("model", Named, fault, module), "model") == {fault.partition(":")[0]}
 
 
@@ -484,8 +585,8 @@ class Mute(Attacker):
 def test_an_attack_that_returns_no_images_is_told_so(module: Callable[..., str]) -> None:
     registry = breaking("attacker", Mute, "", module)
     (found,) = examine(registry, "attacker", "broken", dataset="dots", model="linear")
-    assert (found.rule, found.seen) == ("works", "perturb returned NoneType; expected a torch.Tensor of the images")
-    assert "PluginError" in found.traceback
+    assert found.rule == "images"
+    assert found.seen.endswith("Broken.perturb returned None; expected a floating-point tensor of shape (7, 3, 8, 8)")
 
 
 class Helper(Attacker):

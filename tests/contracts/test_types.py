@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from robench.contracts.types import ThreatModel, format_pixels, parse_name, parse_pixels
 from robench.errors import SpecError, nearest
 
+from robench_plugins.constraints.linf import Linf
+
 WORD = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="._/-"), min_size=1)
 
 
@@ -71,7 +73,7 @@ def test_a_threat_model_reads_like_the_field_writes_it() -> None:
 
 def test_linf_epsilon_beyond_the_pixel_range_is_refused() -> None:
     with pytest.raises(SpecError, match=r"within \[0, 1\]"):
-        ThreatModel(norm="Linf", eps=Fraction(8), knowledge="transfer")
+        ThreatModel(norm="Linf", eps=Fraction(8), knowledge="transfer", constraint=Linf())
 
 
 def test_the_nearest_name_is_suggested_and_all_are_listed_when_none_is_near() -> None:

@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 BY_NAME = {each.name: each for each in ATTACKERS if each.name != "images"}  # which makes none
 BUILT_IN = [name for name in BY_NAME if not name.startswith("torchattacks-")]
 UPSTREAM = [name for name in BY_NAME if name.startswith("torchattacks-")]
-BOTH_NORMS = ["fgsm", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "square", "autoattack", "noise"]
+BOTH_NORMS = ["fgsm", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "square", "hopskipjump", "autoattack", "noise"]
 N_CLASSES = 5
 # Enough to work on images of 8 x 8.
 QUICK: dict[str, Any] = {
@@ -34,6 +34,9 @@ QUICK: dict[str, Any] = {
     "max_iterations": 10,
     "binary_search_steps": 2,
     "restarts": 3,
+    "rounds": 20,
+    "angles": 5,
+    "moves": 3,
 }
 
 

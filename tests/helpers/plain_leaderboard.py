@@ -113,6 +113,7 @@ def table(group: list[Measured], sort: str, runs: bool) -> Table:
         balls=tuple(balls),
         ball=None if ball is None else balls.index(ball),
         sort=sort,
+        certified=(),
         model=models.pop() if len(models) == 1 else "",
         over_seeds=len(group) - len(methods) >= 4,
         reading="",
@@ -254,6 +255,7 @@ def row(method: list[Measured], span: tuple[int, int], balls: list[Ball]) -> Row
             mean(drop(found.clean, by_label(found)[place]) for found in method) for place in range(len(scores[0]))
         ),
         worst=tuple(mean_of(list(each)) for each in zip(*worst, strict=True)),
+        certified=(),
         trainable_parameters=max(each.trainable_parameters for each in tuned),
         seconds=mean(record.seconds["total"] for record in records),
         checks=min(

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from robench.records.class_labels import pack_labels
 from robench.records.labels import command_of
+from robench.records.query_counts import QueryCounts
 from robench.records.record import (
+    AnsweredScore,
     AttackScore,
     AttackSpec,
     ComponentSpec,
@@ -15,7 +17,6 @@ from robench.records.record import (
     Provenance,
     RunResult,
     RunSpec,
-    Score,
     Status,
     SurrogateRecord,
     TuningRecord,
@@ -124,7 +125,7 @@ def result(
         test_size=n,
         seed=seed,
     )
-    clean_score = Score.of(bits(clean, n))
+    clean_score = AnsweredScore.of(bits(clean, n))
     scores = [attack_score(label, correct, size, surrogate_weights) for label, correct, size in attacks]
     return RunResult(
         run_id=spec.run_id(),
@@ -161,3 +162,14 @@ def result(
             git=None,
         ),
     )
+
+
+def asked(seed: int = 0, *, budget: int | None = 500, at: int = 40, counted: bool = True, n: int = 100) -> RunResult:
+    """Return a run of a query attack that leaves 10 of `n` images right; 10 were wrong before, the others fell `at`."""
+    record = result(attacks=[("square", 10, n), ("pgd", 0, n)], n=n, clean=n - 10, seed=seed)
+    square = record.attacks[0]
+    fell = np.full(n, at)
+    fell[: square.correct], fell[n - 10 :] = -1, 0
+    counts = QueryCounts.of(np.where(fell < 0, 500, fell), fell, budget)
+    square = square.model_copy(update={"knowledge": "query", "queries": counts if counted else None})
+    return record.model_copy(update={"attacks": (square, record.attacks[1])})

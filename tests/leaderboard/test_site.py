@@ -24,8 +24,9 @@ from robench.leaderboard.tables import leaderboard
 from robench.records.record import RunResult
 from robench.records.store import Store
 
-from tests.helpers.results import result
+from tests.helpers.results import asked, result
 from tests.helpers.site_fixtures import HOSTILE, Page, add, chromium, synthetic, write
+from tests.leaderboard.test_views import corrupted, sure
 
 ENTER, ESCAPE = "\ue007", "\ue00c"
 OVERLAPS = """
@@ -233,6 +234,20 @@ def test_a_run_opens_from_its_method_and_shows_all_there_is(page: Page, site: tu
     page.until("return !document.querySelector('#detail').open && location.hash === ''")
 
 
+def test_a_query_attack_has_its_curve_in_the_run(page: Page, tmp_path: Path) -> None:
+    add(tmp_path / "results", record := asked())
+    page.open(f"file://{write(tmp_path / 'results', tmp_path / 'site')}#{record.run_id}")
+    page.until("return document.querySelector('#detail canvas.queries') !== null")
+    section = "document.querySelector('#detail canvas.queries').closest('section')"
+    rows = page.js(f"return [...{section}.querySelectorAll('tr')].map((row) => row.innerText.split(/\\s+/))")
+    assert rows[0][-5:] == ["0", "1", "10", "100", "500"]
+    assert rows[1][0] == "square" and rows[1][-5:] == ["90.0", "90.0", "90.0", "10.0", "10.0"]
+    drawn = page.js(
+        f"const chart = Chart.getChart({section}.querySelector('canvas')); return chart.data.datasets[0].data"
+    )
+    assert [(point["x"], point["y"]) for point in drawn] == [(0.5, 90), (40, 10), (500, 10)]
+
+
 def test_problems_stand_first_in_a_certificate(page: Page, site: tuple[str, list[RunResult]]) -> None:
     address, records = site
     page.open(f"{address}#{records[1].run_id}")
@@ -414,6 +429,32 @@ def test_labels_of_a_plot_cover_neither_each_other_nor_a_point(page: Page, site:
         for two in boxes[at + 1 :]:
             apart = abs(one["y"] - two["y"]) >= 13 or one["x"] + one["w"] <= two["x"] or two["x"] + two["w"] <= one["x"]
             assert apart, (one, two)
+
+
+def test_views_stand_beside_the_tables_and_follow_the_filters(page: Page, tmp_path: Path) -> None:
+    records = [
+        sure(corrupted(result(tuner="best", clean=90), 80, 60)),
+        result(tuner="plain", clean=95, attacks=(("pgd-resnet20", 40, 100), ("pgd", 0, 100))),
+    ]
+    for record in records:
+        add(tmp_path / "results", record)
+    page.open(write(tmp_path / "results", tmp_path / "site").as_uri())
+    options = texts(page, "#beside option")
+    assert options[:3] == [
+        "every threat, a method a row",
+        "accuracy on corrupted images, without an adversary: common",
+        "calibration, clean images",
+    ]
+    assert [text.partition(" ")[0] for text in texts(page, "#beside tbody tr:first-child td")][:1] == ["90.0"]
+    assert texts(page, "#beside tbody tr:last-child td")[-1] == "\u2013not measured"
+    page.js(
+        "const choice = document.querySelector('#beside select'); choice.value = 2; "
+        "choice.dispatchEvent(new Event('change'))"
+    )
+    assert texts(page, "#beside thead th")[2].startswith("ECE")
+    page.choose("q", "best")
+    assert len(page.all("#beside tbody tr")) == 1
+    assert page.complaints() == []
 
 
 def test_an_empty_page_says_what_to_do(page: Page, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,10 +13,12 @@ from robench.leaderboard.detailed import to_detailed
 from robench.leaderboard.export import csv_fields, to_csv, to_json
 from robench.leaderboard.flatten import measurement_table
 from robench.leaderboard.ranking import SORTS, TESTED, rank
+from robench.leaderboard.site.overview import overview
 from robench.leaderboard.tables import Table, leaderboard, make_table
 from robench.leaderboard.text import to_latex, to_markdown, to_short
+from robench.records.record import CertifiedScore, RunResult
 
-from tests.helpers.results import result
+from tests.helpers.results import bits, result
 
 RECORDS = [result(tuner="tecoa[x]", clean=88), result(tuner="none"), result(tuner="b", test_images="x")]
 
@@ -117,3 +120,52 @@ def test_classes_stand_in_every_format_when_asked_for(board: list[Table], csv_te
 
 def test_no_tables_are_no_text() -> None:
     assert "".join(to_csv([], [])) == "" and "".join(to_json([])) == "[]"
+
+
+def proving(record: RunResult, **correct: int) -> RunResult:
+    """Return the record with certified accuracy of 50 images, of which so many are right, at radii in L2."""
+    radii = {"zero": "0", "tenth": "1/10", "quarter": "1/4"}
+    scores = (CertifiedScore.of(bits(each, 50), norm="L2", eps=radii[name]) for name, each in correct.items())
+    return record.model_copy(update={"certified": tuple(scores)})
+
+
+PROVING = [
+    proving(result(tuner="proves", seed=0), zero=40, tenth=20, quarter=10),
+    proving(result(tuner="proves", seed=1), zero=40, tenth=30, quarter=10),
+    proving(result(tuner="proves-less"), zero=30, tenth=5),
+    result(tuner="proves-nothing", attacks=(("pgd-resnet20", 50, 100), ("pgd", 9, 100))),
+]
+
+
+def test_certified_accuracy_is_a_column_of_its_own() -> None:
+    (table,) = leaderboard(PROVING)
+    assert table.certified == (("L2", "0"), ("L2", "1/10"), ("L2", "1/4"))
+    found = {row.name: [row.proved(*radius) for radius in table.certified] for row in table.rows}
+    rates = {name: [None if rate is None else (rate.percent, rate.n) for rate in each] for name, each in found.items()}
+    nothing = [None, None, None]
+    assert list(rates.values()) == [nothing, [(80, 50), (50, 50), (20, 50)], [(60, 50), (10, 50), None]]
+    assert found["proves"][1] is not None and found["proves"][1].sd is not None
+    ranked = rank(measurement_table(PROVING))
+    rows = list(csv.DictReader(io.StringIO("".join(to_csv(map(make_table, ranked), csv_fields(ranked))))))
+    assert [row["certified at L2 1/10_percent"] for row in rows] == ["", "50.0", "10.0"]
+    assert [row["certified at L2 1/4_n"] for row in rows] == ["", "50", ""]
+    written = json.loads("".join(to_json([table])))[0]["rows"]
+    assert [row["rate"]["percent"] for row in written[1]["certified"]] == [80, 50, 20]
+    for text in (to_markdown(table), to_latex(table)):
+        assert "certified at L2 1/10" in text and "50.0" in text
+    assert "n=50" in to_markdown(table)
+    shown = overview([table], {record.run_id: record for record in PROVING})
+    assert shown["tables"][0]["certified"] == ["L2 0", "L2 1/10", "L2 1/4"]
+    assert [row["certified"][1] and row["certified"][1][0] for row in shown["rows"]] == [None, 50, 10]
+    short = printed(to_short(table))
+    assert "certified: right, and proved to keep its class within L2 1/10, n=50; not ranked" in short
+    assert all(len(line.rstrip()) <= 80 for line in short)
+    assert any(re.search(r"proves-less .* 10\.0 ", line) for line in short)
+
+
+def test_nothing_is_ranked_by_what_is_proved() -> None:
+    """A row's place and ranks, and its worst case, are those that it has without a proof."""
+    plain = [record.model_copy(update={"certified": ()}) for record in PROVING]
+    for sort in SORTS:
+        (proved,), (bare,) = leaderboard(PROVING, sort=sort), leaderboard(plain, sort=sort)
+        assert not bare.certified and [replace(row, certified=()) for row in proved.rows] == list(bare.rows)

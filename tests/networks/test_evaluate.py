@@ -34,7 +34,7 @@ def test_nan_logits_are_no_accuracy() -> None:
 
 
 def test_logits_of_the_wrong_shape_are_refused() -> None:
-    with pytest.raises(PluginError, match=r"\(3, 2\); expected \(3, 10\)"):
+    with pytest.raises(PluginError, match=r"\(3, 2\); expected logits of shape \(3, 10\)"):
         predict(LinearNetwork(50.0, False), np.zeros((3, 3, 2, 2), np.uint8), n_classes=10, device=CPU)
 
 

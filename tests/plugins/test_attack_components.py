@@ -13,9 +13,10 @@ from robench.registry.registry import Registry
 
 from robench_plugins.attackers.components import ATTACKERS
 from robench_plugins.attackers.torchattacks.catalogue import UPSTREAM as UPSTREAM_LIST
+from robench_plugins.constraints.components import CONSTRAINTS
 from tests.helpers.attack_fixtures import BY_NAME, UPSTREAM, make
 
-REGISTRY = Registry([Plugin(name="test", distribution="test", version="0", components=tuple(ATTACKERS))])
+REGISTRY = Registry([Plugin(name="test", distribution="test", version="0", components=(*ATTACKERS, *CONSTRAINTS))])
 
 
 def test_every_attack_of_torchattacks_is_listed() -> None:
@@ -39,7 +40,7 @@ def test_upstream_attacks_name_their_paper_and_their_norm(name: str) -> None:
     about = describe(REGISTRY, "attacker", name)
     assert f"arXiv:{entry.arxiv}" in about.documentation and "arXiv:2010.01950" in about.reference
     assert any(parameter.name == "norm" for parameter in about.parameters) == (entry.norm == "either")
-    assert make(name).threat(surrogate=False).norm == ("L2" if entry.norm == "L2" else "Linf")
+    assert make(name).threat(surrogate=False).norm == ("Linf" if entry.norm == "either" else entry.norm)
 
 
 def test_names_of_surrogates_still_parse() -> None:

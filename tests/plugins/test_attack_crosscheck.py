@@ -174,6 +174,23 @@ def test_square_succeeds_as_often_as_torchattacks_square(
     assert ours >= 4 and abs(ours - theirs) <= 5
 
 
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_hopskipjump_comes_as_near_as_foolbox_with_as_many_queries(
+    toys: tuple[nn.Module, Tensor, Tensor], norm: str
+) -> None:
+    network, (images, labels), asked = toys[0], (each[:12] for each in toys[1:]), []
+    counted = network.register_forward_pre_hook(lambda _, given: asked.append(len(given[0])))
+    theirs = foolbox.attacks.HopSkipJumpAttack(steps=5, constraint=norm.lower())
+    model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
+    found = theirs.run(model, images, foolbox.criteria.Misclassification(labels))
+    counted.remove()
+    # Half of foolbox's images are at this distance or nearer.
+    nearest = norms(found - images, 2 if norm == "L2" else float("inf")).median()
+    eps = Fraction(round(255 * float(nearest)), 255)
+    ours = make("hopskipjump", norm=norm, eps=eps, queries=sum(asked) // 12).perturb(network, images, labels)
+    assert broken(network, ours, labels) >= 4
+
+
 def test_square_has_the_settings_of_the_ensemble_that_its_defaults_are_named_after() -> None:
     theirs = pyautoattack.AutoAttack(trained(), norm="Linf", eps=8 / 255, device="cpu").square
     ours = Square().params

@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel
+from transformers.models.clip.modeling_clip import CLIPAttention
 
 from robench_plugins.adaptations.full import Full
 from robench_plugins.adaptations.head import Head
 from robench_plugins.adaptations.lora import LoRA
-from robench_plugins.adaptations.vpt import VPT
+from robench_plugins.adaptations.vpt import VPT, DeepVPT
 from robench_plugins.models.clip import CLIP
 from robench_plugins.models.clip_network import CLIPNetwork
 from robench_plugins.models.resizing import resize_and_crop
@@ -284,6 +285,30 @@ def test_building_a_network_leaves_the_random_state_alone(tiny_clip: Path) -> No
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_attention_is_that_of_the_last_block(tiny_clip: Path) -> None:
+    """As transformers gives it, also with prompt tokens, and with gradients to the pixels."""
+    network = build(tiny_clip).eval()
+    tower, attention = network.clip.vision_model, network.parts["attention"]
+    images = torch.rand(2, 3, 16, 16)
+    tower.config._attn_implementation = "eager"
+    with torch.no_grad():
+        seen: list[Tensor] = []
+        hook = tower.encoder.layers[-2].register_forward_hook(lambda block, given, output: seen.append(output))
+        tower(pixel_values=network._pixels(images))
+        hook.remove()
+        last, theirs = tower.encoder.layers[-1], CLIPAttention(tower.config).eval()
+        theirs.load_state_dict(last.self_attn.state_dict())
+        _, weights = theirs(last.layer_norm1(seen[0]))
+    torch.testing.assert_close(attention(images), weights)
+    DeepVPT(DeepVPT.Params(tokens=3)).adapt(network, {"vision": tower, "blocks": tower.encoder.layers})
+    pixels = images.clone().requires_grad_()
+    found = attention(pixels)
+    assert found.shape == (2, 2, 20, 20) and weights.shape == (2, 2, 17, 17)
+    torch.testing.assert_close(found.sum(dim=3), torch.ones(2, 2, 20))
+    (gradient,) = torch.autograd.grad(found[:, :, 0, 4:].square().sum(), pixels)
+    assert gradient.abs().max() > 0
+
+
 # Prompt tokens
 
 
@@ -312,8 +337,8 @@ def test_tuning_the_vision_tower_leaves_class_embeddings_alone(tiny_clip: Path) 
     network = build(tiny_clip)
     text = {name: value.clone() for name, value in network.clip.text_model.state_dict().items()}
     parts = CLIP(CLIP.Params(path="x")).adaptable(network)
-    told = {"vision", "encoder", "blocks", "head", "patches", "projection", "text", "token_embedding"}
-    assert set(parts) == told
+    told = {"vision", "encoder", "blocks", "head", "patches", "attention", "projection", "text", "token_embedding"}
+    assert set(parts) == {*told, "text_blocks"}
     classes = network.class_embeddings().clone()
     Full().adapt(network, parts)
     assert not any(name.startswith(("clip.text", "clip.logit_scale", "head")) for name in trainable(network))

@@ -16,7 +16,7 @@ import robench
 from PIL import Image
 from robench.records.record import RunResult
 from robench.registry.discovery import GROUP
-from robench.run import python
+from robench.suite import python
 
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy

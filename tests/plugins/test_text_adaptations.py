@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from robench import Adaptation, TuningSetting
+from robench import Adaptation, PluginError, TuningSetting
 from robench.attack.perturbation import frozen_for_attack
 from robench.networks.evaluate import fingerprint
 from robench.registry.registry import discover
@@ -89,7 +89,7 @@ def test_a_context_of_the_words_own_vectors_is_the_prompt_with_these_words(built
         torch.testing.assert_close(network.class_embeddings(), expected)
 
 
-@pytest.mark.parametrize("name", ["coop:context=2", "lora-text", "prompts"])
+@pytest.mark.parametrize("name", ["coop:context=2", "lora-text", "prompts", "prompts:coupled=true"])
 def test_it_trains_saves_loads_and_settles_to_the_same_logits(name: str, built: CLIPNetwork, folder: Path) -> None:
     network, adaptation = adapted(name, built, folder)
     pixels, labels = images()
@@ -157,3 +157,29 @@ def test_unified_words_stand_before_other_classes_too(unified: bool, built: CLIP
     assert kept == unified and len(rebound.class_embeddings()) == 4
     plain = model.rebind(built, make_context(Path("unused"), Turned()))
     assert torch.equal(plain.class_embeddings(), rebound.class_embeddings()) != unified  # type: ignore[operator]
+
+
+def test_coupled_prompts_are_those_of_the_code_of_fap(built: CLIPNetwork, folder: Path) -> None:
+    """Image tokens at the input are projected words; words before a deeper text block are projected image tokens."""
+    network, adaptation = adapted("prompts:coupled=true,tokens=3,context=3", built, folder)
+    tower, texts, words = network.clip.vision_model, network.parts["text_blocks"], adaptation._words.vectors  # type: ignore[attr-defined]
+    project = tower.embeddings.parametrizations.prompt[0].project
+    torch.testing.assert_close(tower.embeddings.prompt[0], project(words))
+    seen: list[Tensor] = []
+    hook = texts[1].layer_norm1.register_forward_pre_hook(lambda module, given: seen.append(given[0]))  # type: ignore[index]
+    network.class_embeddings()
+    hook.remove()
+    expected = texts[1].words.project(tower.encoder.layers[1].prompt[0])  # type: ignore[index]
+    torch.testing.assert_close(seen[0][:, 1:4], expected.expand(len(seen[0]), -1, -1))
+    pixels, labels = images()
+    F.cross_entropy(network(pixels), labels).backward()
+    names = trainable(network)
+    assert len(names) == 6 and all(each.grad is not None and each.grad.abs().max() > 0 for each in names.values())
+    plain, _ = adapted("prompts:tokens=3,context=3", built, folder)
+    assert len(trainable(plain)) == 3
+
+
+@pytest.mark.parametrize("params", ["tokens=3", "unified=false"])
+def test_what_cannot_be_coupled_is_refused(params: str, built: CLIPNetwork, folder: Path) -> None:
+    with pytest.raises(PluginError, match="coupled=true projects the same words for all classes to as many tokens"):
+        adapted(f"prompts:coupled=true,{params}", built, folder)

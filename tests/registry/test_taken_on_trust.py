@@ -9,20 +9,27 @@ import pytest
 from robench import Attacker, Component
 from robench.contracts.types import ThreatModel
 from robench.errors import PluginError, SpecError
-from robench.registry.discovery import Plugin, load_class
-from robench.registry.registry import Registry
+from robench.registry.discovery import Plugin
+from robench.registry.registry import Registry, discover
 
 
-@pytest.mark.parametrize("attribute", ["norm", "knowledge"])
-@pytest.mark.parametrize("value", ["L1", "banana", "linf", "", None, 2])
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [(attribute, value) for attribute in ("norm", "knowledge") for value in ("L7", "banana", "", None, 2)],
+)
 def test_unknown_norms_and_kinds_of_knowledge_are_refused(module: Any, attribute: str, value: object) -> None:
     odd = type("Odd", (Attacker,), {attribute: value, "perturb": lambda self, network, images, labels: images})
     target = f"{module('odd_plugin', Odd=odd)}:Odd"
-    with pytest.raises(PluginError, match=attribute):
-        load_class(Component(kind="attacker", name="odd", target=target, summary=""))
-    with pytest.raises(SpecError, match="norm or knowledge"):
-        settings: Any = {"norm": "Linf", "knowledge": "white-box", attribute: value}
-        ThreatModel(eps=Fraction(1, 255), **settings)
+    with pytest.raises(PluginError, match=attribute) as refused:
+        discover().implementation(Component(kind="attacker", name="odd", target=target, summary=""))
+    said = str(refused.value)
+    assert "\n" not in said and ("did you mean 'L" in said or "known: " in said)
+
+
+def test_a_threat_model_of_unknown_knowledge_is_refused() -> None:
+    known: Any = "banana"
+    with pytest.raises(SpecError, match="knowledge"):
+        ThreatModel(norm="Linf", eps=Fraction(1, 255), knowledge=known)
 
 
 def test_no_plugin_takes_the_place_of_an_attack_on_a_surrogate() -> None:

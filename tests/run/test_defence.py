@@ -12,19 +12,23 @@ import torch
 from robench.contracts.types import SAMPLES
 from robench.errors import PluginError, SpecError
 from robench.evidence.certify import certified
+from robench.images.image_set import to_pixels
 from robench.leaderboard.tables import leaderboard
+from robench.networks.defended import Defended
 from robench.present.show import describe_run
 from robench.records.labels import command_of
 from robench.records.record import RunResult, RunSpec
 from robench.registry.registry import Registry
-from robench.run import python
 from robench.run.plan import Request, plan
 from robench.run.replan import replan
 from robench.run.runner import run
+from robench.run.stages import defended
+from robench.suite import python
 from robench.sweep.plan import plan_sweep, read_sweep
 
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy, toy_defences
+from tests.helpers.plugin_fixtures import make_context
 
 STRONG = "sign:eps=32/255"
 ASKED = Request(dataset="dots", model="linear:gain=-50", tuner="none", attacks=(STRONG,), test_size=40)
@@ -208,9 +212,10 @@ def test_it_is_asked_for_in_python_and_in_a_comparison(
     (tmp_path / "sweep.toml").write_text(
         'title = "t"\n[common]\ndataset = "dots"\n'
         'attacks = ["sign"]\n[[rows]]\nname = "plain"\n[[rows]]\nname = "stairs"\ndefence = "stairs"\n'
+        '[[rows]]\nname = "both"\ndefence = ["coin", "stairs"]\n'
     )
     jobs = plan_sweep(registry, read_sweep(tmp_path / "sweep.toml"))
-    assert [job.plan.spec.defence and job.plan.spec.defence.name for job in jobs] == [None, "stairs"]
+    assert [[each.name for each in job.plan.spec.defences] for job in jobs] == [[], ["stairs"], ["coin", "stairs"]]
 
 
 def test_a_plan_and_a_record_in_words_name_it(runs: Callable[..., RunResult], registry: Registry) -> None:
@@ -230,3 +235,68 @@ def test_a_label_cannot_hide_that_the_attacker_was_unaware(runs: Callable[..., R
         RunResult.model_validate_json(text.replace(",aware=no", ""))
     with pytest.raises(ValueError, match="which is not what was asked for"):
         RunResult.model_validate_json(text.replace('"knowledge":"unaware"', '"knowledge":"white-box"'))
+
+
+STACK = replace(ASKED, defence=("mirror", "stairs"))
+
+
+def test_of_several_the_first_typed_meets_images_first(registry: Registry, runs: Callable[..., RunResult]) -> None:
+    planned = plan(registry, STACK)
+    dataset, network = toy.Dots(), toy.LinearNetwork(gain=-50.0, broken=False).eval().requires_grad_(False)
+    test = dataset.split("test", 4)
+    found = defended(planned, network, test, make_context(Path("none"), dataset))
+    images = to_pixels(test.images, torch.device("cpu"))
+    mirrored = toy_defences.Mirror().purify(network, images)
+    assert torch.equal(found(images), network(toy_defences.Stairs().purify(network, mirrored)))
+    assert isinstance(found, Defended) and found.undefended is network and found.seen("no") is network
+    result = runs(replace(STACK, attacks=(STRONG, f"{STRONG},aware=no", f"{STRONG},aware=exact")))
+    assert correct(result) == [40, 0, 40, 40]
+    assert [score.defence for score in result.attacks] == ["BPDA", "unaware", "autograd"]
+
+
+def test_one_defence_is_the_run_that_it_was_and_order_counts(registry: Registry) -> None:
+    def spec(*names: str) -> RunSpec:
+        return plan(registry, replace(ASKED, defence=names)).spec
+
+    assert (
+        spec("mirror") == plan(registry, replace(ASKED, defence="mirror")).spec and spec() == plan(registry, ASKED).spec
+    )
+    assert spec("mirror").model_dump(mode="json")["defence"]["name"] == "mirror"
+    assert (
+        len({each.run_id() for each in (spec(), spec("mirror"), spec("mirror", "stairs"), spec("stairs", "mirror"))})
+        == 4
+    )
+    listed = spec("mirror").model_dump(mode="json")
+    listed["defence"] = [listed["defence"]]
+    with pytest.raises(ValueError, match="at least 2 items"):
+        RunSpec.model_validate(listed)
+
+
+def test_a_stack_is_random_if_one_of_it_is_and_is_put_in_front_again_elsewhere(
+    registry: Registry, runs: Callable[..., RunResult]
+) -> None:
+    asked = replace(STACK, model="linear", defence=("stairs", "coin"), eval_datasets=("stripes",))
+    result = runs(asked, checks="fast")
+    (there,) = result.elsewhere
+    assert {score.defence for score in (*result.attacks, *there.attacks)} == {f"BPDA, EOT {SAMPLES}"}
+    found = {check.name: check for check in result.checks}
+    assert found["determinism"].verdict == "pass" and "as it says" in found["determinism"].reason
+    assert "--defence stairs --defence coin" in result.provenance.command
+    again = RunResult.model_validate_json(result.model_dump_json())
+    assert again == result and replan(registry, again.spec).spec == result.spec
+    assert {"defence stairs", "defence coin"} <= set(result.provenance.plugins)
+    (table, _) = leaderboard([result])
+    assert table.rows[0].name == f"zero-shot (defence stairs + coin; attacked: BPDA, EOT {SAMPLES})"
+    assert "defence    stairs()" in describe_run(result) and "defence    coin()" in describe_run(result)
+    assert [row for row in plan(registry, asked).rows() if row[0] == "defence"] == [
+        ("defence", "stairs"),
+        ("defence", "coin"),
+    ]
+
+
+def test_what_cannot_stand_behind_another_is_refused(registry: Registry, runs: Callable[..., RunResult]) -> None:
+    with pytest.raises(SpecError, match=r"counter proves nothing behind mirror, .* put --defence counter before it"):
+        plan(registry, replace(ASKED, defence=("mirror", "counter")))
+    assert runs(replace(ASKED, model="linear", defence=("counter", "shaky"))).certified
+    with pytest.raises(PluginError, match=r"choosy does not fit a network behind mirror: .* stands last"):
+        runs(replace(ASKED, defence=("choosy", "mirror")))

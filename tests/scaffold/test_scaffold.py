@@ -28,6 +28,7 @@ NAMES = {
     "adaptation": "residual",
     "objective": "stay-near",
     "defence": "noisy",
+    "constraint": "frame",
     "logger": "json-lines",
 }
 INSTALLED = ("dataset", "model", "attacker", "tuner")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from robench import Component, DataError, hookimpl
+import robench
+from robench import Component, DataError, SpecError, hookimpl
 from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.suite.definition import read_suite
@@ -252,3 +253,28 @@ def test_published_figures_stand_beside_measured_ones(shell: Shell) -> None:
     papers.write_text(papers.read_text().replace("robust = 38", "robust = 380"))
     shell.suite("--published", code=2)
     assert "papers.toml: reported.1.robust: " in shell.errors
+
+
+def test_python_runs_a_suite_as_the_command_does(shell: Shell, toys: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.suite.python.discover", lambda **_: toys)
+    where: dict[str, Any] = {"results": shell.results, "cache_dir": shell.folder / "cache", "checks": "off"}
+    shell("run", "--suite", shell.file, "--dataset", "Dots", *SMALL, "--results", shell.results)
+    (made,) = shell.records()
+    found = robench.run(suite=shell.file, dataset="dots", **where)
+    assert found == made and len(shell.records()) == 1
+    gaining = written(shell.folder / "gaining.toml", "model = { gain = 50.0 }\n" + SUITE)
+    with pytest.warns(UserWarning, match="sets gain of models, which a network that is given in Python keeps"):
+        scored = robench.evaluate(toy.LinearNetwork(50.0, broken=False), suite=gaining, dataset="Dots", **where)
+    spec = made.spec
+    assert scored.spec == spec.model_copy(update={"model": scored.spec.model})
+    assert made.provenance.suite == read_suite(shell.file).mark
+    assert scored.provenance.suite == read_suite(gaining).mark
+    for more, said in (
+        ({}, "has 2 such runs; pass --dataset with one of Dots"),
+        ({"dataset": "dits"}, "no run on 'dits'; did you mean 'Dots'"),
+        ({"dataset": "dots", "test_size": 5}, "'test_size' is said by suite dots@2"),
+        ({"suite": "dot@2"}, "unknown suite 'dot@2'; did you mean 'dots@2'"),
+        ({"suite": None, "data": str(shell.folder)}, "data= says where data sets of a suite lie; pass suite= too"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            robench.run(**{"suite": shell.file, **where, **more})

@@ -81,6 +81,16 @@ class CoOp(Adaptation):
             raise PluginError(f"the tokenizer of this model does not keep {n} words {WORD} apart; lower context")
         return first
 
+    @property
+    def vectors(self) -> nn.Parameter:
+        """The learned words: ``(context, width)``, or of each class ``(n_classes, context, width)``."""
+        return self._vectors
+
+    @property
+    def first_word(self) -> int:
+        """The place of the first learned word among the tokens of a prompt."""
+        return self._first_word
+
     @torch.no_grad()
     def of_names(self, names: Sequence[str]) -> Tensor:
         """Return class embeddings ``(n_classes, D)`` of other class names with the same words before them."""

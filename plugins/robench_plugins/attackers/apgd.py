@@ -1,26 +1,35 @@
-"""Auto-PGD on the cross-entropy and on the difference of logits ratio, from the authors' own code."""
+"""Auto-PGD on the cross-entropy and on the difference of logits ratio, from the authors' own code.
+
+In L1 it is the variant of Croce and Hein, "Mind the box: l1-APGD for sparse adversarial attacks on image classifiers",
+ICML 2021 (arXiv:2103.01208): steps change the values of the largest gradients, points are projected on the ball within
+``[0, 1]``, and the radius falls from three times epsilon over twice to once, after 30, 30 and 40 % of the steps.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 from typing import ClassVar, Literal
 
 import torch
 from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
-from robench import Attacker, Field, NormParams
+from robench import Attacker, Field
 from torch import Tensor, nn
 
 from robench_plugins.attackers.n_classes import require_classes
+from robench_plugins.attackers.params import L1Params
 
 N_TARGETS = 9
 """Target classes of the targeted attacks in AutoAttack's standard version."""
+N_TARGETS_L1 = 5
+"""Those of APGD-T in its L1 version."""
 
 _LOGGER = logging.getLogger("robench.autoattack")
 # Its messages, for example that gradients are zero, never reach the terminal unless a handler is added.
 _LOGGER.addHandler(logging.NullHandler())
 
 
-class APGDParams(NormParams):
+class APGDParams(L1Params):
     """Parameters of APGD, which chooses its own step size."""
 
     steps: int = Field(default=100, ge=1, description="gradient steps, for each target class")
@@ -77,7 +86,7 @@ class APGDDLR(APGD):
 
 
 class APGDT(Attacker):
-    """APGD on the targeted difference of logits ratio, for each of the up to 9 likeliest wrong classes.
+    """APGD on the targeted difference of logits ratio, for each of the up to 9 likeliest wrong classes, in L1 up to 5.
 
     Source: Croce and Hein, ICML 2020 (arXiv:2003.01690), equation 7. Deviation: an image that withstands every target
     is returned at the point of highest loss, not clean.
@@ -105,7 +114,7 @@ class APGDT(Attacker):
         targets = likeliest_wrong(network, images, labels)
         found, highest = images.clone(), torch.full_like(labels, float("-inf"), dtype=images.dtype)
         robust = torch.ones_like(labels, dtype=torch.bool)
-        for rank in range(min(N_TARGETS, n - 1)):
+        for rank in range(min(N_TARGETS_L1 if threat.norm == "L1" else N_TARGETS, n - 1)):
             left = robust.nonzero().flatten()
             if not len(left):
                 break
@@ -132,7 +141,18 @@ def _ascend(attack: APGDAttack, images: Tensor, labels: Tensor) -> tuple[Tensor,
     """
     attack.init_hyperparam(images)
     with torch.no_grad():
-        best, correct, losses, fooling = attack.attack_single_run(images, labels)
+        best, correct, losses, fooling = _steps(attack, images, labels)
         lost = (attack.model(best).argmax(1) == labels) & ~correct.bool()
         points = torch.where(lost.view(-1, 1, 1, 1), fooling, best)
     return points, losses, ~correct.bool()
+
+
+def _steps(attack: APGDAttack, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what the authors' code does of one start; in L1 the radius falls to epsilon, if there are steps for it."""
+    radius, steps = attack.eps_orig, attack.n_iter_orig
+    first = min(math.ceil(0.3 * steps), (steps - 1) // 2)
+    if attack.norm != "L1" or not first:
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = attack.attack_single_run(images, labels)
+        return found
+    found = attack.decr_eps_pgd(images, labels, [3 * radius, 2 * radius, radius], [first, first, steps - 2 * first])
+    return found

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from robench import Attacker, Field, Later, NormParams, Params
+from robench import Attacker, Field, Later, Params
 from torch import Tensor, nn
 
 from robench_plugins.attackers.apgd import APGDCE, APGDDLR, APGDT
 from robench_plugins.attackers.eight_bit import nearest_in_ball, predicted
 from robench_plugins.attackers.fab import FAB
 from robench_plugins.attackers.n_classes import require_classes
+from robench_plugins.attackers.params import L1Params
 from robench_plugins.attackers.square import Square
 
+RESTARTS_L1 = 5
+"""Starts of APGD-CE in L1, as in the authors' code."""
 
-class AutoAttackParams(NormParams):
+
+class AutoAttackParams(L1Params):
     """Parameters of AutoAttack; only the defaults are its standard version."""
 
     steps: int = Field(default=100, ge=1, description="gradient steps of each attack and target class")
@@ -36,8 +40,9 @@ class AutoAttack(Attacker):
     A fourth is the code of torchattacks, ``torchattacks-autoattack``.
 
     There are up to 9 target classes. APGD-T needs 4 classes: with 3, APGD-DLR replaces it, and with 2 it is left out.
-    Success is judged on 8-bit images, as robench does, so that rounding undoes none. An image that withstands all is
-    returned as APGD-CE left it.
+    In L1 APGD-CE starts five times, and APGD-T has up to 5 target classes, as in the authors' code. Success is judged
+    on 8-bit images, as robench does, so that rounding undoes none. An image that withstands all is returned as APGD-CE
+    left it.
 
     Source: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
     attacks", ICML 2020 (arXiv:2003.01690), section 6, with the authors' code of the four.
@@ -73,17 +78,20 @@ class AutoAttack(Attacker):
 
         def make(kind: type[Attacker], **settings: object) -> Attacker:
             params: Params = kind.Params.read({**ball, **settings}, "autoattack")
-            return kind(params)
+            attack = kind(params)
+            attack.constraint = self.constraint
+            return attack
 
         steps = self.params.steps
         ratio = [APGDT] if n_classes >= 4 else [APGDDLR] if n_classes == 3 else []
         if self.params.attacks == "ce-dlr":
             ratio = [APGDDLR] if n_classes >= 3 else []
-        found = [make(APGDCE, steps=steps), *(make(kind, steps=steps) for kind in ratio)]
+        starts = RESTARTS_L1 if self.params.norm == "L1" else 1
+        found = [make(kind, steps=steps) for kind in [APGDCE] * starts + ratio]
         if self.params.attacks != "standard":
             return found
         return [
             *found,
             make(FAB, steps=steps, targeted=True),
-            make(Square, queries=self.params.queries, rescale=False),
+            make(Square, queries=self.params.queries + 1, rescale=False),  # as the authors' code counts them
         ]

@@ -12,13 +12,21 @@ _APGD = (
     "Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, "
     "ICML 2020 (arXiv:2003.01690)"
 )
+_SPARSE_RS = (
+    "Croce et al., Sparse-RS: a versatile framework for query-efficient sparse black-box adversarial attacks, AAAI "
+    "2022 (arXiv:2006.12834)"
+)
+_SPATIAL = "Engstrom et al., Exploring the landscape of spatial robustness, ICML 2019 (arXiv:1712.02779)"
 
 
 _GROUPS = {
     "gradients": ("fgsm", "pgd", "cw-linf", "jitter", "apgd-ce", "apgd-dlr", "apgd-t"),
-    "for transfer": ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "vmi-fgsm"),
+    "for transfer": ("mi-fgsm", "ni-fgsm", "di-fgsm", "ti-fgsm", "vmi-fgsm", "si-fgsm", "admix", "ssa", "pgn", "sia"),
     "shortest perturbations": ("cw", "deepfool", "fab"),
-    "queries only": ("square",),
+    "queries only": ("square", "rays", "hopskipjump"),
+    "few pixels": ("sparse-rs", "pgd-l0"),
+    "patches": ("sparse-rs-patch", "patch-pgd", "adversarial-patch"),
+    "turned and moved": ("spatial-grid", "spatial-random"),
     "several attacks in turn": ("autoattack", "autoattack-ce-t", "autoattack-ce-dlr"),
     "images from elsewhere": ("images",),
     "controls": ("noise", "resize"),
@@ -100,6 +108,40 @@ ATTACKERS: list[Component] = [
         "(arXiv:2103.15571)",
     ),
     _attack(
+        "si-fgsm",
+        "si_fgsm:SIFGSM",
+        "iterated FGSM with momentum and gradients of scaled images, for transfer",
+        "Lin et al., Nesterov accelerated gradient and scale invariance for adversarial attacks, ICLR 2020 "
+        "(arXiv:1908.06281)",
+    ),
+    _attack(
+        "admix",
+        "admix:Admix",
+        "SI-FGSM on images mixed with some of other classes, for transfer",
+        "Wang, He, Wang and He, Admix: enhancing the transferability of adversarial attacks, ICCV 2021 "
+        "(arXiv:2102.00436)",
+    ),
+    _attack(
+        "ssa",
+        "ssa:SSA",
+        "iterated FGSM with momentum on images whose spectra are changed (SSA, SSM), for transfer",
+        "Long et al., Frequency domain model augmentation for adversarial attack, ECCV 2022 (arXiv:2207.05382)",
+    ),
+    _attack(
+        "pgn",
+        "pgn:PGN",
+        "iterated FGSM with momentum towards flat maxima, for transfer",
+        "Ge et al., Boosting adversarial transferability by achieving flat local maxima, NeurIPS 2023 "
+        "(arXiv:2306.05225)",
+    ),
+    _attack(
+        "sia",
+        "sia:SIA",
+        "iterated FGSM with momentum on images whose blocks are shifted, flipped or turned, for transfer",
+        "Wang, Zhang and Zhang, Structure invariant transformation for better adversarial transferability, ICCV 2023 "
+        "(arXiv:2309.14700)",
+    ),
+    _attack(
         "jitter",
         "jitter:Jitter",
         "PGD on a scaled, noisy softmax",
@@ -119,32 +161,77 @@ ATTACKERS: list[Component] = [
         "Moosavi-Dezfooli et al., DeepFool: a simple and accurate method to fool deep neural networks, CVPR 2016 "
         "(arXiv:1511.04599)",
     ),
-    _attack("apgd-ce", "apgd:APGDCE", "Auto-PGD on the cross-entropy, Linf or L2", _APGD),
-    _attack("apgd-dlr", "apgd:APGDDLR", "Auto-PGD on the difference of logits ratio, Linf or L2", _APGD),
+    _attack("apgd-ce", "apgd:APGDCE", "Auto-PGD on the cross-entropy, Linf, L2 or L1", _APGD),
+    _attack("apgd-dlr", "apgd:APGDDLR", "Auto-PGD on the difference of logits ratio, Linf, L2 or L1", _APGD),
     _attack(
         "apgd-t",
         "apgd:APGDT",
-        "Auto-PGD on the targeted difference of logits ratio, up to 9 target classes, Linf or L2",
+        "Auto-PGD on the targeted difference of logits ratio, up to 9 target classes, Linf, L2 or L1",
         _APGD,
     ),
     _attack(
         "fab",
         "fab:FAB",
-        "fast adaptive boundary attack, Linf or L2",
+        "fast adaptive boundary attack, Linf, L2 or L1",
         "Croce and Hein, Minimally distorted adversarial examples with a fast adaptive boundary attack, ICML 2020 "
         "(arXiv:1907.02044)",
     ),
     _attack(
         "square",
         "square:Square",
-        "Square Attack: random search without gradients, 5,000 queries, Linf or L2",
+        "Square Attack: random search without gradients, 5,000 queries, Linf, L2 or L1",
         "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, ECCV "
         "2020 (arXiv:1912.00049)",
     ),
     _attack(
+        "rays",
+        "rays:RayS",
+        "RayS: a search for the nearest boundary in Linf that sees predicted classes alone, 1,000 queries",
+        "Chen and Gu, RayS: a ray searching method for hard-label adversarial attack, KDD 2020 (arXiv:2006.12792)",
+    ),
+    _attack(
+        "hopskipjump",
+        "hopskipjump:HopSkipJump",
+        "HopSkipJump: steps along the boundary that see predicted classes alone, 1,000 queries, Linf or L2",
+        "Chen, Jordan and Wainwright, HopSkipJumpAttack: a query-efficient decision-based attack, IEEE S&P 2020 "
+        "(arXiv:1904.02144)",
+    ),
+    _attack(
+        "sparse-rs",
+        "sparse_rs:SparseRS",
+        "Sparse-RS: random search over a few pixels, 10,000 queries, L0",
+        _SPARSE_RS,
+    ),
+    _attack(
+        "pgd-l0",
+        "pgd_l0:PGDL0",
+        "projected gradient descent on a few pixels, L0",
+        "Croce and Hein, Sparse and imperceivable adversarial attacks, ICCV 2019 (arXiv:1909.05040)",
+    ),
+    _attack(
+        "sparse-rs-patch",
+        "sparse_rs:SparseRSPatch",
+        "Sparse-RS: random search over a patch and its place in each image, 10,000 queries",
+        _SPARSE_RS,
+    ),
+    _attack(
+        "patch-pgd",
+        "patch_pgd:PatchPGD",
+        "gradient steps on the values of a patch in each image",
+        "Karmon, Zoran and Goldberg, LaVAN: localized and visible adversarial noise, ICML 2018 (arXiv:1801.02608)",
+    ),
+    _attack(
+        "adversarial-patch",
+        "adversarial_patch:AdversarialPatch",
+        "one patch for all images, trained on the training split and kept in the cache",
+        "Brown et al., Adversarial patch, 2017 (arXiv:1712.09665)",
+    ),
+    _attack("spatial-grid", "spatial:SpatialGrid", "a grid of turns and moves of each image", _SPATIAL),
+    _attack("spatial-random", "spatial:SpatialRandom", "the worst of 10 random turns and moves", _SPATIAL),
+    _attack(
         "autoattack",
         "autoattack:AutoAttack",
-        "APGD-CE, APGD-T, FAB-T and Square in turn (standard version), Linf or L2",
+        "APGD-CE, APGD-T, FAB-T and Square in turn (standard version), Linf, L2 or L1",
         _APGD,
     ),
     _attack(
@@ -161,7 +248,7 @@ ATTACKERS: list[Component] = [
         f"Xing, Zhao and Sebe, CVPR 2025 (arXiv:2503.03613), the authors' code; {_APGD}",
         attacks="ce-dlr",
     ),
-    _attack("noise", "noise:Noise", "random noise, Linf or L2: a control that every attack must beat", "the control"),
+    _attack("noise", "noise:Noise", "random noise, in any ball: a control that every attack must beat", "the control"),
     _attack(
         "resize", "resize:Resize", "images resized and back: a control for attacks across resolutions", "the control"
     ),

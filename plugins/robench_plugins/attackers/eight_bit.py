@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import torch
-from robench import ThreatModel
+from robench import Constraint, ThreatModel
 from torch import Tensor, nn
+
+from robench_plugins.constraints.l0 import L0
+from robench_plugins.constraints.l1 import L1
+from robench_plugins.constraints.l2 import L2
+from robench_plugins.constraints.linf import Linf
+from robench_plugins.constraints.patch import Patch
+from robench_plugins.constraints.spatial import Spatial
 
 N_LENGTHS = 12
 """Lengths to try between that of the perturbation found and the radius."""
+_OWN: dict[str, Constraint] = {
+    "Linf": Linf(),
+    "L2": L2(),
+    "L1": L1(),
+    "L0": L0(),
+    "patch": Patch(),
+    "spatial": Spatial(),
+}
+_ORDERS = {"Linf": float("inf"), "L2": 2.0, "L1": 1.0}
 
 
 def nearest_in_ball(images: Tensor, adversarial: Tensor, threat: ThreatModel) -> Tensor:
     """Return 8-bit images near `adversarial` and within the ball around the 8-bit `images`, all as float in ``[0, 1]``.
 
-    Linf: rounded and clipped. L2: scaled down to the ball, and a little more if rounding would leave the ball.
+    They are those that robench would judge.
     """
-    clean = (images * 255).round()
-    levels = adversarial.clamp(0, 1) * 255 - clean
-    if threat.norm == "Linf":
-        radius = int(threat.eps * 255)
-        change = levels.round().clamp(-radius, radius)
-    else:
-        limit = float(threat.eps * 255)
-        levels = levels * (limit / _norms(levels, "L2").clamp_min(1e-12)).clamp_max(1)
-        change = levels.trunc()
-        for shrink in (0.8, 0.9, 0.94, 0.96, 0.98, 0.99, 1.0):
-            rounded = (levels * shrink).round()
-            change = torch.where(_norms(rounded, "L2") <= limit, rounded, change)
-    return (clean + change) / 255
+    clean = (images * 255).round().to(torch.uint8)
+    return constraint_of(threat).project(clean, adversarial, threat.eps).to(images.dtype) / 255
 
 
 def shortest_fooling(network: nn.Module, images: Tensor, labels: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
@@ -38,7 +43,7 @@ def shortest_fooling(network: nn.Module, images: Tensor, labels: Tensor, found: 
     image at the radius is returned.
     """
     change = found - images
-    own = _norms(change, threat.norm).clamp_min(1e-12)
+    own = lengths(change, threat.norm).clamp_min(1e-12).view(-1, 1, 1, 1)
     radius = torch.full_like(own, max(float(threat.eps), 1e-12))
     start = torch.minimum(own, radius)
     best = images.clone()
@@ -61,7 +66,12 @@ def predicted(network: nn.Module, images: Tensor) -> Tensor:
     return classes
 
 
-def _norms(change: Tensor, norm: str) -> Tensor:
-    order = float("inf") if norm == "Linf" else 2
-    lengths: Tensor = torch.linalg.vector_norm(change.flatten(1), ord=order, dim=1)
-    return lengths.view(-1, 1, 1, 1)
+def lengths(change: Tensor, norm: str) -> Tensor:
+    """Return the length of each change in a norm, ``(N,)``."""
+    found: Tensor = torch.linalg.vector_norm(change.flatten(1), ord=_ORDERS[norm], dim=1)
+    return found
+
+
+def constraint_of(threat: ThreatModel) -> Constraint:
+    """Return the constraint of a threat model; one of an attack within another attack is found by its name."""
+    return threat.constraint or _OWN[threat.norm]

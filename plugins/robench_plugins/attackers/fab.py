@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import torch
 from pyautoattack.fab_pt import FABAttack_PT
-from robench import Attacker, Field, NormParams
+from robench import Attacker, Field
 from torch import Tensor, nn
 
 from robench_plugins.attackers.apgd import N_TARGETS
-from robench_plugins.attackers.eight_bit import shortest_fooling
+from robench_plugins.attackers.eight_bit import lengths, shortest_fooling
 from robench_plugins.attackers.n_classes import require_classes
+from robench_plugins.attackers.params import L1Params
 
 
-class FABParams(NormParams):
+class FABParams(L1Params):
     """Parameters of FAB."""
 
     steps: int = Field(default=100, ge=1, description="steps, for each target class")
@@ -46,7 +47,6 @@ class FAB(Attacker):
         attack = FABAttack_PT(
             network, norm=threat.norm, n_iter=self.params.steps, eps=float(threat.eps), device=images.device
         )
-        order = 2.0 if threat.norm == "L2" else float("inf")
         found, robust = images.clone(), torch.ones_like(labels, dtype=torch.bool)
         for rank in range(min(N_TARGETS, n - 1) if self.params.targeted else 1):
             left = robust.nonzero().flatten()
@@ -57,8 +57,8 @@ class FAB(Attacker):
             # Not perturb(), which seeds torch for the whole process.
             with torch.no_grad():
                 points = attack.attack_single_run(images[left], labels[left], is_targeted=self.params.targeted)
-            lengths = torch.linalg.vector_norm((points - images[left]).flatten(1), ord=order, dim=1)
-            within = (lengths > 0) & (lengths <= float(threat.eps) + 1e-6)
+            own = lengths(points - images[left], threat.norm)
+            within = (own > 0) & (own <= float(threat.eps) + 1e-6 * max(1, float(threat.eps)))
             found[left[within]] = points[within]
             robust[left[within]] = False
         return shortest_fooling(network, images, labels, found, threat)

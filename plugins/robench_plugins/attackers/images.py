@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,9 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from robench import Attacker, DataError, Field, NormParams, SpecError, ThreatModel
+from robench import Attacker, DataError, Field, SpecError, ThreatModel
 from torch import Tensor, nn
 
+from robench_plugins.attackers.params import AnyBallParams
 from robench_plugins.datasets.readers.texts import read_text
 
 SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -43,11 +45,11 @@ class Entry(NamedTuple):
     label: int | None
 
 
-class ImagesParams(NormParams):
+class ImagesParams(AnyBallParams):
     """Where the images are, and what is claimed of them."""
 
     path: str = Field(description="an .npz file, a manifest.csv, or a folder of images, with or without one")
-    knowledge: Literal["white-box", "transfer", "query", "nothing"] = Field(
+    knowledge: Literal["white-box", "transfer", "query", "labels", "nothing"] = Field(
         default="transfer", description="what their maker saw of this model: gradients, a surrogate's, logits, nothing"
     )
 
@@ -73,7 +75,7 @@ class Images(Attacker):
         if surrogate:
             raise SpecError("images were made elsewhere, so they take no surrogate; expected images:path=FILE")
         base = super().threat(surrogate=False)
-        return ThreatModel(norm=base.norm, eps=base.eps, knowledge=self.params.knowledge)
+        return replace(base, knowledge=self.params.knowledge)
 
     def check_files(self) -> None:
         """Refuse a path that is neither an archive of arrays nor a folder of images.

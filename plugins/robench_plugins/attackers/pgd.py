@@ -15,6 +15,7 @@ from robench_plugins.attackers import losses
 from robench_plugins.attackers.apgd import N_TARGETS, likeliest_wrong
 from robench_plugins.attackers.eight_bit import nearest_in_ball
 from robench_plugins.attackers.iterates import pgd
+from robench_plugins.attackers.targets import class_number
 from robench_plugins.attackers.torchattacks.call import run
 
 TARGETS = ("least-likely", "random", "next", "multi")
@@ -106,11 +107,7 @@ class PGD(Attacker):
         target = self.params.target
         if not target or target in TARGETS:
             return {}
-        names = list(context.dataset.class_names)
-        if target not in names and not (target.isdecimal() and int(target) < len(names)):
-            known = f"one of {', '.join(TARGETS)}, a number below {len(names)}, or a class: {', '.join(names)}"
-            raise SpecError(f"target={target} is no class of {context.dataset_name}; expected {known[:300]}")
-        self._class = names.index(target) if target in names else int(target)
+        self._class = class_number(target, context, TARGETS)
         return {"target": self._class}
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -63,6 +63,14 @@ DATASETS = [
     ),
     Component(
         kind="dataset",
+        name="cifar10-1",
+        target=f"{_HERE}.cifar10_1:CIFAR101",
+        summary="CIFAR-10.1, 2,000 new photographs of CIFAR-10's classes, test images alone: cifar10-1:path=DIR",
+        reference="Recht et al., Do CIFAR-10 classifiers generalize to CIFAR-10?, 2018 (arXiv:1806.00451)",
+        recommends={"model": "clip-tiny-cifar10"},
+    ),
+    Component(
+        kind="dataset",
         name="hub",
         target=f"{_HERE}.hub:Hub",
         summary="any image classification of the Hugging Face Hub: hub:ORG/NAME, or a folder of it, hub:path=DIR",

@@ -20,6 +20,13 @@ DEFENCES: list[Component] = [
         "adversarial robustness of CLIP, CVPR 2025 (arXiv:2503.03613)",
     ),
     _defence(
+        "rtpt",
+        "rtpt:RTPT",
+        "a prompt tuned on views of each image by their entropies, and a vote of the views; for image-text models",
+        "Sheng, Liang, Wang and He, R-TPT: improving adversarial robustness of vision-language models through "
+        "test-time prompt tuning, CVPR 2025 (arXiv:2504.11195)",
+    ),
+    _defence(
         "resize-pad",
         "resize_pad:ResizePad",
         "images at a random size and place within a grey frame",

@@ -122,9 +122,13 @@ class CLIPNetwork(nn.Module):
         found: dict[str, nn.Module] = {"encoder": Part(self._features, **own)}
         if tower is not None:
             found["patches"] = Part(self._patches, **own)
+            found["attention"] = Part(self._attention, vision_model=tower)
         if projection is not None:
             found["projection"] = projection
         found["text"] = Part(self._text, **text_weights(clip))
+        layers = getattr(getattr(getattr(clip, "text_model", None), "encoder", None), "layers", None)
+        if isinstance(layers, nn.ModuleList):
+            found["text_blocks"] = layers
         if (words := token_embedding(clip)) is not None:
             found["token_embedding"] = words
         return found
@@ -142,6 +146,21 @@ class CLIPNetwork(nn.Module):
             return hidden  # SigLIP, whose tower normalises all tokens
         features: Tensor = projection(tower.post_layernorm(hidden))
         return features
+
+    def _attention(self, images: Tensor) -> Tensor:
+        tower, given = self.clip.vision_model, list[Tensor]()
+        # Adaptations may have wrapped the block; what has the attention is inside, and takes all tokens.
+        block: Any = next(each for each in tower.encoder.layers[-1].modules() if hasattr(each, "self_attn"))
+        hook = block.register_forward_pre_hook(lambda module, arguments: given.append(arguments[0]))
+        try:
+            tower(pixel_values=self._pixels(images))
+        finally:
+            hook.remove()
+        attention, normed = block.self_attn, block.layer_norm1(given[0])
+        heads = (*normed.shape[:-1], -1, attention.head_dim)
+        query, key = (each(normed).view(heads).transpose(1, 2) for each in (attention.q_proj, attention.k_proj))
+        scores: Tensor = (query @ key.transpose(2, 3)) * attention.scale
+        return scores.softmax(dim=-1)
 
     def _text(self, tokens: Tensor) -> Tensor:
         given = tokens.to(self.mean.device)

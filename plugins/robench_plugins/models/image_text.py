@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robench import DataError, Dataset, Field, Later, Model, Params, RunContext, SpecError
+from robench import DataError, Dataset, Field, Later, Model, Params, RunContext, SpecError, Tokens
 from torch import Tensor, nn
 
 from robench_plugins.models.class_prompts import Words, embed_classes
@@ -118,6 +118,15 @@ class ImageText(Model):
             return super().targets(network)
         targets: Mapping[str, tuple[str, ...]] = network.clip.targets()
         return targets
+
+    def tokens(self, network: nn.Module) -> Tokens | None:
+        """Return how the blocks of the vision tower take tokens; None of a tower that is no vision transformer."""
+        assert isinstance(network, CLIPNetwork)
+        if (tower := getattr(network.clip, "vision_model", None)) is None:
+            found: Tokens | None = network.clip.tokens()
+            return found
+        config = tower.config
+        return Tokens(width=config.hidden_size, first=int(has_class_token(tower)), patch_size=config.patch_size)
 
     def tokenize(self, network: nn.Module, texts: Sequence[str]) -> Tensor:
         """Return token ids ``int64 (N, L)``."""

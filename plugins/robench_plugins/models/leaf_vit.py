@@ -8,7 +8,7 @@ from typing import Self
 
 import torch
 from pydantic import model_validator
-from robench import Field, Params, RunContext
+from robench import Field, Params, RunContext, Tokens
 from torch import nn
 
 from robench_plugins.models.leaf_vit_network import LeafViTNetwork
@@ -76,6 +76,12 @@ class LeafViT(FromFile):
         """Return the tower, the encoder, which is all before the last layer, its blocks and the last layer."""
         assert isinstance(network, LeafViTNetwork)
         return {"vision": network, **network.parts, "blocks": network.blocks, "head": network.head}
+
+    def tokens(self, network: nn.Module) -> Tokens:
+        """Return how the blocks take tokens, all of them patches."""
+        assert isinstance(network, LeafViTNetwork)
+        width = network.patches.positions.shape[1]
+        return Tokens(width=width, first=0, patch_size=self.params.patch_size)
 
     def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
         """Return the linear layers of the blocks."""

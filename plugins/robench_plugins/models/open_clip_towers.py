@@ -5,10 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+from robench import Tokens
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from robench_plugins.models.token_blocks import tokens_of
 from robench_plugins.models.vision_towers import PROJECTION, TIMM_LAYERS, to_transformers
 
 
@@ -53,6 +56,13 @@ class OpenCLIPPair(nn.Module):
         if hasattr(self.visual, "trunk"):
             return dict(TIMM_LAYERS)
         return {"mlp_in": ("mlp.c_fc",), "mlp_out": ("mlp.c_proj",)}
+
+    def tokens(self) -> Tokens | None:
+        """Return how the blocks of a tower of open_clip's own take tokens."""
+        visual, side = self.model.visual, self.config.vision_config.image_size
+        weight = next(visual.parameters())
+        pixels = torch.zeros(1, 3, side, side, device=weight.device, dtype=weight.dtype)
+        return tokens_of(getattr(visual, "trunk", visual), self.parts().get("blocks"), lambda: visual(pixels))
 
     @property
     def visual(self) -> nn.Module | None:

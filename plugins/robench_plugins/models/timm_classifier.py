@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import timm
 import torch
-from robench import DataError, Field, Later, Params, Part, RunContext, SpecError
+from robench import DataError, Field, Later, Params, Part, RunContext, SpecError, Tokens
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from robench_plugins.models.resizing import resize_and_crop
 from robench_plugins.models.saved_weights import FromFile, by_order, load_all, read_state, without_head
+from robench_plugins.models.token_blocks import tokens_of
 from robench_plugins.models.vision_towers import TIMM_LAYERS
 
 
@@ -152,6 +153,12 @@ class TimmClassifier(FromFile):
         elif stages := [getattr(inner, f"layer{n}") for n in range(1, 5) if hasattr(inner, f"layer{n}")]:
             parts["blocks"] = nn.ModuleList(stages)
         return parts
+
+    def tokens(self, network: nn.Module) -> Tokens | None:
+        """Return how the blocks of timm's vision transformers take tokens; None of other networks."""
+        assert isinstance(network, TimmNetwork)
+        pixels = torch.zeros(1, 3, network.image_size, network.image_size, device=network.mean.device)
+        return tokens_of(network.network, getattr(network.network, "blocks", None), lambda: network.network(pixels))
 
     def targets(self, network: nn.Module) -> Mapping[str, tuple[str, ...]]:
         """Return the linear layers of timm's vision transformers; other networks have some of them or none."""

@@ -31,7 +31,8 @@ class TGAZSR(Guided):
 
     Source: Yu et al., "Text-guided attention is all you need for zero-shot robustness in vision-language models",
     NeurIPS 2024, eqs. 4 to 8, and the authors' code. Deviation: patches are brought to unit length each; the code
-    divides each channel by its length over all tokens. Patches are those of the part ``patches``.
+    divides each channel by its length over all tokens. Patches are those of the part ``patches``. What the paper calls
+    attention is no self-attention of the tower, so the part ``attention`` is not used.
     """
 
     Params = TGAZSRParams

@@ -16,6 +16,9 @@ from robench.statistics.intervals import by_class, wilson
 from robench.statistics.intervals import rate as images_right
 from robench.statistics.worst_case import within_balls
 
+MOST_POINTS = 300
+"""Points of a curve on the page."""
+
 
 def detail(record: RunResult, gallery: Sequence[dict[str, Any]] | str) -> dict[str, Any]:
     """Return what the page's script shows of a completed run.
@@ -62,7 +65,24 @@ def _measured(found: Measured) -> dict[str, Any]:
         why = f"{ball.norm} {ball.eps}" + ("" if ball.measured else ", no white-box attack there")
         case = {"label": "worst case", "threat": why, "bound": not ball.measured, "drop": None}
         lines.append({**case, "rate": rate(images_right(int(right.sum()), ball.n))})
-    return {"dataset": found.dataset.label, "lines": lines, "classes": _classes(found)}
+    for proof in found.certified:
+        certified = {"label": "certified", "threat": f"{proof.norm} {proof.eps}, proved", "bound": False, "drop": None}
+        lines.append({**certified, "rate": rate(wilson(proof))})
+    queries = [curve for score in found.attacks if (curve := _queries(score))]
+    return {"dataset": found.dataset.label, "lines": lines, "classes": _classes(found), "queries": queries}
+
+
+def _queries(score: AttackScore) -> dict[str, Any] | None:
+    """Return accuracy against queries as points of a curve, every one of them or evenly thinned."""
+    if (counts := score.queries) is None or not counts.most:
+        return None
+    points = [[at, round(100 * right / score.n, 2)] for at, right in counts.curve(score.n)]
+    kept = sorted({round(place) for place in np.linspace(0, len(points) - 1, min(len(points), MOST_POINTS))})
+    limit = f"at most {counts.budget:,} queries an image" if counts.budget else "no limit of queries"
+    about = (
+        f"{score.norm} {score.eps} {score.knowledge}, n={score.n:,}; {limit}, {counts.asked / score.n:,.0f} on average"
+    )
+    return {"label": score.label, "about": about, "points": [points[place] for place in kept]}
 
 
 def _classes(found: Measured) -> dict[str, Any] | None:

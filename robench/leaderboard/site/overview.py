@@ -11,6 +11,8 @@ import numpy as np
 from robench.leaderboard.methods import VERDICTS, Row
 from robench.leaderboard.site.cite import Paper, of_robench, papers
 from robench.leaderboard.tables import Table
+from robench.leaderboard.views.choose import views
+from robench.leaderboard.views.view import View
 from robench.records.record import RunResult
 from robench.statistics.intervals import Rate, mean_rate
 
@@ -36,7 +38,7 @@ def overview(tables: Sequence[Table], records: Mapping[str, RunResult]) -> dict[
     return {
         "tables": [_table(table) for table in ordered],
         "rows": [
-            _row(number, row, _problems(row, records), [at for text in row.references for at in cited[text]])
+            _row(number, table, row, _problems(row, records), [at for text in row.references for at in cited[text]])
             for number, table in enumerate(ordered)
             for row in table.rows
         ],
@@ -46,6 +48,7 @@ def overview(tables: Sequence[Table], records: Mapping[str, RunResult]) -> dict[
         "versions": _versions(records.values()),
         "curves": _curves(ordered, records),
         "matrices": _matrices(ordered, records),
+        "views": _views(ordered, records),
     }
 
 
@@ -90,6 +93,7 @@ def _table(table: Table) -> dict[str, Any]:
         "attacks": attacks,
         "balls": [{"at": f"{ball.norm} {ball.eps}", "measured": ball.measured, "n": ball.n} for ball in table.balls],
         "ball": table.ball,
+        "certified": [" ".join(radius) for radius in table.certified],
         "sort": table.sort,
         "ranked_by": table.ranked_by,
         "reading": table.reading,
@@ -110,7 +114,7 @@ def _problems(row: Row, records: Mapping[str, RunResult]) -> list[list[Any]]:
     return [[verdict, name, reasons[0], len(reasons)] for (verdict, name), reasons in worst]
 
 
-def _row(number: int, row: Row, problems: list[list[Any]], cited: list[int]) -> dict[str, Any]:
+def _row(number: int, table: Table, row: Row, problems: list[list[Any]], cited: list[int]) -> dict[str, Any]:
     return {
         "table": number,
         "rank": [row.rank_low, row.rank_high],
@@ -122,6 +126,7 @@ def _row(number: int, row: Row, problems: list[list[Any]], cited: list[int]) -> 
         "clean": rate(row.clean),
         "attacks": [rate(found) for found in row.attacks],
         "worst": [rate(found) for found in row.worst],
+        "certified": [None if (found := row.proved(*at)) is None else rate(found) for at in table.certified],
         "drop": round(max(row.drops), 2) if row.drops else None,
         "trained": row.trainable_parameters,
         "seconds": round(row.seconds, 1),
@@ -145,29 +150,53 @@ def _row(number: int, row: Row, problems: list[list[Any]], cited: list[int]) -> 
     }
 
 
+def _views(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
+    """Return the views of each table that show more than the table itself."""
+    found = []
+    for number, table in enumerate(tables):
+        norms = dict.fromkeys(ball.norm.lower() for ball in table.balls)
+        for name in ("all", "corruptions", "calibration", *(norms if len(norms) > 1 else ())):
+            for view in views(name, table, records):
+                if {column.kind for column in view.columns} - {"clean", "worst case"} or len(norms) > 1:
+                    found.append(_view(number, view))
+    return [each for each in found if each["columns"]]
+
+
+def _view(number: int, view: View) -> dict[str, Any]:
+    cells = [
+        [
+            None if each is None else [*(round(x, 4) for x in (each.value, each.low, each.high)), each.n, each.bound]
+            for each in row
+        ]
+        for row in view.cells
+    ]
+    columns = [vars(column) for column in view.columns]
+    return {"table": number, "about": view.about, "notes": view.notes, "columns": columns, "cells": cells}
+
+
 def _curves(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
     """Return groups of comparable curves, one for each table, attack and norm; a curve is the mean of a method."""
     from robench.present.figures.security import epsilon_curves
 
-    groups: dict[tuple[int, str, str], dict[str, Any]] = {}
+    groups: dict[tuple[int, str, str, str], dict[str, Any]] = {}
     place = -1
     for number, table in enumerate(tables):
         for row in table.rows:
             place += 1
-            points: dict[tuple[str, str], dict[float, list[Rate]]] = {}
+            points: dict[tuple[str, str, str], dict[float, list[Rate]]] = {}
             for run in row.runs:
                 record = records[run.run_id]
                 if record.data is None or record.data.test_fingerprint != table.test_fingerprint:
                     continue  # this table is about another dataset of the run, and curves are drawn for its own only
                 for position, curve in enumerate(epsilon_curves(record)):
-                    own = points.setdefault((f"{curve.name}/{position}", curve.norm), {})
+                    own = points.setdefault((f"{curve.name}/{position}", curve.norm, curve.unit), {})
                     for eps, found in curve.points:
-                        own.setdefault((255 if curve.norm == "Linf" else 1) * eps, []).append(found)
-            for (name, norm), own in points.items():
+                        own.setdefault(curve.scale * eps, []).append(found)
+            for (name, norm, unit), own in points.items():
                 n = min(found.n for rates in own.values() for found in rates)
                 title = f"{name.rpartition('/')[0]}, n={n:,}"
-                empty = {"table": number, "name": title, "norm": norm, "lines": []}
-                group = groups.setdefault((number, name, norm), empty)
+                empty = {"table": number, "name": title, "norm": norm, "unit": unit, "lines": []}
+                group = groups.setdefault((number, name, norm, unit), empty)
                 line = [[round(eps, 6), *rate(_mean(rates))] for eps, rates in sorted(own.items())]
                 group["lines"].append({"row": place, "points": line})
     return list(groups.values())

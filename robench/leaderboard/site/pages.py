@@ -37,6 +37,7 @@ SCRIPTS = (
     "assets/plots.js",
     "assets/curves.js",
     "assets/matrix.js",
+    "assets/views.js",
     "assets/detail.js",
     "assets/page.js",
 )

@@ -26,9 +26,12 @@ def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[
     from robench.present.figures.balance import balance, counts
     from robench.present.figures.classes import classes
     from robench.present.figures.confusion import confusion
+    from robench.present.figures.corruptions import corruptions
     from robench.present.figures.curves import curves
     from robench.present.figures.examples import examples, random_samples
     from robench.present.figures.patches import patches
+    from robench.present.figures.queries import asking, queries
+    from robench.present.figures.reliability import answers, reliability
     from robench.present.figures.security import epsilon_curves, security, step_curves
     from robench.present.figures.similarity import similarity
 
@@ -57,6 +60,16 @@ def catalogue(result: RunResult, samples: Samples | None) -> dict[str, Callable[
     curved = bool(epsilon_curves(result) or step_curves(result))
     found["security"] = (
         (lambda: security(result)) if curved else "needs attacks that differ in eps or in steps alone, such as two eps"
+    )
+    found["reliability"] = (lambda: reliability(result)) if answers(result) else "the record keeps no confidences"
+    several = any(len({score.severity for score in each.scores}) > 1 for each in result.corruptions)
+    found["corruptions"] = (
+        (lambda: corruptions(result)) if several else "no corruption was scored at several severities"
+    )
+    found["queries"] = (
+        (lambda: queries(result))
+        if asking(result)
+        else "no attack asked queries, or the record is older than their counts"
     )
     return found
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from robench.contracts.types import parse_radius
+from robench.contracts.types import USUAL_NORM
 from robench.present.figures.canvas import headline, line_look, sheet
+from robench.records.limits import radius
 from robench.records.record import AttackScore, AttackSpec, RunResult, Score
 from robench.statistics.intervals import Rate, wilson
 
@@ -20,18 +21,25 @@ class Curve:
 
     Attributes:
         name: The name of the attacks.
-        norm: Their norm.
-        points: The value of the parameter (epsilon in ``[0, 1]`` pixel units) and the accuracy.
+        norm: Their constraint, such as a norm.
+        unit: What epsilon counts there: ``x 255`` for the usual norm, where it is shown in levels.
+        points: The value of the parameter (epsilon as recorded) and the accuracy.
     """
 
     name: str
     norm: str
+    unit: str
     points: tuple[tuple[float, Rate], ...]
+
+    @property
+    def scale(self) -> int:
+        """What epsilon is multiplied with to be shown."""
+        return 255 if self.norm == USUAL_NORM else 1
 
 
 def epsilon_curves(result: RunResult) -> list[Curve]:
     """Return accuracy against epsilon, for attacks made at several radii; the clean accuracy is the point at 0."""
-    return _curves(result, "eps", lambda score: float(parse_radius(score.eps)), from_clean=True)
+    return _curves(result, "eps", lambda score: float(radius(score.eps)), from_clean=True)
 
 
 def step_curves(result: RunResult) -> list[Curve]:
@@ -50,16 +58,15 @@ def security(result: RunResult) -> Figure:
     headline(figure, result, f"Accuracy against {against}, with 95 % intervals")
     for cell, (curves, parameter) in zip(axes.flat, panels, strict=True):
         for number, curve in enumerate(curves):
-            levels = parameter == "eps" and curve.norm == "Linf"
-            values = [255 * value if levels else value for value, _ in curve.points]
+            scale = curve.scale if parameter == "eps" else 1
+            values = [scale * value for value, _ in curve.points]
             rates = [rate for _, rate in curve.points]
             spread = [[r.percent - r.low for r in rates], [r.high - r.percent for r in rates]]
             n = min(rate.n for rate in rates)
             percents, name = [rate.percent for rate in rates], f"{curve.name} (n={n})"
             cell.errorbar(values, percents, yerr=spread, capsize=3, label=name, **line_look(number))
-        norms = {curve.norm for curve in curves}
-        unit = "x 255" if norms == {"Linf"} else "pixel units"
-        cell.set_xlabel(f"epsilon, {'/'.join(sorted(norms))} ({unit})" if parameter == "eps" else "gradient steps")
+        norms, units = (sorted({getattr(curve, name) for curve in curves}) for name in ("norm", "unit"))
+        cell.set_xlabel(f"epsilon, {'/'.join(norms)} ({'; '.join(units)})" if parameter == "eps" else "gradient steps")
         cell.set_ylabel("accuracy, %")
         cell.set_ylim(-2, 102)
         cell.grid(color="0.9")
@@ -85,8 +92,13 @@ def _curves(
             first = result.clean.mask()[: min(score.n for score in members)]
             points.insert(0, (0.0, wilson(Score.of(first))))
         name, _, _ = members[0].label.partition(":")
-        found.append(Curve(name=name, norm=members[0].norm, points=tuple(points)))
+        found.append(Curve(name=name, norm=members[0].norm, unit=_unit(members[0]), points=tuple(points)))
     return found
+
+
+def _unit(score: AttackScore) -> str:
+    """Return what the radius of an attack counts, as an axis says it."""
+    return "x 255" if score.norm == USUAL_NORM else score.eps.partition(" ")[2] or "pixel units"
 
 
 def _shared(spec: AttackSpec, score: AttackScore, parameter: str) -> tuple[Any, ...]:

@@ -33,7 +33,7 @@ def transfer_matrix(records: Sequence[RunResult]) -> tuple[Threat, list[str], li
         if record.data is None:
             continue
         for spec, score in zip(record.spec.attacks, record.attacks, strict=False):
-            if score.knowledge in ("query", "unaware", "nothing"):
+            if score.knowledge in ("query", "labels", "unaware", "nothing"):
                 continue
             params, rate = str(sorted(spec.params.items())), success(record.clean, score) if record.clean else None
             if rate is None:

@@ -13,10 +13,12 @@ from robench.present.figures.classes import class_accuracy
 from robench.present.report.classification import classification
 from robench.present.report.parts import Chapter, Picture, Section, Table
 from robench.present.report.summary import case_of, name_of, of_run
-from robench.present.show import asked, made_with, precision_text
+from robench.present.show import NO_CONFIDENCES, asked, calibration_figures, made_with, precision_text, spread
 from robench.records.measurement import drop, measurements
 from robench.records.record import RunResult
 from robench.records.samples import Samples
+from robench.statistics.calibration import calibrations
+from robench.statistics.corruptions import summarise
 from robench.statistics.intervals import Mask, Rate, rate, success, wilson
 from robench.statistics.worst_case import within_balls
 
@@ -30,6 +32,9 @@ DESCRIPTIONS = {
     "examples": "clean images, amplified changes and adversarial images with predictions",
     "similarity": "similarity of sample images and classes",
     "security": "accuracy against the size of the attack",
+    "corruptions": "accuracy against the severity of corruptions",
+    "queries": "accuracy against the number of queries",
+    "reliability": "accuracy against confidence, clean and under each attack",
 }
 
 
@@ -44,6 +49,8 @@ def chapter(result: RunResult, samples: Samples | None) -> Chapter:
         Section(title="Result", text=of_run(result)),
         _run(result),
         _accuracy(result),
+        _calibration(result, figures),
+        _corruptions(result, figures),
         *_classes(result, samples, figures),
         _checks(result),
         Section(title="Training", text=_training(result), pictures=figures.pictures("curves")),
@@ -52,6 +59,7 @@ def chapter(result: RunResult, samples: Samples | None) -> Chapter:
         figures.section("Encoded patches", "patches"),
         figures.section("Samples", "examples", "similarity"),
         figures.section("Accuracy against attack strength", "security"),
+        figures.section("Accuracy against queries", "queries"),
         Section(title="Parameters", text=(parameters,), tables=_layers(result)),
         Section(title="Made with", tables=(_made_with(result),)),
         Section(title="Not in this report", text=figures.missing()),
@@ -121,6 +129,45 @@ def _accuracy(result: RunResult) -> Section:
 
 def _rated(name: str, found: Rate, threat: str, fall: str) -> tuple[str, ...]:
     return name, f"{found.percent:.1f}", f"{found.low:.1f} to {found.high:.1f}", f"{found.n:,}", threat, fall
+
+
+def _calibration(result: RunResult, figures: _Figures) -> Section:
+    """Return how sure the network was of its answers."""
+    if result.status != "completed":
+        return Section(title="Calibration")
+    rows: list[tuple[str, ...]] = []
+    headings: list[str] = []
+    for found in measurements(result):
+        known = calibrations([found])
+        if known is None:
+            return Section(title="Calibration", text=(f"Not known: {NO_CONFIDENCES}.",))
+        for name, each in known.items():
+            shown = {title: spread(figure, places) for title, figure, places in calibration_figures(each)}
+            headings = [*headings, *(title for title in shown if title not in headings)]
+            label = f"{found.dataset.label}, clean" if name == "clean" else name
+            rows.append((label, f"{each.n:,}", *(shown.get(title, "-") for title in headings)))
+    filled = tuple((*row, *["-"] * (2 + len(headings) - len(row))) for row in rows)
+    table = Table(headings=("answers to", "n", *headings), rows=filled)
+    text = "How sure the network was, with 95 % bootstrap intervals over images. No method is ranked by these figures."
+    return Section(title="Calibration", text=(text,), tables=(table,), pictures=figures.pictures("reliability"))
+
+
+def _corruptions(result: RunResult, figures: _Figures) -> Section:
+    """Return the accuracies on corrupted images; nothing if none were asked for."""
+    if not result.corruptions:
+        return Section(title="Corruptions")
+    tables = []
+    for summary in map(summarise, result.corruptions):
+        rows = [("mean", summary.mean, [each.percent for each in summary.by_severity])]
+        rows += [(name, rate, list(summary.curves[name])) for name, rate in summary.by_name.items()]
+        cells = tuple(
+            (*_rated(name, rate, "", "")[:4], *(f"{percent:.1f}" for percent in curve)) for name, rate, curve in rows
+        )
+        severities = (f"severity {each}" for each in summary.severities)
+        headings = (summary.label, "accuracy, %", "95 % interval", "n", *severities)
+        tables.append(Table(headings=headings, rows=cells))
+    text = "No adversary made these images, so their accuracies are not compared with those under attack."
+    return Section(title="Corruptions", text=(text,), tables=tuple(tables), pictures=figures.pictures("corruptions"))
 
 
 def _classes(result: RunResult, samples: Samples | None, figures: _Figures) -> list[Section]:

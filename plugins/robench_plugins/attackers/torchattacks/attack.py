@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -15,18 +16,19 @@ import numpy as np
 import torch
 import torchattacks
 from pydantic import create_model
-from robench import Attacker, AttackParams, Field, NormParams, Pixels, Radius, SpecError, ThreatModel
+from robench import Attacker, AttackParams, Field, Later, NormParams, Pixels, Radius, SpecError, ThreatModel
 from torch import Tensor, nn
 
+from robench_plugins.attackers.eight_bit import nearest_in_ball
 from robench_plugins.attackers.n_classes import n_classes
-from robench_plugins.attackers.params import L2Params
+from robench_plugins.attackers.params import L0Params, L2Params
 from robench_plugins.attackers.torchattacks.call import run
 from robench_plugins.attackers.torchattacks.catalogue import UPSTREAM
 
-_BASES: dict[str, type[AttackParams]] = {"Linf": AttackParams, "L2": L2Params, "either": NormParams}
+_BASES: dict[str, type[AttackParams]] = {"Linf": AttackParams, "L2": L2Params, "L0": L0Params, "either": NormParams}
 _RADII = ("eps", "max_epsilon")
-# robench sets norm, radius, seed and number of classes itself; the rest is not for users.
-_HIDDEN = ("self", "model", "norm", *_RADII, "seed", "n_classes", "verbose", "eps_for_division")
+# robench sets norm, radius (of pixels, too), seed and number of classes itself; the rest is not for users.
+_HIDDEN = ("self", "model", "norm", *_RADII, "pixels", "gamma", "seed", "n_classes", "verbose", "eps_for_division")
 _REAL = ("c", "kappa", "lam", "scale")
 _CHOICES: dict[tuple[str, str], Any] = {
     ("UPGD", "loss"): Literal["ce", "dlr", "margin"],
@@ -61,7 +63,7 @@ class TorchAttack(Attacker):
                 "use autoattack or apgd-ce instead"
             )
         threat = self.threat(surrogate=False)
-        given = {
+        given: dict[str, Any] = {
             "norm": threat.norm,
             "eps": float(threat.eps),
             "max_epsilon": float(threat.eps),
@@ -70,6 +72,8 @@ class TorchAttack(Attacker):
             # Its default 1e-10 is larger than the gradient of an image that the network is sure of.
             "eps_for_division": 1e-20,
         }
+        if threat.norm == "L0":
+            given |= _for_pixels(int(threat.eps), images[0].numel(), getattr(self.params, "restarts", 1))
         own = {key: getattr(self.params, key) for key in type(self.params).model_fields if key in accepted}
         settings = {key: value for key, value in {**own, **given}.items() if key in accepted}
         settings = {key: float(value) if isinstance(value, Fraction) else value for key, value in settings.items()}
@@ -86,11 +90,24 @@ class TorchAttack(Attacker):
         return 3 if settings.get("loss") == "dlr" or settings.get("version") == "rand" else 2
 
 
+def _for_pixels(many: int, values: int, restarts: int) -> dict[str, Any]:
+    """Return what keeps an attack on few pixels within the radius: pixels of OnePixel, gamma of JSMA, moves of Pixle.
+
+    Args:
+        many: The radius, in pixels.
+        values: The values of an image, of which JSMA changes a share.
+        restarts: Moves of Pixle that follow each other.
+    """
+    side = max(1, math.isqrt(many // restarts))
+    moves = {"x_dimensions": (1, side), "y_dimensions": (1, side), "restarts": min(restarts, max(many, 1))}
+    return {"pixels": max(many, 1), "gamma": many / values, **moves}
+
+
 def _cut(images: Tensor, found: Tensor, threat: ThreatModel) -> Tensor:
-    """Return `found` brought into the ball around `images`: pixel by pixel in Linf, towards the image in L2."""
+    """Return `found` brought into the ball around `images`: in L2 towards the image, before it is rounded to 8 bits."""
+    if threat.norm != "L2":
+        return nearest_in_ball(images, found, threat)
     change, radius = found - images, float(threat.eps)
-    if threat.norm == "Linf":
-        return images + change.clamp(-radius, radius)
     length = change.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
     cut: Tensor = images + change * (radius / length).clamp_max(1)
     return cut
@@ -149,6 +166,9 @@ def _make(name: str) -> type[TorchAttack]:
     parameters, about = inspect.signature(kind).parameters, inspect.cleandoc(kind.__doc__ or "")
     fields = {key: _field(name, parameter, about) for key, parameter in parameters.items()}
     given: dict[str, Any] = {key: field for key, field in fields.items() if field is not None}
+    if entry.query:
+        limit = Later(None, ge=1, description="most queries that robench answers for each image; no limit if not given")
+        given["queries"] = (int | None, limit)
     params = create_model(f"{name}Params", __base__=_BASES[entry.norm], __module__=__name__, **given)
     # One class has no empty line after the first paragraph.
     summary = about.partition("\n\n")[0].partition("Distance Measure")[0]
@@ -162,7 +182,7 @@ def _make(name: str) -> type[TorchAttack]:
             "__module__": __name__,
             "Params": params,
             "upstream": name,
-            "norm": "L2" if entry.norm == "L2" else "Linf",
+            "norm": "Linf" if entry.norm == "either" else entry.norm,
             "knowledge": "query" if entry.query else "white-box",
         },
     )

@@ -19,12 +19,13 @@ class Upstream:
 
     summary: str
     arxiv: str = ""
-    norm: Literal["Linf", "L2", "either"] = "Linf"
+    norm: Literal["Linf", "L2", "L0", "either"] = "Linf"
     query: bool = False
 
 
-# Attacks in L0 and L1 know no radius: their images are cut to an L2 ball. Two names of torchattacks are left out,
-# because they are not attacks themselves: MultiAttack and LGV run others, and LGV trains the network it is given.
+# Attacks in L0 are judged by the pixels that they change. Those in L1, and some in L2, know no radius: their images are
+# cut to an L2 ball. Two names of torchattacks are left out, because they are not attacks themselves: MultiAttack and
+# LGV run others, and LGV trains the network it is given.
 UPSTREAM = {
     "VANILA": Upstream(summary="no attack: the clean images", query=True),
     "GN": Upstream(summary="Gaussian noise", query=True),
@@ -51,7 +52,7 @@ UPSTREAM = {
     "JSMA": Upstream(
         summary="saliency maps, towards the next class; memory grows with the square of the pixels",
         arxiv="1511.07528",
-        norm="L2",
+        norm="L0",
     ),
     "EADL1": Upstream(summary="elastic-net attack, smallest L1", arxiv="1709.04114", norm="L2"),
     "EADEN": Upstream(summary="elastic-net attack, smallest L1 and L2 together", arxiv="1709.04114", norm="L2"),
@@ -61,9 +62,9 @@ UPSTREAM = {
     "PGDL2": Upstream(summary="PGD in L2", arxiv="1706.06083", norm="L2"),
     "DeepFool": Upstream(summary="steps to the nearest linearised boundary", arxiv="1511.04599", norm="L2"),
     "PGDRSL2": Upstream(summary="PGD in L2 against randomised smoothing", arxiv="1906.04584", norm="L2"),
-    "SparseFool": Upstream(summary="DeepFool with few pixels", arxiv="1811.02248", norm="L2"),
-    "OnePixel": Upstream(summary="differential evolution of one pixel", arxiv="1710.08864", norm="L2", query=True),
-    "Pixle": Upstream(summary="pixels rearranged at random", arxiv="2202.02236", norm="L2", query=True),
+    "SparseFool": Upstream(summary="DeepFool with few pixels", arxiv="1811.02248", norm="L0"),
+    "OnePixel": Upstream(summary="differential evolution of one pixel", arxiv="1710.08864", norm="L0", query=True),
+    "Pixle": Upstream(summary="pixels rearranged at random", arxiv="2202.02236", norm="L0", query=True),
     "FAB": Upstream(summary="fast adaptive boundary attack", arxiv="1907.02044", norm="either"),
     "AutoAttack": Upstream(summary="torchattacks' own version of AutoAttack", arxiv="2003.01690", norm="either"),
     "Square": Upstream(summary="random search over squares", arxiv="1912.00049", norm="either", query=True),

@@ -1,4 +1,4 @@
-"""Read a published set that lies in class folders: named for WordNet synsets, as ImageNet's, or for the classes."""
+"""Read a published set that lies in class folders, named for WordNet synsets, for the classes, or for their numbers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class NamedFolderSource:
     def __init__(self, root: Path, keys: Sequence[str], names: tuple[str, ...]) -> None:
         self.root, self.class_names = root, names
         self._numbers = {folded(key): number for number, key in enumerate(keys)}
+        if is_numbered(root, len(keys)):  # as ImageNet-V2 is
+            self._numbers = {str(number): number for number in range(len(keys))}
         folders, _, hidden = contents(root)
         parts = {part: path for path in folders for part, usual in PARTS.items() if path.name.lower() in usual}
         parts = parts or {"test": root}
@@ -40,6 +42,8 @@ class NamedFolderSource:
     def is_at(cls, root: Path, keys: Sequence[str]) -> bool:
         """Return whether a folder, or one of its parts, has folders named for the classes."""
         wanted = set(map(folded, keys))
+        if is_numbered(root, len(keys)):
+            return True
         for path in (root, *(path for path in root.iterdir() if path.is_dir())):
             if (path / ANNOTATIONS).is_file() or any(folded(inner.name) in wanted for inner in contents(path)[0]):
                 return True
@@ -80,6 +84,12 @@ class NamedFolderSource:
             known = ", ".join(list(self._numbers)[:3])
             raise DataError(f"{where} has {name!r}, which is no class of the set; expected names such as {known}")
         return number
+
+
+def is_numbered(root: Path, n_classes: int) -> bool:
+    """Return whether the folders in `root` are all named for the numbers of classes, ``0`` to `n_classes` - 1."""
+    names = [path.name for path in contents(root)[0]]
+    return bool(names) and all(name.isdecimal() and str(int(name)) == name and int(name) < n_classes for name in names)
 
 
 def folded(name: str) -> str:

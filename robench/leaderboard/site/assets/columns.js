@@ -29,6 +29,10 @@
   const worst = (ball, at, table) => accuracy(`worst ${ball.at}`, "worst case", `${ball.at}, ${ball.measured ? `n=${robench.number(ball.n)}` : "no white-box attack there"}`,
     (row) => row.worst[at], "worst", { run: (run) => run.worst[at], bound: !ball.measured, main: table.ball === at });
 
+  /* What a defence proves: no accuracy under an attack, and no other column is compared with it. */
+  const proved = (radius, at) => accuracy(`certified ${radius}`, "certified", `${radius}, proved`, (row) => row.certified[at] ?? [null], "certified",
+    { cell: (row) => (row.certified[at] ? robench.rate(row.certified[at], "certified") : "–") });
+
   const plain = (key, title, value, cell, more = {}) => ({ key, title, sub: "", value, cell, width: 84, first: "asc", kind: "plain", ...more });
 
   /** All columns of a table, from left to right. */
@@ -39,6 +43,7 @@
     accuracy("clean", "clean", `n=${robench.number(table.n)}`, (row) => row.clean, "clean", { run: (run) => run.clean }),
     ...table.attacks.map(attacked),
     ...table.balls.map((ball, at) => worst(ball, at, table)),
+    ...table.certified.map(proved),
     plain("drop", "drop", (row) => row.drop, (row) => (row.drop === null ? "–" : row.drop.toFixed(1)), { sub: "clean minus attacked, points" }),
     plain("checks", "checks", (row) => VERDICTS.indexOf(row.checks), (row) => robench.badge(row.checks), { width: 96, run: (run) => robench.badge(run.checks) }),
     plain("trained", "trained", (row) => row.trained, (row) => robench.number(row.trained), { width: 104, sub: "parameters" }),
@@ -59,7 +64,7 @@
     const size = (column) => (narrow ? { place: 40, method: 118, plain: 70, against: 100 }[column.kind] ?? 84 : column.width);
     const sorted = robench.state.sort.replace(/:\w+$/, "");
     const weight = (column) => [column.kind === "place", column.kind === "method", column.key === sorted, column.main, column.key === "clean", column.key === "checks" && !narrow,
-      column.kind === "worst" && !column.bound && !repeated(table, column), column.kind === "attack", column.key === "against", column.kind === "worst", true].indexOf(true);
+      column.kind === "worst" && !column.bound && !repeated(table, column), column.kind === "attack", column.kind === "certified" && !column.key.endsWith(" 0"), column.key === "against", column.kind === "worst", true].indexOf(true);
     const kept = new Set();
     let left = width;
     for (const column of [...all].sort((a, b) => weight(a) - weight(b))) {

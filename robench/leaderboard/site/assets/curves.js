@@ -65,7 +65,7 @@
       label: robench.name(all[line.row]), row: all[line.row], data: line.points.map(([x, y, low, high]) => ({ x, y, low, high })), fill: false,
       borderColor: robench.seriesColour(at), backgroundColor: robench.seriesColour(at), pointStyle: robench.seriesShape(at), pointRadius: 5, borderDash: DASHES[at % DASHES.length], borderWidth: 2,
     }));
-    const unit = group.norm === "Linf" ? "Linf, x 255" : `${group.norm}, pixel units`;
+    const unit = `${group.norm}, ${group.unit}`;
     robench.chart("security", {
       type: "line", data: { datasets: sets }, plugins: [drawn],
       words: `Accuracy against epsilon of ${sets.map(({ label }) => label).join(", ")}.`,

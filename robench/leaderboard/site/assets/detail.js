@@ -16,12 +16,41 @@
   const accuracy = ({ dataset, lines, classes }) => section(`Accuracy on ${dataset}`,
     wide("Accuracy", grid(["", "accuracy, %", "drop", ...(classes ? ["mean over classes", "worst class"] : [])], lines.map((line) => [
       h("span", {}, line.label, line.threat ? h("span", { class: "quiet block" }, `${line.threat}, n=${robench.number(line.rate[3])}`) : null),
-      robench.rate(line.rate, line.label === "clean" ? "clean" : line.drop === null ? "worst" : "attack", { bound: line.bound }), points(line.drop),
+      robench.rate(line.rate, ["clean", "certified"].includes(line.label) ? line.label : line.drop === null ? "worst" : "attack", { bound: line.bound }), points(line.drop),
       ...(classes ? [points(line.macro), line.lowest ? [h("span", {}, `${line.class} `), robench.rate(line.lowest, "attack")] : "–"] : []),
     ]))),
     classes ? h("details", {}, h("summary", {}, "Each class"),
       wide("Accuracy of each class", grid(["class", "images", ...classes.columns], classes.rows.map(([name, n, ...rates]) => [name, robench.number(n), ...rates.map(points)]))))
       : h("p", { class: "quiet" }, "The record keeps no labels, so there are no figures by class."));
+
+  /* Accuracy against queries of the attacks that asked: figures, and a canvas that is drawn once it stands on the page. */
+  const queries = ({ dataset, queries: curves }) => {
+    if (!curves.length) return null;
+    const last = Math.max(...curves.map(({ points }) => points.at(-1)[0]));
+    const at = [0, ...[1, 10, 100, 1e3, 1e4, 1e5, 1e6].filter((each) => each < last), last];
+    const right = ({ points }, number) => (number > points.at(-1)[0] ? null : points.findLast(([from]) => from <= number)[1]);
+    return section(`Accuracy against queries on ${dataset}`,
+      h("div", { class: "chart" }, h("canvas", { class: "queries", role: "img", "data-curves": JSON.stringify(curves), "aria-label": `Accuracy against queries of ${curves.map(({ label }) => label).join(", ")}; the table below has the figures.` })),
+      wide("Accuracy against queries", grid(["after queries", ...at.map(robench.number)], curves.map((curve) => [
+        h("span", {}, curve.label, h("span", { class: "quiet block" }, curve.about)), ...at.map((number) => points(right(curve, number)))]))));
+  };
+
+  let charts = [];
+  const drawQueries = () => {
+    charts.forEach((chart) => chart.destroy());
+    charts = [...dialog.querySelectorAll("canvas.queries")].map((canvas) => new Chart(canvas, {
+      type: "line",
+      // A logarithmic axis has no 0, so clean accuracy stands left of the first query.
+      data: { datasets: JSON.parse(canvas.dataset.curves).map(({ label, points: own }, number) => ({
+        label, data: own.map(([x, y]) => ({ x: x || 0.5, y })), stepped: "before", pointRadius: 0, borderWidth: 2, borderDash: number ? [6, 3] : [],
+        borderColor: robench.seriesColour(number), backgroundColor: robench.seriesColour(number) })) },
+      options: { animation: false, maintainAspectRatio: false, responsive: true, interaction: { mode: "nearest", intersect: false },
+        scales: { y: { ...robench.axis("accuracy, %"), min: 0, max: 100 },
+          x: { ...robench.axis("queries for each image"), type: "logarithmic", min: 0.5, ticks: { color: robench.colour("ink"), callback: (value) => (Number.isInteger(Math.log10(value)) ? robench.number(value) : null) } } },
+        plugins: { legend: { position: "bottom", align: "start", labels: { color: robench.colour("ink") } },
+          tooltip: { callbacks: { title: ([item]) => robench.counted(item.raw.x < 1 ? 0 : item.raw.x, "query", "queries"), label: ({ dataset, raw }) => `${dataset.label}: ${raw.y.toFixed(1)}` } } } },
+    }));
+  };
 
   const list = (checks) => wide("Checks", h("table", { class: "words checks" }, h("thead", {}, h("tr", {}, ["verdict", "check", "figures"].map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, checks.map((check) => h("tr", {}, h("td", {}, robench.badge(check.verdict)), h("td", {}, check.name, check.attack ? h("span", { class: "quiet block" }, check.attack) : null), h("td", {}, check.reason))))));
@@ -66,9 +95,10 @@
     show(h("h2", { id: "detail-title" }, run.title),
       h("p", {}, robench.badge(row.runs.find((each) => each.run === run.run).checks), " run ", h("code", {}, run.run), " · ", h("a", { href: `records/${run.run}.json`, download: `${run.run}.json` }, "Download the record")),
       run.warnings.map((text) => h("p", { class: "warning" }, "Warning: ", text)), checks(run), run.notes.map((text) => h("p", { class: "quiet" }, "Data: ", text)),
-      section("Command", robench.command(run.command)), run.measured.map(accuracy), seeds(row, run.run),
+      section("Command", robench.command(run.command)), run.measured.map(accuracy), run.measured.map(queries), seeds(row, run.run),
       section("Images", gallery(run.gallery)), section("Run", pairs(run.facts)), section("Plugins", pairs(run.plugins)),
       section("Versions and times", h("details", {}, h("summary", {}, "Show"), pairs([...run.versions, ...run.seconds.map(([stage, seconds]) => [`time, ${stage}`, `${seconds.toFixed(1)} s`])]))));
+    drawQueries();
   };
 
   /** Open the run that the address names, or close the one that is open. */

@@ -27,6 +27,7 @@
       for (const column of figures(table)) {
         const name = column.key.replace(/^attack /, "");
         const [percent, low, high, n, deviation] = column.of(row);
+        if (percent === null) continue;
         Object.assign(line, { [name]: percent, [`${name} low`]: low, [`${name} high`]: high, [`${name} n`]: n, [`${name} sd`]: deviation });
         if (column.kind === "worst") line[`${name} measured`] = column.bound ? "no" : "yes";
       }
@@ -38,7 +39,7 @@
     return [names, ...lines.map((line) => names.map((name) => line[name]))].map((cells) => cells.map(csvCell).join(",")).join("\n");
   };
 
-  const shown = (rate, bound) => `${bound ? "<= " : ""}${rate[0].toFixed(1)} (${spread(rate)})`;
+  const shown = (rate, bound) => rate[0] === null ? "-" : `${bound ? "<= " : ""}${rate[0].toFixed(1)} (${spread(rate)})`;
 
   const markdown = (tables) => {
     const cell = (text) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
@@ -57,7 +58,7 @@
     const columns = figures(table);
     const names = ["", ...(table.model ? [] : ["model"]), "method", ...columns.map(title)].map(tex);
     const line = (row) => [rankText(row.rank, MINUS), ...(table.model ? [] : [tex(row.model)]), tex(row.name),
-      ...columns.map((column) => { const rate = column.of(row); return `${column.bound ? "$\\leq$ " : ""}${rate[0].toFixed(1)} {\\footnotesize ${rate[4] === null ? `${rate[1].toFixed(1)}${MINUS}${rate[2].toFixed(1)}` : `$\\pm$ ${rate[4].toFixed(1)}`}}`; })];
+      ...columns.map((column) => { const rate = column.of(row); return rate[0] === null ? MINUS : `${column.bound ? "$\\leq$ " : ""}${rate[0].toFixed(1)} {\\footnotesize ${rate[4] === null ? `${rate[1].toFixed(1)}${MINUS}${rate[2].toFixed(1)}` : `$\\pm$ ${rate[4].toFixed(1)}`}}`; })];
     return ["\\begin{table}", "\\centering", `\\caption{${tex(table.caption)}. Accuracy in percent, with the 95\\,\\% interval or the deviation over seeds.}`,
       `\\begin{tabular}{r${table.model ? "l" : "ll"}${"r".repeat(columns.length)}}`, "\\toprule", `${names.join(" & ")} \\\\`, "\\midrule", ...rows.map((row) => `${line(row).join(" & ")} \\\\`), "\\bottomrule", "\\end{tabular}", "\\end{table}"].join("\n");
   })].join("\n\n");

@@ -18,7 +18,10 @@
     if (keys.some((key) => key !== "run" && key !== "open")) {
       robench.drawFilters();
       robench.drawTables();
-      if (keys.some((key) => !["run", "open", "sort"].includes(key))) robench.drawPlots();
+      if (keys.some((key) => !["run", "open", "sort"].includes(key))) {
+        robench.drawPlots();
+        robench.drawViews();
+      }
     } else if (keys.includes("open")) robench.drawPlots();
     if (keys.includes("run")) robench.follow();
   };
@@ -31,6 +34,7 @@
     robench.drawFilters();
     robench.drawTables();
     robench.drawPlots();
+    robench.drawViews();
     robench.drawMatrix();
     robench.drawPapers();
     robench.follow();

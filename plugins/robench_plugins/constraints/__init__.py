@@ -1,0 +1,1 @@
+"""Constraints: what an attack may change of an image, and how much."""
