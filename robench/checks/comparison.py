@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from robench.checks.verdict import check, must_beat, significantly_more
+from robench.contracts.types import ASKING
 from robench.records.record import AttackScore, Check
 from robench.statistics.intervals import Mask
 
@@ -18,7 +19,7 @@ def white_box(scores: Sequence[AttackScore], searched: Collection[str] = ()) -> 
     masked gradients, unless the norm is one of `searched`, where gradients do not lead: then it is a warning.
     """
     white = [score for score in scores if score.knowledge == "white-box"]
-    blind = [score for score in scores if score.knowledge in ("transfer", "query", "labels", "unaware")]
+    blind = [score for score in scores if score.knowledge in ("transfer", "unaware", *ASKING)]
     if not white and any(score.knowledge == "unaware" for score in scores):
         reason = "no attack knows the defence, so the figures say nothing of an adaptive attacker; leave out aware=no"
         yield check("white-box", "warn", reason)

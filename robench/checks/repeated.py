@@ -218,7 +218,8 @@ def _again(
     if "eps" in changes and given.get("alpha") is not None:
         given["alpha"] = given["alpha"] * changes["eps"] / attack.threat().eps
     changed = replace(attack, params=type(attack.params).model_validate({**given, **changes}))
-    key = ("again", changed.name, str(changed.params), str(changed.surrogate), changed.answers, seed, len(subject.data))
+    same = (changed.name, str(changed.params), str(changed.surrogate), changed.answers, changed.aware)
+    key = ("again", *same, seed, len(subject.data))
     if raw is None and not scaled and key in trial.shared:
         return np.array(list(trial.shared[key].values()), bool)
     attacker, _ = prepared(changed, subject.context)

@@ -15,14 +15,7 @@ from robench.records.record import RunResult
 from robench.registry.registry import Registry, discover
 from robench.registry.resolved import Resolved
 from robench.run.others import Size
-from robench.run.plan import (
-    DEFAULT_TEST_SIZE,
-    DEFAULT_TRAIN_SIZE,
-    DEFAULT_TUNER,
-    Request,
-    check_files,
-    plan,
-)
+from robench.run.plan import DEFAULT_TEST_SIZE, DEFAULT_TRAIN_SIZE, DEFAULT_TUNER, Request, check_files, plan
 from robench.run.recorded_run import Setting, recorded_run, refuse_unused, remarks
 from robench.storage.location import cache_location, parse_location
 from robench.suite.parts import run_of
@@ -115,17 +108,7 @@ def run(
         "precision": precision,
         "white_box": white_box,
     }
-    setting = Setting(
-        results=None if results is None else parse_location(results),
-        cache_dir=cache_location(cache_dir),
-        device=device,
-        checks=checks,
-        loggers=_texts(log),
-        compiled=compile,
-        force=force,
-        save_adapter=None if save_adapter is None else Path(save_adapter),
-        save_images=None if save_images is None else Path(save_images),
-    )
+    setting = _setting(results, cache_dir, device, checks, log, compile, force, save_images, save_adapter)
     return _carried_out(_Asked(asked, suite, _texts(data)), setting, None, plugins, progress)
 
 
@@ -187,19 +170,35 @@ def evaluate(
         "precision": precision,
         "white_box": white_box,
     }
-    setting = Setting(
+    setting = _setting(results, cache_dir, device, checks, log, compile, True, save_images)
+    model = given(network, name)
+    with borrowed(network):
+        return _carried_out(_Asked(asked, suite, _texts(data)), setting, model, plugins, progress)
+
+
+def _setting(
+    results: str | Path | None,
+    cache_dir: str | Path | None,
+    device: str,
+    checks: Checks,
+    log: Names,
+    compiled: bool,
+    force: bool,
+    save_images: str | Path | None,
+    save_adapter: str | Path | None = None,
+) -> Setting:
+    """Return where and how a run is carried out, as both functions take it."""
+    return Setting(
         results=None if results is None else parse_location(results),
         cache_dir=cache_location(cache_dir),
         device=device,
         checks=checks,
         loggers=_texts(log),
-        compiled=compile,
-        force=True,
+        compiled=compiled,
+        force=force,
+        save_adapter=None if save_adapter is None else Path(save_adapter),
         save_images=None if save_images is None else Path(save_images),
     )
-    model = given(network, name)
-    with borrowed(network):
-        return _carried_out(_Asked(asked, suite, _texts(data)), setting, model, plugins, progress)
 
 
 @dataclass(frozen=True)

@@ -323,6 +323,20 @@ def test_an_attack_at_two_radii_is_repeated_once_at_the_huge_one(monkeypatch: py
     assert tried.count(Fraction(24, 255)) == 1, "rounding of the first is twice the radius of the second"
 
 
+def test_attacks_that_treat_a_defence_otherwise_are_repeated_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Fraction] = []
+    perturb = repeated.perturb_set
+
+    def counted(*args: Any, **options: Any) -> Any:
+        tried.append(options["threat"].eps)
+        return perturb(*args, **options)
+
+    monkeypatch.setattr(repeated, "perturb_set", counted)
+    (attack,) = attacks_of("pgd:eps=24/255")
+    checked(trained(), attack, replace(attack, aware="bpda"))
+    assert tried.count(Fraction(128, 255)) == 2
+
+
 def test_a_random_search_is_asked_for_all_images_where_it_may_be_the_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 

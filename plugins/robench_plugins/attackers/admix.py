@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from robench import Field
 from torch import Tensor, nn
 
-from robench_plugins.attackers.momentum import loss_gradient
+from robench_plugins.attackers.momentum import mean_gradient
 from robench_plugins.attackers.si_fgsm import SIFGSM, SIFGSMParams
 
 
@@ -31,12 +33,12 @@ class Admix(SIFGSM):
 
     def gradient(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the mean gradient of the mixed and scaled images."""
-        total = torch.zeros_like(images)
+        return mean_gradient(network, images, labels, self._changes(images, labels))
+
+    def _changes(self, images: Tensor, labels: Tensor) -> Iterator[Callable[[Tensor], Tensor]]:
         # A weight close to zero, so that an image whose class is alone in the batch meets any.
         others = (labels[:, None] != labels[None]).float() + 1e-12
         for _ in range(self.params.mixes):
             mixed = self.params.strength * images[torch.multinomial(others, 1).squeeze(1)]
             for power in range(self.params.scales):
-                points = images.clone().requires_grad_()
-                total += loss_gradient(network, (points + mixed) / 2**power, labels, points)
-        return total / (self.params.mixes * self.params.scales)
+                yield lambda points, mixed=mixed, power=power: (points + mixed) / 2**power  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,17 @@ def loss_gradient(network: nn.Module, seen: Tensor, labels: Tensor, by: Tensor) 
     """Return the gradient of the cross-entropy of `seen`, which follows from `by`, by the latter."""
     (gradient,) = torch.autograd.grad(F.cross_entropy(network(seen), labels, reduction="sum"), by)
     return gradient
+
+
+def mean_gradient(
+    network: nn.Module, images: Tensor, labels: Tensor, changes: Iterable[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """Return the mean gradient by `images` of the cross-entropy of what each of `changes` makes of them."""
+    total, count = torch.zeros_like(images), 0
+    for count, change in enumerate(changes, start=1):  # noqa: B007  # their number
+        points = images.clone().requires_grad_()
+        total += loss_gradient(network, change(points), labels, points)
+    return total / count
 
 
 def over_mean(gradient: Tensor) -> Tensor:

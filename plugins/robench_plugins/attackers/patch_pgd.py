@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.params import PatchParams
+from robench_plugins.attackers.starts import best_of_starts
 from robench_plugins.constraints.patch import Patch
 
 
@@ -38,15 +39,13 @@ class PatchPGD(Attacker):
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the points of all places and steps with the smallest margins."""
-        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
-        for start in range(self.params.restarts):
-            left = (lowest >= 0).nonzero().flatten()
-            if not len(left) or self.params.eps < 1:
-                break
-            found, margin = self._at_a_place(network, images[left], labels[left], steepest=start == 0)
-            better = margin < lowest[left]
-            best[left[better]], lowest[left[better]] = found[better], margin[better]
-        return best
+        if self.params.eps < 1:
+            return images.clone()
+
+        def attempt(some: Tensor, truth: Tensor, start: int) -> tuple[Tensor, Tensor]:
+            return self._at_a_place(network, some, truth, steepest=start == 0)
+
+        return best_of_starts(images, labels, self.params.restarts, attempt)
 
     def _at_a_place(
         self, network: nn.Module, images: Tensor, labels: Tensor, *, steepest: bool

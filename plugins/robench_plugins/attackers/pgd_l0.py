@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from robench_plugins.attackers.eight_bit import nearest_in_ball
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.params import L0Params
+from robench_plugins.attackers.starts import best_of_starts
 
 STEP = 120_000 / 255 / 3072
 """Mean change of a value in a step of the authors' code, in ``[0, 1]`` pixel units, for images of 3 x 32 x 32."""
@@ -44,15 +45,11 @@ class PGDL0(Attacker):
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the points of all starts and steps with the smallest margins."""
-        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
-        for _ in range(self.params.restarts):
-            left = (lowest >= 0).nonzero().flatten()
-            if not len(left):
-                break
-            found, margin = self._from_a_start(network, images[left], labels[left])
-            better = margin < lowest[left]
-            best[left[better]], lowest[left[better]] = found[better], margin[better]
-        return best
+
+        def attempt(some: Tensor, truth: Tensor, start: int) -> tuple[Tensor, Tensor]:
+            return self._from_a_start(network, some, truth)
+
+        return best_of_starts(images, labels, self.params.restarts, attempt)
 
     def _from_a_start(self, network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         threat = self.threat(surrogate=False)

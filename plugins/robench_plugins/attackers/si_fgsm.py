@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from robench import Field
 from torch import Tensor, nn
 
-from robench_plugins.attackers.momentum import MomentumAttack, TransferParams, loss_gradient
+from robench_plugins.attackers.momentum import MomentumAttack, TransferParams, mean_gradient
 
 
 class SIFGSMParams(TransferParams):
@@ -28,8 +27,5 @@ class SIFGSM(MomentumAttack):
 
     def gradient(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the mean gradient of the scaled images."""
-        total = torch.zeros_like(images)
-        for power in range(self.params.scales):
-            points = images.clone().requires_grad_()
-            total += loss_gradient(network, points / 2**power, labels, points)
-        return total / self.params.scales
+        changes = [lambda points, power=power: points / 2**power for power in range(self.params.scales)]
+        return mean_gradient(network, images, labels, changes)

@@ -9,7 +9,7 @@ import torch
 from robench import Field
 from torch import Tensor, nn
 
-from robench_plugins.attackers.momentum import MomentumAttack, TransferParams, loss_gradient
+from robench_plugins.attackers.momentum import MomentumAttack, TransferParams, mean_gradient
 
 NOISE = 16 / 255
 """Most noise of a block, in ``[0, 1]`` pixel units."""
@@ -35,11 +35,8 @@ class SIA(MomentumAttack):
 
     def gradient(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """Return the mean gradient of the changed images."""
-        total = torch.zeros_like(images)
-        for _ in range(self.params.copies):
-            points = images.clone().requires_grad_()
-            total += loss_gradient(network, changed(points, self.params.blocks), labels, points)
-        return total / self.params.copies
+        blocks, copies = self.params.blocks, self.params.copies
+        return mean_gradient(network, images, labels, [lambda points: changed(points, blocks)] * copies)
 
 
 def changed(images: Tensor, blocks: int) -> Tensor:

@@ -11,14 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from pydantic import field_validator
-from robench import Corruption, DataError, Field, ImageSet, Params, RunContext
+from robench import DataError, Field, ImageSet, Params, RunContext
 
 from robench_plugins.corruptions import blur, digital, noise, weather
-from robench_plugins.corruptions.named import chosen_names, chosen_severities
+from robench_plugins.corruptions.chosen import Chosen, Only, Severities
 from robench_plugins.corruptions.resampling import Images
 from robench_plugins.corruptions.spatter import spatter
-from robench_plugins.corruptions.strengths import CIFAR, EXTRA, IMAGENET, MAIN, SEVERITIES
+from robench_plugins.corruptions.strengths import CIFAR, IMAGENET
 
 FUNCTIONS: dict[str, Callable[..., Images]] = {
     **{name: getattr(noise, name) for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")},
@@ -40,12 +39,12 @@ FROST_SHRUNK = 0.2
 class CommonParams(Params):
     """Which corruptions are made, and how strong they are."""
 
-    only: str = Field(
+    only: Only = Field(
         default="main",
         description="main for the 15 of the benchmark, extra for the 4 that are for choosing settings, all for 19, or "
         "names joined by +, such as fog+snow",
     )
-    severities: str = Field(default="1+2+3+4+5", description="severities joined by +, such as 1+3+5")
+    severities: Severities = Field(default="1+2+3+4+5", description="severities joined by +, such as 1+3+5")
     strengths: Literal["auto", "cifar", "imagenet"] = Field(
         default="auto",
         description=f"published strengths to use: auto takes those of CIFAR-10-C up to {SMALL} pixels a side, and "
@@ -56,20 +55,8 @@ class CommonParams(Params):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of noise; the same in every run unless it is set")
 
-    @field_validator("only")
-    @classmethod
-    def _known(cls, only: str) -> str:
-        chosen_names(only, MAIN, EXTRA)
-        return only
 
-    @field_validator("severities")
-    @classmethod
-    def _of_five(cls, severities: str) -> str:
-        chosen_severities(severities, SEVERITIES)
-        return severities
-
-
-class Common(Corruption):
+class Common(Chosen):
     """Noise, blur, weather and digital changes, as in CIFAR-10-C and ImageNet-C.
 
     Each image has a random stream of its own, the same at every severity.
@@ -82,14 +69,6 @@ class Common(Corruption):
 
     Params = CommonParams
     params: CommonParams
-
-    def names(self) -> tuple[str, ...]:
-        """Return the corruptions asked for, in the order of the paper."""
-        return chosen_names(self.params.only, MAIN, EXTRA)
-
-    def severities(self) -> tuple[int, ...]:
-        """Return the severities asked for."""
-        return chosen_severities(self.params.severities, SEVERITIES)
 
     def check_files(self) -> None:
         """Open the pictures of frost."""

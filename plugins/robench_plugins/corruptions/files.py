@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
-from robench import Corruption, DataError, Field, ImageSet, Params, RunContext
+from robench import DataError, Field, ImageSet, Params, RunContext
 
-from robench_plugins.corruptions.named import chosen_names, chosen_severities
-from robench_plugins.corruptions.strengths import EXTRA, MAIN, SEVERITIES
+from robench_plugins.corruptions.chosen import Chosen, Only, Severities
+from robench_plugins.corruptions.strengths import SEVERITIES
 from robench_plugins.datasets.published import SPLIT_SEED
 from robench_plugins.datasets.readers.folders import is_named_as_image
 
@@ -21,26 +20,14 @@ class FilesParams(Params):
     """Where the files are, and which of them are scored."""
 
     path: Path = Field(description="folder of the files, as they are published")
-    only: str = Field(
+    only: Only = Field(
         default="main",
         description="main for the 15 of the benchmark, extra for the 4 others, all for 19, or names joined by +",
     )
-    severities: str = Field(default="1+2+3+4+5", description="severities joined by +, such as 1+3+5")
-
-    @field_validator("only")
-    @classmethod
-    def _known(cls, only: str) -> str:
-        chosen_names(only, MAIN, EXTRA)
-        return only
-
-    @field_validator("severities")
-    @classmethod
-    def _of_five(cls, severities: str) -> str:
-        chosen_severities(severities, SEVERITIES)
-        return severities
+    severities: Severities = Field(default="1+2+3+4+5", description="severities joined by +, such as 1+3+5")
 
 
-class Files(Corruption):
+class Files(Chosen):
     """Corrupted versions of the test images of a published set, in the order in which that is published.
 
     Labels tell whether the images of a run are those of the files; if one differs, the run is refused.
@@ -48,14 +35,6 @@ class Files(Corruption):
 
     Params = FilesParams
     params: FilesParams
-
-    def names(self) -> tuple[str, ...]:
-        """Return the corruptions asked for, in the order of the paper."""
-        return chosen_names(self.params.only, MAIN, EXTRA)
-
-    def severities(self) -> tuple[int, ...]:
-        """Return the severities asked for."""
-        return chosen_severities(self.params.severities, SEVERITIES)
 
     @cached_property
     def folder(self) -> Path:

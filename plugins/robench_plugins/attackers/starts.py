@@ -1,0 +1,28 @@
+"""Start an attack several times, on the images that still withstand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def best_of_starts(
+    images: Tensor, labels: Tensor, starts: int, attempt: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+) -> Tensor:
+    """Return for each image the point with the smallest margin of all starts; images that fell are not tried again.
+
+    Args:
+        attempt: From some of `images`, their labels and the number of the start to points and the margins of their
+            logits, ``(M,)``.
+    """
+    best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+    for start in range(starts):
+        left = (lowest >= 0).nonzero().flatten()
+        if not len(left):
+            break
+        found, margin = attempt(images[left], labels[left], start)
+        better = margin < lowest[left]
+        best[left[better]], lowest[left[better]] = found[better], margin[better]
+    return best
