@@ -13,8 +13,8 @@ from robench.errors import SpecError, nearest
 from robench.registry.registry import Registry
 from robench.run.identity import Found
 from robench.run.plan import Plan, Request
-from robench.storage.location import Location, local_folder, prepare_cache
-from robench.storage.whole_file import whole_file
+from robench.storage.location import Location, local_folder, make_writable, prepare_cache
+from robench.storage.whole_file import draft_beside
 
 if TYPE_CHECKING:
     from robench.checks.certificate import Level
@@ -173,25 +173,21 @@ def _check_new_file(path: Path, plan: Plan) -> None:
     try:
         if path.exists():
             raise SpecError(f"--save-adapter {path}: the file exists and is not overwritten; name a new file")
-        with whole_file(path) as temporary:  # its name is longer than that of the file
-            temporary.touch()
-        path.unlink()
+        # Never the file itself, which other processes of the run look for; the draft's name is longer than the file's.
+        draft = draft_beside(path)
+        draft.touch()
+        draft.unlink()
     except OSError as error:
         raise SpecError(f"--save-adapter {path} cannot be written: {error.strerror}; name another file") from None
 
 
 def _check_new_folder(path: Path) -> None:
-    made = not path.exists()
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if path.exists() and any(path.iterdir()):
             raise SpecError(
                 f"--save-images {path}: the folder is not empty, and nothing is overwritten; name a new one"
             )
-        with whole_file(path / "probe") as temporary:
-            temporary.touch()
-        (path / "probe").unlink()
-        if made:
-            path.rmdir()
+        # Not the folder itself if it is new, because other processes of the run look for it.
+        make_writable(next(each for each in (path, *path.absolute().parents) if each.exists()))
     except OSError as error:
         raise SpecError(f"--save-images {path} cannot be written: {error.strerror}; name another folder") from None
