@@ -14,6 +14,7 @@ PAGES = {
     "benchmarks/README.md": f"{FOLDER}/comparisons",
     "plugins/robench_plugins/weights/clip-tiny/README.md": f"{FOLDER}/cards/clip-tiny",
     "plugins/robench_plugins/weights/clip-tiny-cifar10/README.md": f"{FOLDER}/cards/clip-tiny-cifar10",
+    "plugins/robench_plugins/weights/clip-tiny-offline/README.md": f"{FOLDER}/cards/clip-tiny-offline",
     "plugins/robench_plugins/weights/resnet20-leaf-synth/README.md": f"{FOLDER}/cards/resnet20-leaf-synth",
     "CHANGELOG.md": f"{FOLDER}/changelog",
 }

@@ -32,7 +32,8 @@ class Trials:
 def candidates_of(sweep: Sweep) -> Sweep | None:
     """Return a sweep with a row for each candidate, scored on validation images; None if there is nothing to choose.
 
-    A row on a suite is tried on all its data sets that are trained on, with the attacks of the choice.
+    A row on a suite is tried on those data sets that the choice names, or on all that are trained on, with the attacks
+    of the choice.
     """
     choice = sweep.choice
     if choice is None or not any(row.candidates for row in sweep.rows):
@@ -47,7 +48,12 @@ def candidates_of(sweep: Sweep) -> Sweep | None:
     }
     rows = [
         dataclasses.replace(
-            row, name=_name(row, candidate), settings={**row.settings, **candidate}, over=over, candidates=()
+            row,
+            name=_name(row, candidate),
+            settings={**row.settings, **candidate},
+            over=over,
+            only=choice.datasets,
+            candidates=(),
         )
         for row in sweep.rows
         for candidate in row.candidates

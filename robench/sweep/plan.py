@@ -43,8 +43,13 @@ class Published(_Part):
 
 
 class Choice(_Part):
-    """How one of several settings of a row is chosen: by accuracy on validation images, averaged over data sets."""
+    """How one of several settings of a row is chosen: by accuracy on validation images, averaged over data sets.
 
+    Attributes:
+        datasets: Which data sets of a suite candidates are tried on; empty for all of them.
+    """
+
+    datasets: tuple[str, ...] = ()
     attacks: tuple[str, ...] = Field(min_length=1)
     test_size: Annotated[int, Field(ge=1)] | Literal["all"] = 500
     seed: Annotated[int, Field(ge=0)] = 0
@@ -96,6 +101,7 @@ class Row:
     Attributes:
         candidates: Settings of which one is chosen on validation images; none if nothing is to be chosen.
         over: What wins over the settings and over what a suite says.
+        only: The data sets of its suite that count; empty for all of them.
         chosen: The candidate that was chosen, in words, and among how many; empty if nothing was.
     """
 
@@ -104,6 +110,7 @@ class Row:
     published: Published
     candidates: tuple[Mapping[str, Any], ...] = ()
     over: Mapping[str, Any] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
     chosen: str = ""
 
 
@@ -203,10 +210,13 @@ def plan_sweep(registry: Registry, sweep: Sweep) -> list[Job]:
 def _runs(registry: Registry, sweep: Sweep, row: Row) -> list[Mapping[str, Any]]:
     """Return the settings of the runs of a row with one seed: one, or those that its suite asks for."""
     if row.settings.get("suite") is None:
+        if row.only:
+            raise SpecError(f"{sweep.path}: [choose] names datasets of a suite, and row {row.name!r} is on none")
         return [{**row.settings, **row.over}]
     with _named(sweep, row):
         name = row.settings["suite"]
         suite = sweep.suites.get(name) or find_suite(registry, name).suite
+        suite = suite.reduced(None, row.only) if row.only else suite
         own = {key: value for key, value in row.settings.items() if key != "suite"}
         missing = missing_sets(registry, suite, sweep.places)
         return [{**part.settings, **row.over} for part in parts_of(registry, suite, own, sweep.places, missing)]

@@ -61,6 +61,7 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("model", "clip"): "clip:path=shipped:clip-tiny",
     ("model", "clip-vit-b32"): "clip-vit-b32:path=shipped:clip-tiny",
     ("model", "clip-tiny-cifar10"): "clip-tiny-cifar10",
+    ("model", "clip-tiny-offline"): "clip-tiny-offline",
     ("model", "open-clip"): "open-clip:path={open_clip}",
     ("model", "siglip-vit-b16"): "siglip-vit-b16:path={siglip}",
     ("model", "leaf-inception"): "leaf-inception:image_size=96",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from robench.cli import cli
 from robench.cli.comparison import Engine, choose, complete
 from robench.errors import SpecError
@@ -151,14 +152,37 @@ def test_a_choice_that_is_none_or_unfair_is_one_line(write: Write, old: str, new
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_candidates_on_a_suite_are_tried_on_all_its_data_sets(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("datasets", "runs"), [((), 12), (("digits",), 2 + 4), (("digits", "shapes"), 2 * 2 + 4)])
+def test_candidates_on_a_suite_are_tried_on_all_its_data_sets_or_on_those_named(
+    tmp_path: Path, datasets: tuple[str, ...], runs: int
+) -> None:
+    found = on_a_suite(tmp_path, datasets=datasets)
+    assert found.exit_code == 0, found.output
+    seeds = {line.split(",")[0]: line for line in found.output.splitlines()}
+    assert {"LoRA: lr=0.001", "LoRA: lr=0.01", "LoRA"} < set(seeds) and seeds["to do"].startswith(f"to do,{runs},")
+
+
+@pytest.mark.parametrize(
+    ("suite", "said"),
+    [
+        ("offline@1", "offline@1 has no data set 'digit'; did you mean 'digits'?"),
+        (None, "[choose] names datasets of a suite, and row 'LoRA: lr=0.001' is on none"),
+    ],
+)
+def test_data_sets_that_candidates_cannot_be_tried_on_are_one_line(
+    tmp_path: Path, suite: str | None, said: str
+) -> None:
+    found = on_a_suite(tmp_path, suite=suite, datasets=("digit",))
+    assert isinstance(found.exception, SpecError) and said in str(found.exception)
+
+
+def on_a_suite(tmp_path: Path, *, suite: str | None = "offline@1", datasets: tuple[str, ...]) -> Result:
+    """Plan a row with two candidates, on a suite or on leaf-synth."""
     path = tmp_path / "sweep.toml"
+    where = f'suite = "{suite}"' if suite else 'dataset = "leaf-synth"'
     path.write_text(
-        'title = "x"\n[choose]\nattacks = ["noise:eps=8/255"]\n[common]\nsuite = "offline@1"\n'
+        f'title = "x"\n[choose]\nattacks = ["noise:eps=8/255"]\ndatasets = {json.dumps(datasets)}\n[common]\n{where}\n'
         '[[rows]]\nname = "LoRA"\ntuner = "lora-ce"\nchoose = { lr = [1e-3, 1e-2] }\n'
     )
     folders = ["--results", str(tmp_path / "results"), "--cache-dir", str(tmp_path / "cache")]
-    found = CliRunner().invoke(cli, ["sweep", str(path), "--dry-run", "--format", "csv", *folders])
-    assert found.exit_code == 0, found.output
-    seeds = {line.split(",")[0]: line for line in found.output.splitlines()}
-    assert {"LoRA: lr=0.001", "LoRA: lr=0.01", "LoRA"} < set(seeds) and seeds["to do"].startswith("to do,12,")
+    return CliRunner().invoke(cli, ["sweep", str(path), "--dry-run", "--format", "csv", *folders])

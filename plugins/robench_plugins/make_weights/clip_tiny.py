@@ -156,6 +156,10 @@ def load_source(name: str, data: Path | None, seed: int) -> Source:
         from robench_plugins.make_weights.leaf_source import leaf_source
 
         return leaf_source(seed=seed)
+    if name == "offline":
+        from robench_plugins.make_weights.offline_source import offline_source
+
+        return offline_source(seed=seed)
     from robench_plugins.make_weights.cifar10_source import cifar10_source
 
     if data is None:
@@ -166,7 +170,7 @@ def load_source(name: str, data: Path | None, seed: int) -> Source:
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--source", choices=["cifar10", "leaf-synth"], required=True)
+    parser.add_argument("--source", choices=["cifar10", "leaf-synth", "offline"], required=True)
     parser.add_argument("--data", type=Path, help="folder of the dataset, if it is read from disk")
     parser.add_argument("--output", type=Path, required=True, help="folder for the model, written after every epoch")
     parser.add_argument("--epochs", type=int, default=11)

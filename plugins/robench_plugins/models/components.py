@@ -52,6 +52,15 @@ MODELS = [
     ),
     Component(
         kind="model",
+        name="clip-tiny-offline",
+        target=f"{_HERE}.clip:CLIP",
+        summary="small CLIP, pretrained on captioned images of the four data sets of offline@1; comes with robench",
+        reference=_CLIP,
+        defaults={"path": "shipped:clip-tiny-offline"},
+        recommends=_LEAF_TUNING,
+    ),
+    Component(
+        kind="model",
         name="clip-vit-b32",
         target=f"{_HERE}.clip:CLIP",
         summary="OpenAI's CLIP ViT-B/32, downloaded from the Hub (605 MB)",

@@ -62,14 +62,25 @@ class Drawn(WithoutFiles):
 
     def take(self, name: str, positions: NDArray[np.int64]) -> ImageSet:
         """Draw the images at `positions` of a split."""
-        side, labels = self.params.size, self.labels(name)[positions]
+        labels = self.labels(name)[positions]
+        return ImageSet(images=self.paint(name, positions, labels), labels=labels)
+
+    def paint(self, split: str, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Draw images of the classes `labels`, ``uint8 (n, 3, size, size)``.
+
+        Args:
+            split: A split, or any other name, which draws images of its own.
+            positions: int64 ``(n,)``; which images of that split.
+            labels: int64 ``(n,)``.
+        """
+        side = self.params.size
         images = np.empty((len(positions), 3, side, side), np.uint8)
         for start in range(0, len(positions), CHUNK):
             part = slice(start, start + CHUNK)
-            images[part] = self._paint(name, positions[part], labels[part])
-        return ImageSet(images=images, labels=labels)
+            images[part] = self._chunk(split, positions[part], labels[part])
+        return images
 
-    def _paint(self, split: str, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def _chunk(self, split: str, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
         stream = Stream(self.params.data_seed, f"{self.called}/{split}", positions)
         side = self.params.size
         grid = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / side) - 1
