@@ -16,7 +16,7 @@ from robench.images.image_set import ImageSet, repeated
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 LOOKED_AT = 40
 """Images that are loaded of each split."""
-COMPARED = 4096
+COMPARED = 1024
 """Images of each split that are compared with those of the others; a run compares all that it uses."""
 
 

@@ -31,7 +31,7 @@ def clip() -> tuple[nn.Module, Any, Any]:
     dataset: Any = registry.resolve("dataset", "leaf-synth").build()
     model: Any = registry.resolve("model", "clip-tiny").build()
     context = replace(make_context(Path("unused")), dataset=dataset)
-    return model.build(context).eval(), dataset.split("test", 20), context
+    return model.build(context).eval(), dataset.split("test", 12), context
 
 
 @cache
