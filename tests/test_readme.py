@@ -13,12 +13,14 @@ import pytest
 import torch
 from robench import cli
 from robench.present.grid import Grid
+from robench.records.record import RunResult
 from robench.records.store import Store
 from robench.registry.discovery import GROUP
 from robench.registry.registry import FILES, Registry, discover
 from robench.run.plan import Request, plan
 from robench.scaffold.write import write_package
-from robench.sweep.plan import latest_completed, plan_sweep, read_sweep
+from robench.sweep.choose import FOLDER, Trials, candidates_of, settled
+from robench.sweep.plan import Sweep, latest_completed, plan_sweep, read_sweep
 from robench.sweep.summary import summarise
 from robench.sweep.summary_table import summary_grid
 
@@ -96,11 +98,24 @@ def test_every_name_in_the_use_table_resolves(page: str, documented: Callable[[]
 
 def grid_of(name: str, root: Path) -> Grid:
     """The table of a shipped definition, from the committed records; each row must have one, and says how many."""
-    records = Store(root / "results").read(lambda warning: pytest.fail(warning))
-    sweep = read_sweep(root / "benchmarks" / f"{name}.toml")
-    summary = summarise(sweep, plan_sweep(discover(), sweep), latest_completed(records))
+    sweep = settled_by_records(root / "benchmarks" / f"{name}.toml", root)
+    summary = summarise(sweep, plan_sweep(discover(), sweep), latest_completed(read(root / "results")))
     assert all(line.recorded for line in summary.lines)
     return summary_grid(summary)
+
+
+def read(folder: Path) -> list[RunResult]:
+    return list(Store(folder).read(lambda warning: pytest.fail(warning)))
+
+
+def settled_by_records(path: Path, root: Path) -> Sweep:
+    """A definition whose choices were made by the committed records of its candidates."""
+    sweep = read_sweep(path)
+    if (candidates := candidates_of(sweep)) is None:
+        return sweep
+    planned = plan_sweep(discover(), candidates)
+    completed = latest_completed(read(root / "results" / FOLDER))
+    return settled(sweep, Trials(definition=candidates, planned=planned, completed=completed))
 
 
 def between_markers(page: Path, name: str) -> str:
@@ -142,12 +157,14 @@ def test_the_readme_s_rows_and_figures_are_those_of_the_records(readme: str, roo
     assert said and said <= means
 
 
-def test_every_run_of_a_shipped_definition_that_is_recorded_has_its_figures_in_a_table(root: Path) -> None:
-    records = Store(root / "results").read(lambda warning: pytest.fail(warning))
-    planned = {
-        job.run_id for path in (root / "benchmarks").glob("*.toml") for job in plan_sweep(discover(), read_sweep(path))
-    }
-    assert {record.spec.run_id() for record in records} <= planned
+def test_every_record_is_a_run_of_a_shipped_definition(root: Path) -> None:
+    shown, tried = set[str](), set[str]()
+    for path in (root / "benchmarks").glob("*.toml"):
+        shown |= {job.run_id for job in plan_sweep(discover(), settled_by_records(path, root))}
+        if candidates := candidates_of(read_sweep(path)):
+            tried |= {job.run_id for job in plan_sweep(discover(), candidates)}
+    assert {record.spec.run_id() for record in read(root / "results")} <= shown
+    assert {record.spec.run_id() for record in read(root / "results" / FOLDER)} <= tried
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -225,9 +225,20 @@ def _rows(
     return [there.get(method) or standing(shelved.suite, method, {}, ()) for method in methods]
 
 
+def _called(rows: Sequence[Standing]) -> list[str]:
+    """Return what methods are called in words, as the leaderboard does; one that has no record, as it was typed."""
+    from robench.leaderboard.flatten import asked_of
+    from robench.leaderboard.naming import method_names
+    from robench.records.measurement import measurements
+
+    asked = {row.method: asked_of(next(iter(measurements(row.records[0])))) for row in rows if row.records}
+    names = dict(zip(asked, method_names(list(asked.values())), strict=True))
+    return [names.get(row.method, row.method.tuner) for row in rows]
+
+
 def _show(shelved: Shelved, rows: Sequence[Standing], missing: Mapping[str, str], published: bool, style: str) -> None:
     from robench.suite.published import published_grid, published_values, read_published
-    from robench.suite.table import joined, measures, suite_grids, suite_json
+    from robench.suite.table import averages_grid, best_first, joined, measures, suite_grids, suite_json
 
     suite = shelved.suite
     reported = read_published(suite, shelved.path) if published else ()
@@ -236,8 +247,12 @@ def _show(shelved: Shelved, rows: Sequence[Standing], missing: Mapping[str, str]
     if style == "json":
         echo(suite_json(suite, rows, missing, published_values(reported)))
         return
-    grids = suite_grids(suite, rows, missing)
-    grids = [joined(grids, measures(suite))] if style == "csv" else grids
+    rows = best_first(suite, rows)
+    if style == "csv":
+        grids = [joined(suite_grids(suite, rows), measures(suite))]
+    else:
+        names = _called(rows)
+        grids = [averages_grid(suite, rows, missing, names), *suite_grids(suite, rows, names)]
     grids += [published_grid(suite, reported, rows)] if reported else []
     for number, grid in enumerate(grids):
         if number:

@@ -77,7 +77,7 @@ def _flatten(found: Measured) -> dict[str, Any]:
         "model_name": spec.model.name,
         "tuner": found.tuner,
         "settings": _settings(spec),
-        "asked": json.dumps(_asked(found)),
+        "asked": asked_of(found),
         "method": int(spec.model_copy(update={**RANKED, "seed": 0, "attacks": _in_order(spec)}).run_id(), 16),
         "ranked_as": spec.model_copy(update=RANKED).run_id() if spec.corruptions else record.run_id[:12],
         "tuner_label": spec.tuner.label,
@@ -113,8 +113,8 @@ def _settings(spec: RunSpec) -> str:
     return command_of(spec).replace(f"{size} --seed {spec.seed}", size)
 
 
-def _asked(found: Measured) -> dict[str, Any]:
-    """Return what :mod:`robench.leaderboard.naming` names a method by."""
+def asked_of(found: Measured) -> str:
+    """Return what :mod:`robench.leaderboard.naming` names a method by, as JSON."""
     spec = found.record.spec
     adversary = spec.adversary
     by_prompts = found.data.prompts is not None or "template" in spec.model.params
@@ -136,7 +136,7 @@ def _asked(found: Measured) -> dict[str, Any]:
             "surrogate": adversary.surrogate.name if adversary.surrogate else "",
             "eps": ("" if norm == USUAL_NORM else f"{norm} ") + str(adversary.params.get("eps", "")),
         }
-    return asked
+    return json.dumps(asked)
 
 
 def _classes(found: Measured, attacks: list[AttackScore]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ADVERSARY = ("adversary", "eps", "steps")
 """Parameters of a tuner that the words for its adversary stand for."""
 UNTRAINED = "-"
+RECIPE, CHANGED = " recipe", ", changed"
+"""The end of the title of a published recipe, and what follows it where a setting of the recipe was changed."""
 
 
 def method_names(asked: Sequence[str]) -> list[str]:
@@ -56,7 +58,9 @@ def _tuned(method: Mapping[str, Any]) -> str:
         return "zero-shot"
     component, halves = _tuner(method["tuner"])
     if component is not None and component.title:
-        return component.title
+        own = _given(method)
+        changed = any(own.get(key, str(value)) != str(value) for key, value in component.defaults.items())
+        return component.title + (CHANGED if changed and component.title.endswith(RECIPE) else "")
     if not method["trains"] and not method["adapter"]:
         return "untuned" if method["tuner"] == "none" else str(method["tuner"])
     return " + ".join(half.title or half.name for half in halves) or str(method["tuner"])
@@ -86,7 +90,7 @@ def references(asked: str) -> tuple[str, ...]:
 def _details(methods: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return for methods of one base name what tells them apart, in words."""
     details: list[list[str]] = [[] for _ in methods]
-    given = [dict(item.partition("=")[::2] for item in each["given"].split(",") if item) for each in methods]
+    given = [_given(each) for each in methods]
     if len({json.dumps(each.get("adversary")) for each in methods}) > 1:
         for words, method, own in zip(details, methods, given, strict=True):
             if any(key in own for key in ADVERSARY):
@@ -108,6 +112,11 @@ def _details(methods: Sequence[Mapping[str, Any]]) -> list[list[str]]:
                 for place in same:
                     details[place].append(_setting(key, str(methods[place]["params"].get(key))))
     return details
+
+
+def _given(method: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters that were typed."""
+    return dict(item.partition("=")[::2] for item in method["given"].split(",") if item)
 
 
 def _trained(adversary: Mapping[str, str] | None) -> str:

@@ -94,7 +94,9 @@ class Grid:
         for name, *cells in self.rows:
             pairs = list(zip(others, cells, strict=True))
             below = ", ".join(
-                f"{value} {heading.label}" for heading, value in pairs if heading.minor and value != NOTHING
+                f"{value} {heading.label.removesuffix('s') if value == '1' else heading.label}"
+                for heading, value in pairs
+                if heading.minor and value != NOTHING
             )
             # What follows a sign goes on a line of its own, which keeps many columns within a terminal's width.
             shown = [

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robench.present.grid import NOTHING, Grid, Heading
+from robench.present.grid import NOTHING, Grid, Heading, headings
 from robench.suite.averages import Masks, Mean, average, harmonic_mean, mean_over_seeds
 from robench.suite.definition import Suite, SuiteSet
 from robench.suite.parts import untrained_sets
@@ -18,6 +18,8 @@ READING = (
     "Accuracy in percent, mean over seeds. In brackets the 95 % interval of an average: for other images of these data "
     "sets, and for other seeds where there are several."
 )
+
+SEEDS = Heading(label="seeds", minor=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,27 +65,70 @@ def harmonic(suite: Suite, standing: Standing, attack: str) -> Mean | None:
     return harmonic_mean(first, second)
 
 
-def suite_grids(suite: Suite, rows: Sequence[Standing], missing: Mapping[str, str]) -> list[Grid]:
-    """Return the tables: clean, then each attack.
+def averages_grid(
+    suite: Suite, rows: Sequence[Standing], missing: Mapping[str, str], names: Sequence[str] = ()
+) -> Grid:
+    """Return the averages alone: methods down; clean and each attack across, for each group of data sets.
 
     Args:
         missing: Why data sets are not here, by their names.
+        names: What to call the methods; as they were typed if not given.
     """
-    models = {row.method.model for row in rows}
-    shared = f", {next(iter(models))}" if len(models) == 1 else ""
+    measured = (CLEAN, *suite.measures)
+    across = [*suite.groups, *(["harmonic mean"] if suite.harmonic_mean else [])]
+    labels = [f"{attack or 'clean'} {group}".strip() for attack in measured for group in across]
+    cells = [[text for attack in measured for text in _averages(suite, row, attack)] for row in rows]
+    n = sum(each.average for each in suite.datasets)
+    return Grid(
+        title=f"{suite.full_name}{_shared(rows)}: averages over {n} data sets",
+        notes=(READING, *about(suite, missing)),
+        headings=(Heading(label="method"), *headings(*labels), SEEDS),
+        rows=tuple((name, *own, _seeds(row)) for name, own, row in zip(_names(rows, names), cells, rows, strict=True)),
+    )
+
+
+def best_first(suite: Suite, rows: Sequence[Standing]) -> list[Standing]:
+    """Return the methods by their average under the suite's first attack; those that lack data sets come last."""
+
+    def place(row: Standing) -> tuple[bool, float]:
+        first = group_averages(suite, row, suite.attacks[0].name if suite.attacks else CLEAN)[0]
+        return not first.complete, -(first.mean.percent if first.mean else 0.0)
+
+    return sorted(rows, key=place)
+
+
+def suite_grids(suite: Suite, rows: Sequence[Standing], names: Sequence[str] = ()) -> list[Grid]:
+    """Return the tables: clean, then each attack.
+
+    Args:
+        names: What to call the methods; as they were typed if not given.
+    """
     grids = []
     for attack, typed in {CLEAN: "", **suite.measures}.items():
-        notes = (READING, *about(suite, missing)) if attack == CLEAN else ()
         name = f"{attack}, {typed}" if attack else "clean"
         grids.append(
             Grid(
-                title=f"{suite.full_name}{shared}: {name}",
-                notes=notes,
+                title=f"{suite.full_name}{_shared(rows)}: {name}",
                 headings=_headings(suite, rows, attack),
-                rows=tuple(_row(suite, row, attack, len(models) == 1) for row in rows),
+                rows=tuple(
+                    _row(suite, row, attack, called) for called, row in zip(_names(rows, names), rows, strict=True)
+                ),
             )
         )
     return grids
+
+
+def _shared(rows: Sequence[Standing]) -> str:
+    models = {row.method.model for row in rows}
+    return f", {next(iter(models))}" if len(models) == 1 else ""
+
+
+def _names(rows: Sequence[Standing], names: Sequence[str]) -> list[str]:
+    """Return what rows are called: the method, after the model if there are several."""
+    found = list(names or [row.method.tuner for row in rows])
+    if _shared(rows):
+        return found
+    return [f"{row.method.model}, {name}" for row, name in zip(rows, found, strict=True)]
 
 
 def joined(grids: Sequence[Grid], names: Sequence[str]) -> Grid:
@@ -126,15 +171,22 @@ def _headings(suite: Suite, rows: Sequence[Standing], attack: str) -> tuple[Head
         sets.append(Heading(label=each.name, details=(f"n={n}",) + (() if each.average else ("not averaged",))))
     averages = [Heading(label=f"average {group}".strip(), details=("95 % interval",)) for group in suite.groups]
     last = [Heading(label="harmonic mean", details=("95 % interval",))] if suite.harmonic_mean else []
-    return (Heading(label="method"), *sets, *averages, *last, Heading(label="seeds", minor=True))
+    return (Heading(label="method"), *sets, *averages, *last, SEEDS)
 
 
-def _row(suite: Suite, row: Standing, attack: str, one_model: bool) -> tuple[str, ...]:
-    name = row.method.tuner if one_model else f"{row.method.model}, {row.method.tuner}"
+def _row(suite: Suite, row: Standing, attack: str, name: str) -> tuple[str, ...]:
     cells = [_cell(row.masks(each.name, attack), len(row.seeds)) for each in suite.datasets]
-    averages = [_average(each) for each in group_averages(suite, row, attack)]
-    last = [_with_interval(harmonic(suite, row, attack))] if suite.harmonic_mean else []
-    return (name, *cells, *averages, *last, str(len(row.seeds)))
+    return (name, *cells, *_averages(suite, row, attack), _seeds(row))
+
+
+def _averages(suite: Suite, row: Standing, attack: str) -> list[str]:
+    """Return the averages of all groups, then the harmonic mean if the suite has one."""
+    found = [_average(each) for each in group_averages(suite, row, attack)]
+    return [*found, _with_interval(harmonic(suite, row, attack))] if suite.harmonic_mean else found
+
+
+def _seeds(row: Standing) -> str:
+    return str(len(row.seeds))
 
 
 def _cell(masks: Masks, seeds: int) -> str:

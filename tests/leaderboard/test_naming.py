@@ -48,6 +48,8 @@ WHITE_BOX = {"name": "pgd", "surrogate": "", "eps": "2/255"}
         ),
         ([asked(adapter="/a/b/one.pt"), asked(adapter="")], ["LoRA + TeCoA, adapter one.pt", "LoRA + TeCoA"]),
         ([asked(), asked()], ["LoRA + TeCoA", "LoRA + TeCoA"]),
+        ([asked("fare"), asked("fap", "epochs=10")], ["FARE recipe", "FAP recipe"]),
+        ([asked("fare", "eps=2/255,epochs=1"), asked("lora-ce", "lr=1")], ["FARE recipe, changed", "LoRA + CE"]),
     ],
 )
 def test_names_say_what_tells_methods_apart(methods: list[str], names: list[str]) -> None:

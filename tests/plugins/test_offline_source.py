@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from robench_plugins.datasets.drawn import Shapes, Textures
 from robench_plugins.make_weights.offline_source import offline_source
 

@@ -5,6 +5,7 @@ Epochs are of the set that the paper trains on. A warm-up in steps is written as
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from robench import Component
@@ -45,7 +46,7 @@ def _recipe(name: str, target: str, defaults: dict[str, Any], summary: str, refe
         summary=summary,
         reference=reference,
         defaults=defaults,
-        title=summary.partition(":")[0],
+        title=re.split(" as published| with |:", summary)[0] + " recipe",
         group="published recipes",
     )
 
