@@ -43,10 +43,9 @@ class Published(_Part):
 
 
 class Choice(_Part):
-    """How one of several settings of a row is chosen: by accuracy on validation images, averaged over data sets.
+    """How one of several settings of a row is chosen: by accuracy on validation images, averaged over `datasets`.
 
-    Attributes:
-        datasets: Which data sets of a suite candidates are tried on; empty for all of them.
+    These are of the suite that the row is on; empty for all of them.
     """
 
     datasets: tuple[str, ...] = ()
@@ -85,8 +84,6 @@ _Row = create_model(
     published=(Published, Published()),
     choose=(_Candidates, None),
 )
-
-
 _PARTS: Mapping[int | str, Iterable[str]] = {
     "published": Published.model_fields,
     "choose": (*Choice.model_fields, *_SETTINGS),
@@ -101,7 +98,7 @@ class Row:
     Attributes:
         candidates: Settings of which one is chosen on validation images; none if nothing is to be chosen.
         over: What wins over the settings and over what a suite says.
-        only: The data sets of its suite that count; empty for all of them.
+        only: The data sets of its suite that count; all if empty.
         chosen: The candidate that was chosen, in words, and among how many; empty if nothing was.
     """
 
@@ -157,8 +154,7 @@ def read_sweep(path: Path) -> Sweep:
     """Read a definition.
 
     Raises:
-        SpecError: The file does not exist, is not TOML, or has an unknown key or a wrong value. The message names the
-            file and the row.
+        SpecError: The file does not exist, is not TOML, or has an unknown key or a wrong value; named with its row.
     """
     content = read_toml(path, "sweep", "a file such as benchmarks/*.toml")
     file = _read(_File, content, str(path))
@@ -215,8 +211,8 @@ def _runs(registry: Registry, sweep: Sweep, row: Row) -> list[Mapping[str, Any]]
         return [{**row.settings, **row.over}]
     with _named(sweep, row):
         name = row.settings["suite"]
-        suite = sweep.suites.get(name) or find_suite(registry, name).suite
-        suite = suite.reduced(None, row.only) if row.only else suite
+        whole = sweep.suites.get(name) or find_suite(registry, name).suite
+        suite = whole.reduced(None, row.only)
         own = {key: value for key, value in row.settings.items() if key != "suite"}
         missing = missing_sets(registry, suite, sweep.places)
         return [{**part.settings, **row.over} for part in parts_of(registry, suite, own, sweep.places, missing)]
@@ -269,12 +265,11 @@ def _refuse_unfair(path: Path, rows: Iterable[Row], choice: Choice | None) -> No
     name, most = next(iter(counts.items()))
     if choice is None:
         raise SpecError(f"{path}: row {name!r} has candidates; expected a part [choose] with attacks = [...]")
-    for other, count in counts.items():
-        if count != most:
-            raise SpecError(
-                f"{path}: row {name!r} chooses among {most}, row {other!r} among {count}; "
-                "give every row the same number, or the comparison favours one"
-            )
+    if other := next((each for each, count in counts.items() if count != most), None):
+        raise SpecError(
+            f"{path}: row {name!r} chooses among {most}, row {other!r} among {counts[other]}; "
+            "give every row the same number, or the comparison favours one"
+        )
 
 
 def _refuse_repeats(path: Path, what: str, values: Iterable[object]) -> None:
