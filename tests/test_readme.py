@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from robench import cli
 from robench.present.grid import Grid
 from robench.records.record import RunResult
@@ -134,6 +135,7 @@ def table_rows(markdown: str) -> list[dict[str, str]]:
     [
         ("docs/study.md", "cifar10-clip-tiny"),
         ("docs/study.md", "leaf-synth"),
+        ("docs/study-methods.md", "finding-cifar10"),
         ("docs/study-leaf.md", "leaf-photos"),
         ("docs/study-leaf.md", "leaf-photos-transfer"),
         ("docs/study-leaf.md", "leaf-protocol"),
@@ -143,6 +145,13 @@ def table_rows(markdown: str) -> list[dict[str, str]]:
 )
 def test_the_tables_are_what_the_committed_records_say(page: str, name: str, root: Path) -> None:
     assert between_markers(root / page, name) == grid_of(name, root).to_markdown().strip()
+
+
+def test_the_averages_of_a_suite_are_what_the_committed_records_say(root: Path) -> None:
+    words = ["suite", "offline@1", "--results", str(root / "results"), "--format", "markdown"]
+    printed = CliRunner().invoke(cli.cli, words, catch_exceptions=False).output
+    shown = between_markers(root / "docs" / "study-methods.md", "suite offline@1")
+    assert "averages over 4 data sets" in shown and printed.startswith(shown + "\n")
 
 
 def test_the_readme_s_rows_and_figures_are_those_of_the_records(readme: str, root: Path) -> None:
