@@ -46,7 +46,7 @@ dataset = "stripes"
 SHIPPED = {
     "coop-11-all@1": "f8ec826350f711d5",
     "coop-11@1": "a1d30239e8c46dbc",
-    "offline@1": "df2a087cbe684999",
+    "offline@1": "cfa387848c9dc62d",
     "robustvlm-13@1": "f4433fa12db0c088",
     "tecoa-16@1": "2125c14838d5443c",
 }
