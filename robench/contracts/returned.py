@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sized
+from fractions import Fraction
 from functools import cached_property, wraps
-from numbers import Integral, Rational, Real
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from robench.errors import PluginError
@@ -250,7 +251,7 @@ def flags(found: Any, call: Mapping[str, Any]) -> str:
 
 def radius(found: Any, call: Mapping[str, Any]) -> str:
     """Check a radius."""
-    right = isinstance(found, Rational) and not isinstance(found, bool) and found.numerator >= 0
+    right = isinstance(found, Fraction | int) and not isinstance(found, bool) and found >= 0
     return "" if right else "a fractions.Fraction of at least 0"
 
 
