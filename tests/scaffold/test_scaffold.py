@@ -129,7 +129,7 @@ def test_a_constraint_and_a_corruption_keep_their_rules(
 
 
 def test_the_command_offers_every_kind() -> None:
-    assert SCAFFOLDS == tuple(KINDS)
+    assert tuple(KINDS) == SCAFFOLDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
