@@ -10,13 +10,14 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from robench import cli
 from robench.cli.components import SCAFFOLDS
 from robench.conformance.examine import examine
 from robench.errors import SpecError
-from robench.scaffold.write import COMMANDS, KINDS, package, write_package
+from robench.scaffold.write import COMMANDS, KINDS, Scaffold, package, write_package
 
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
@@ -129,7 +130,7 @@ def test_a_constraint_and_a_corruption_keep_their_rules(
 
 
 def test_the_command_offers_every_kind() -> None:
-    assert tuple(KINDS) == SCAFFOLDS
+    assert set(KINDS) == set(SCAFFOLDS) == set(get_args(Scaffold))
 
 
 @pytest.mark.parametrize("kind", KINDS)
