@@ -35,7 +35,10 @@ MOST_OF_A_GROUP = 20
 """Components of a group that `robench list` names without --all."""
 MOST_NAMED = 5
 """Components of a plugin that `robench plugins` names."""
-SCAFFOLDS = ("dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "constraint", "logger")
+SCAFFOLDS = (
+    *("dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "constraint", "corruption"),
+    "logger",
+)
 """Kinds that `robench plugin new` knows."""
 
 

@@ -69,6 +69,11 @@ FOLLOW_EVERY = 10.0
     metavar="FILE",
     help="With --view all: also draw it, as .svg, .png or .pdf; of several tables, the largest.",
 )
+@click.option(
+    "--reference",
+    metavar="RUN_ID",
+    help="With --view corruptions: also the mean corruption error in percent of that of this run (mCE).",
+)
 @click.option("--runs", is_flag=True, help="Show every run with all its figures, and not one line a method.")
 @click.option("--classes", is_flag=True, help="Also show the mean accuracy over classes, and that of the worst class.")
 @click.option("--output", type=options.PATH, metavar="DIR", help="Folder for --format html.  [default: site]")
@@ -84,6 +89,7 @@ def leaderboard(
     top: int | str | None,
     view: str,
     plot: Path | None,
+    reference: str | None,
     runs: bool,
     classes: bool,
     output: Path | None,
@@ -107,7 +113,7 @@ def leaderboard(
     style = "json" if as_json else style
     if output is not None and style != "html":
         raise SpecError(f"--output {output} is for --format html, not for {style}")
-    check_options(view, plot, style, classes)
+    check_options(view, plot, style, classes, reference)
     folder = results if isinstance(results, Path) else _up_to_date_copies(results)
     with _reading() as progress:
         measurements = read_measurements(folder, local_folder(options.cache_folder(cache_dir)), warn, progress)
@@ -122,7 +128,7 @@ def leaderboard(
         kept = _readable(rankings, most)
     tables = (make_table(ranking, rows) for ranking, rows in zip(rankings, kept, strict=True) if rows)
     if view != "attacks":
-        print_views(results, list(tables), view, style, plot)
+        print_views(results, list(tables), view, style, plot, reference)
     elif style == "json":
         for piece in to_json(tables):
             echo(piece, nl=False)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 PLOTS = (".svg", ".png", ".pdf")
 
 
-def check_options(view: str, plot: Path | None, style: str, classes: bool) -> None:
+def check_options(view: str, plot: Path | None, style: str, classes: bool, reference: str | None) -> None:
     """Refuse options that contradict each other, before records are read."""
+    if reference is not None and view != "corruptions":
+        raise SpecError(f"--reference {reference} is for --view corruptions, not for {view}")
     if plot is not None and view != "all":
         raise SpecError(f"--plot {plot} draws --view all, not {view}")
     if plot is not None and plot.suffix not in PLOTS:
@@ -27,14 +29,20 @@ def check_options(view: str, plot: Path | None, style: str, classes: bool) -> No
         raise SpecError(f"--view {view} does not go with {other}")
 
 
-def print_views(results: Location, tables: list[Table], name: str, style: str, plot: Path | None) -> None:
+def print_views(
+    results: Location, tables: list[Table], name: str, style: str, plot: Path | None, reference: str | None
+) -> None:
     """Print a view of each table, and draw it if that is asked for."""
+    from robench.cli.runs import chosen_runs
     from robench.leaderboard.views.choose import check_view, views
     from robench.leaderboard.views.write import to_csv, to_grid, to_json
 
     check_view(name, tables)
     records = records_of(results, tables)
-    found = [view for table in tables for view in views(name, table, records)]
+    usual = None if reference is None else chosen_runs(results, [reference])[0][0]
+    if usual is not None and not usual.corruptions:
+        raise SpecError(f"run {usual.run_id} has no scores on corrupted images; name one with them after --reference")
+    found = [view for table in tables for view in views(name, table, records, usual)]
     if plot is not None and found:
         from robench.leaderboard.views.profile import profile
         from robench.present.figures.catalogue import DPI, save

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from robench.contracts import returned
 from robench.contracts.configured import Configured
 from robench.contracts.types import format_pixels
 from robench.errors import SpecError
@@ -39,12 +40,14 @@ class Constraint(Configured, ABC):
     usual: ClassVar[Fraction] = Fraction(8, 255)
 
     @abstractmethod
+    @returned.returns(returned.sizes)
     def sizes(self, clean: Tensor, changed: Tensor) -> Tensor:
         """Return how far each image is from the clean one, ``float64 (N,)``, as radii are; infinite if no radius is
         large enough. It is 0 for the clean image alone.
         """
 
     @abstractmethod
+    @returned.returns(returned.optional(returned.images_like))
     def furthest(self, images: Tensor, direction: Tensor, radius: Fraction) -> Tensor | None:
         """Return, for each image, about the point of the ball that is furthest along `direction`.
 
@@ -52,14 +55,17 @@ class Constraint(Configured, ABC):
         of pixel values means nothing here; then :meth:`noise` must be overridden.
         """
 
+    @returned.returns(returned.levels)
     def project(self, clean: Tensor, perturbed: Tensor, radius: Fraction) -> Tensor:
         """Return 8-bit images in the ball near `perturbed`, ``uint8 (N, 3, H, W)``, unless ``projected`` is False."""
         raise NotImplementedError(f"{type(self).__name__} projects no image; expected `projected = False`")
 
+    @returned.returns(returned.flags)
     def inside(self, clean: Tensor, changed: Tensor, radius: Fraction) -> Tensor:
         """Return which images are in the ball, ``bool (N,)``; override it where whole numbers decide exactly."""
         return self.sizes(clean, changed) <= float(radius) * (1 + 1e-9)
 
+    @returned.returns(returned.sizes)
     def sizes_unrounded(self, images: Tensor, perturbed: Tensor) -> Tensor:
         """Return the sizes of what an attack returned, ``(N,)``; by default those of its 8-bit images."""
         import torch
@@ -67,10 +73,12 @@ class Constraint(Configured, ABC):
         clean, changed = ((pixels.clamp(0, 1) * 255).round().to(torch.uint8) for pixels in (images, perturbed))
         return self.sizes(clean, changed)
 
+    @returned.returns(returned.flags)
     def far(self, clean: Tensor, perturbed: Tensor, radius: Fraction) -> Tensor:
         """Return which images are farther outside than rounding to 8 bits explains, ``bool (N,)``."""
         return ~self.inside(clean, (perturbed.clamp(0, 1) * 255).round().to(clean.dtype), radius)
 
+    @returned.returns(returned.images_like)
     def noise(self, images: Tensor, radius: Fraction) -> Tensor:
         """Return random images of the ball, as far from `images` as it allows."""
         import torch
@@ -80,6 +88,7 @@ class Constraint(Configured, ABC):
             raise NotImplementedError(f"{type(self).__name__} has no direction; expected a method `noise`")
         return found
 
+    @returned.returns(returned.images_like)
     def varied(self, images: Tensor, best: Tensor, radius: Fraction, share: float) -> Tensor:
         """Return images of the ball to try next in a random search.
 
@@ -98,6 +107,7 @@ class Constraint(Configured, ABC):
         if self.unit and radius.denominator != 1:
             raise SpecError(f"epsilon counts {self.unit} here; expected a whole number, such as 1 (got {radius})")
 
+    @returned.returns(returned.optional(returned.radius))
     def scaled(self, radius: Fraction, factor: Fraction) -> Fraction | None:
         """Return about `factor` times `radius`, which checks attack with, too; None if no such radius differs."""
         if not self.unit:
@@ -105,14 +115,17 @@ class Constraint(Configured, ABC):
         found = Fraction(int(radius * factor))
         return found if found >= 1 and found != radius else None
 
+    @returned.returns(returned.optional(returned.radius))
     def huge(self, shape: tuple[int, int, int]) -> Fraction | None:
         """Return a radius at which every pixel of an image of `shape` ``(3, H, W)`` can turn grey; None without one."""
         return None
 
+    @returned.returns(returned.text)
     def written(self, radius: Fraction) -> str:
         """Return a radius as tables write it and records keep it: a number, then its unit, such as ``10 pixels``."""
         return f"{radius} {self.unit}" if self.unit else format_pixels(radius)
 
+    @returned.returns(returned.text)
     def told(self, size: float) -> str:
         """Return a size to four digits, as messages say it."""
         return f"{size:.4g} {self.unit}" if self.unit else f"{255 * size:.4g}/255"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from robench.contracts import returned
 from robench.contracts.configured import Configured
 
 if TYPE_CHECKING:
@@ -23,14 +24,17 @@ class Corruption(Configured, ABC):
     """
 
     @abstractmethod
+    @returned.returns(returned.texts)
     def names(self) -> tuple[str, ...]:
         """Return the corruptions, such as ``("fog", "snow")``, in the order of tables."""
 
     @abstractmethod
+    @returned.returns(returned.severities)
     def severities(self) -> tuple[int, ...]:
         """Return the severities of every corruption, the mildest first, such as ``(1, 2, 3, 4, 5)``."""
 
     @abstractmethod
+    @returned.returns(returned.corrupted)
     def corrupted(
         self, name: str, severity: int, images: ImageSet, positions: NDArray[np.int64], context: RunContext
     ) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sized
+from fractions import Fraction
 from functools import cached_property, wraps
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -219,6 +220,41 @@ def levels_like(found: Any, call: Mapping[str, Any]) -> str:
     return "" if right else f"a numpy array uint8 {shape}"
 
 
+def corrupted(found: Any, call: Mapping[str, Any]) -> str:
+    """Check 8-bit images of the shape of those in the argument ``images``, a set."""
+    return levels_like(found, {"images": call["images"].images})
+
+
+def severities(found: Any, call: Mapping[str, Any]) -> str:
+    """Check some whole numbers in rising order."""
+    right = isinstance(found, tuple | list) and _all(found, Integral) and list(found) == sorted(set(found))
+    return "" if right else "a tuple of int in rising order, such as (1, 2, 3, 4, 5)"
+
+
+def levels(found: Any, call: Mapping[str, Any]) -> str:
+    """Check 8-bit images on the device, of the shape of the argument ``clean``."""
+    shape = tuple(call["clean"].shape)
+    right = is_tensor(found) and str(found.dtype) == "torch.uint8" and tuple(found.shape) == shape
+    return "" if right else f"a tensor uint8 of shape {shape}"
+
+
+def sizes(found: Any, call: Mapping[str, Any]) -> str:
+    """Check a number for each of the images that the first argument holds."""
+    return "" if _is_floating(found) and _each(found, call) else f"a floating-point tensor of shape ({_n(call)},)"
+
+
+def flags(found: Any, call: Mapping[str, Any]) -> str:
+    """Check whether something is so of each of the images that the first argument holds."""
+    right = is_tensor(found) and str(found.dtype) == "torch.bool" and _each(found, call)
+    return "" if right else f"a tensor bool of shape ({_n(call)},)"
+
+
+def radius(found: Any, call: Mapping[str, Any]) -> str:
+    """Check a radius."""
+    right = isinstance(found, Fraction | int) and not isinstance(found, bool) and found >= 0
+    return "" if right else "a fractions.Fraction of at least 0"
+
+
 def function(found: Any, call: Mapping[str, Any]) -> str:
     """Check something that can be called."""
     return "" if callable(found) else "a function of images"
@@ -226,6 +262,14 @@ def function(found: Any, call: Mapping[str, Any]) -> str:
 
 mapping = instance(Mapping, "a dict")
 text = instance(str, "a str")
+
+
+def _n(call: Mapping[str, Any]) -> int:
+    return len(call["clean"] if "clean" in call else call["images"])
+
+
+def _each(found: Any, call: Mapping[str, Any]) -> bool:
+    return tuple(found.shape) == (_n(call),)
 
 
 def _all(values: Iterable[Any], kind: type) -> bool:

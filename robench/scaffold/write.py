@@ -10,7 +10,16 @@ from typing import Literal
 from robench.errors import SpecError
 
 Scaffold = Literal[
-    "dataset", "model", "attacker", "tuner", "adaptation", "objective", "defence", "constraint", "logger"
+    "dataset",
+    "model",
+    "attacker",
+    "tuner",
+    "adaptation",
+    "objective",
+    "defence",
+    "constraint",
+    "corruption",
+    "logger",
 ]
 # The tuner is an adaptation: an objective adds training, checkpoints and white-box examples.
 KINDS: dict[Scaffold, tuple[str, ...]] = {
@@ -23,6 +32,7 @@ KINDS: dict[Scaffold, tuple[str, ...]] = {
     "logger": ("logger",),
     "defence": ("defence",),
     "constraint": ("constraint",),
+    "corruption": ("corruption",),
 }
 COMMANDS: dict[Scaffold, str] = {
     "dataset": "robench run --dataset {name} --attack pgd --test-size 200",
@@ -33,6 +43,7 @@ COMMANDS: dict[Scaffold, str] = {
     "objective": "robench run --tuner lora+{name} --attack pgd-resnet20 --train-size 500 --test-size 200",
     "logger": "robench run --log {name} --attack pgd --test-size 50",
     "constraint": "robench run --attack noise:norm={name},eps=2 --test-size 200",
+    "corruption": "robench run --corruption {name} --attack pgd --test-size 200",
     "defence": "robench run --defence {name} --attack pgd:eps=2/255 --test-size 200",
 }
 

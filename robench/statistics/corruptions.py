@@ -44,8 +44,7 @@ def summarise(found: CorruptionRecord | Sequence[CorruptionRecord]) -> Corruptio
     first = records[0]
     names = tuple(dict.fromkeys(score.name for score in first.scores))
     severities = tuple(dict.fromkeys(score.severity for score in first.scores))
-    right = np.mean([[score.mask() for score in each.scores] for each in records], axis=0)
-    right = right.reshape(len(names), len(severities), -1)
+    right = _right(records)
     curves = 100 * right.mean(axis=2)
     return CorruptionSummary(
         label=first.label,
@@ -56,6 +55,36 @@ def summarise(found: CorruptionRecord | Sequence[CorruptionRecord]) -> Corruptio
         curves={name: tuple(curves[place].tolist()) for place, name in enumerate(names)},
         images=tuple(score.images for score in first.scores),
     )
+
+
+def relative_error(found: Sequence[CorruptionRecord], reference: CorruptionRecord) -> Rate | None:
+    """Return the mean corruption error (mCE) of runs on the same images, in percent of that of a reference.
+
+    The errors under a corruption, over all severities, are divided by those of the reference, and these ratios are
+    averaged. None if the reference was scored on other images, or has no error under some corruption. The 95 % interval
+    is over images, which both share: that of the normal distribution, to first order (the delta method).
+
+    Source: Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
+    ICLR 2019 (arXiv:1903.12261), section 4, where the reference is AlexNet.
+    """
+    if [score.images for score in found[0].scores] != [score.images for score in reference.scores]:
+        return None
+    wrong, usual = (1 - _right(records).mean(axis=1) for records in (found, [reference]))  # each (names, n)
+    below, n = usual.mean(axis=1), wrong.shape[1]
+    if not below.all():
+        return None
+    ratios = wrong.mean(axis=1) / below
+    mean = float(ratios.mean())
+    moved = ((wrong - ratios[:, None] * usual) / below[:, None]).mean(axis=0)
+    reach = 1.96 * float(moved.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+    return Rate(percent=100 * mean, low=100 * max(mean - reach, 0), high=100 * (mean + reach), n=n)
+
+
+def _right(records: Sequence[CorruptionRecord]) -> NDArray[np.float64]:
+    """Return the share of runs that have each image right, ``(names, severities, n)``."""
+    names = {score.name for score in records[0].scores}
+    right: NDArray[np.float64] = np.mean([[score.mask() for score in each.scores] for each in records], axis=0)
+    return right.reshape(len(names), -1, right.shape[-1])
 
 
 def of_images(share: NDArray[np.float64]) -> Rate:

@@ -149,6 +149,25 @@ def test_a_sound_model_passes_every_check(norm: str, level: str) -> None:
     assert ("steps" in names) == ("restarts" in names) == (level == "full")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["colour-fw:eps=40/255,steps=4", "spatial-pgd:eps=40"])
+def test_the_checks_know_attacks_that_move_no_single_pixels(text: str) -> None:
+    (attack,) = attacks_of(text)
+    found = checked(trained(), attack, n=16)
+    assert not [check for check in found.values() if check.verdict in ("fail", "incomplete")]
+    asked = {check.name for check in found.values() if check.attack}
+    assert asked >= {"ball", "noise", "random search", "epsilon", "rounding"}
+    assert ("huge epsilon" in asked) == ("single step" in asked) == text.startswith("colour")
+
+
+@pytest.mark.slow
+def test_masked_gradients_show_in_a_colour_attack() -> None:
+    (attack,) = attacks_of("colour-fw:eps=40/255,steps=4")
+    found = checked(Wrapped(TRAPS["quantised inputs"][0]), attack, n=24)
+    assert found[f"random search {attack.label}"].verdict == "fail"
+    assert found[f"huge epsilon {attack.label}"].verdict != "pass"
+
+
 @pytest.mark.parametrize("trap", TRAPS)
 def test_every_trap_is_caught_by_the_check_made_for_it(trap: str) -> None:
     defend, name = TRAPS[trap]

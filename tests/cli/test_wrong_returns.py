@@ -14,8 +14,8 @@ import os
 
 import numpy as np
 import torch
-from robench import Adaptation, Attacker, Certified, Component, Dataset, Defence, ImageSet, Model, Objective, Purifier
-from robench import Tuner, hookimpl
+from robench import Adaptation, Attacker, Certified, Component, Constraint, Corruption, Dataset, Defence, ImageSet
+from robench import Model, Objective, Purifier, Tuner, hookimpl
 
 IMAGES = np.random.RandomState(0).randint(0, 255, (60, 3, 8, 8)).astype(np.uint8)
 
@@ -114,10 +114,43 @@ class Proof(Defence):
         return value("certify", Certified(classes=found.long(), radii=found))
 
 
+class Rows(Constraint):
+    unit = "rows"
+
+    def sizes(self, clean, changed):
+        return value("sizes", (clean != changed).any(dim=3).any(dim=1).sum(dim=1).double())
+
+    def far(self, clean, perturbed, radius):
+        return value("far", super().far(clean, perturbed, radius))
+
+    def furthest(self, images, direction, radius):
+        found = images.clone()
+        found[:, :, : int(radius)] = (direction[:, :, : int(radius)] > 0).float()
+        return found
+
+    def project(self, clean, perturbed, radius):
+        levels = (perturbed.clamp(0, 1) * 255).round().to(clean.dtype)
+        return value("project", torch.cat([levels[:, :, : int(radius)], clean[:, :, int(radius) :]], dim=2))
+
+    def written(self, radius):
+        return value("written", super().written(radius))
+
+
+class Fog(Corruption):
+    def names(self):
+        return value("names", ("fog",))
+
+    def severities(self):
+        return value("severities", (1, 2))
+
+    def corrupted(self, name, severity, images, positions, context):
+        return value("corrupted", images.images // 2)
+
+
 @hookimpl
 def robench_components():
     kinds = {"dataset": [Grey], "model": [Flat], "attacker": [Salt], "tuner": [Own], "objective": [Mean, Terms]}
-    kinds |= {"adaptation": [Whole], "defence": [Lens, Proof]}
+    kinds |= {"adaptation": [Whole], "defence": [Lens, Proof], "constraint": [Rows], "corruption": [Fog]}
     return [
         Component(kind=kind, name=f"x{each.__name__.lower()}", target=f"wrong_returns:{each.__name__}", summary="toy")
         for kind, found in kinds.items()
@@ -125,6 +158,7 @@ def robench_components():
     ]
 '''
 TRAINED = ("--tuner", "xwhole+xmean:adversary=none,epochs=1")
+ROWS, FOG = ("--attack", "noise:norm=xrows,eps=2"), ("--corruption", "xfog")
 SCORED = ("--tuner", "xwhole+xterms:adversary=white-box,epochs=1,eps=8/255")
 
 
@@ -181,6 +215,12 @@ def run(plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any
             ("--defence", "xproof"),
             "Proof.certify returned a tuple of 2; expected a robench.Cert",
         ),
+        ("sizes", "2", ROWS, "Rows.sizes returned the int 2; expected a floating-point tensor of shape (20,)"),
+        ("far", "torch.ones(3)", ROWS, "Rows.far returned a tensor float32 (3,); expected a tensor bool of shape"),
+        ("project", "IMAGES[:20]", ROWS, "Rows.project returned a numpy array uint8 (20, 3, 8, 8); expected a tensor"),
+        ("written", "2", ROWS, "Rows.written returned the int 2; expected a str"),
+        ("severities", "(2, 1)", FOG, "Fog.severities returned a tuple of 2; expected a tuple of int in rising order"),
+        ("corrupted", "IMAGES[:1]", FOG, "Fog.corrupted returned a numpy array uint8 (1, 3, 8, 8); expected a numpy"),
     ],
 )
 def test_it_is_one_line(

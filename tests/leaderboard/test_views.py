@@ -184,12 +184,19 @@ def test_the_command_prints_views_and_draws(
     assert json.loads(out)[0]["figures"][0]["column"] == "mean"
     out, _ = command(capsys, *words, "--view", "corruptions", "--format", "latex")
     assert r"best & 60.0 & 65.0" in out and r"plain & - & -" in out
+    out, _ = command(capsys, *words, "--view", "corruptions", "--reference", records[1].run_id[:8], "--format", "json")
+    figures = {each["column"]: each for each in json.loads(out)[0]["figures"] if each["method"] == "best"}
+    # Of fog both seeds miss 25 %, of snow 45 and 65 %; the second seed is the reference.
+    assert figures["mCE"]["value"] == pytest.approx(100 * (25 / 25 + 55 / 65) / 2)
+    assert figures["mCE"]["better"] == "lower" and figures["mCE"]["low"] < figures["mCE"]["value"] < 100
     out, _ = command(capsys, *words, "--view", "linf", "--format", "markdown")
     assert "| plain" in out and "no figure here ranks them" in out
     for arguments, message in (
         (("--view", "al"), "no view is called 'al'; did you mean 'all'"),
         (("--plot", "x.svg"), "--plot x.svg draws --view all, not attacks"),
         (("--view", "all", "--plot", "x.gif"), "expected a name that ends in .svg"),
+        (("--view", "all", "--reference", "x"), "--reference x is for --view corruptions, not for all"),
+        (("--view", "corruptions", "--reference", records[-1].run_id), "has no scores on corrupted images"),
         (("--view", "all", "--classes"), "--view all does not go with --classes"),
         (("--view", "all", "--format", "html"), "does not go with --format html"),
     ):

@@ -67,19 +67,34 @@ def test_the_grid_is_that_of_the_paper_in_whole_degrees_and_pixels() -> None:
     assert {down for _, down, _ in tried} == {-3, -2, 0, 2, 3}
 
 
-@pytest.mark.parametrize("name", ["spatial-grid", "spatial-random"])
+def test_twice_a_radius_is_the_largest_one_at_most() -> None:
+    doubled = [Spatial().scaled(Fraction(radius), Fraction(2)) for radius in (10, 30, 45)]
+    assert doubled == [20, 45, None]
+    assert Spatial().scaled(Fraction(1), Fraction(1, 2)) is None
+
+
+EFFORTS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "spatial-grid": ({"angles": 3, "moves": 1}, {"angles": 5, "moves": 3}),
+    "spatial-random": ({"tries": 1}, {"tries": 20}),
+    "spatial-pgd": ({"steps": 1, "restarts": 1}, {"steps": 5, "restarts": 4}),
+}
+
+
+@pytest.mark.parametrize("name", EFFORTS)
 def test_attacks_stay_in_the_ball_and_more_tries_find_more(name: str) -> None:
     data, network = draw(30), trained()
     left = []
-    for more in (
-        ({"angles": 3, "moves": 1}, {"angles": 5, "moves": 3})
-        if name == "spatial-grid"
-        else (
-            {"tries": 1},
-            {"tries": 20},
-        )
-    ):
+    for more in EFFORTS[name]:
         made = torch.from_numpy(attacked(make(name, eps=40, **more), network, data))
         assert Spatial().inside(torch.from_numpy(data.images), made, Fraction(40)).all()
         left.append(int((predicted(network, made.float() / 255).numpy() == data.labels).sum()))
     assert left[1] < left[0]
+
+
+def test_gradients_find_more_than_as_many_random_turns() -> None:
+    data, network = draw(60), trained()
+    left = []
+    for attack in (make("spatial-pgd", eps=45, steps=4, restarts=2), make("spatial-random", eps=45, tries=10)):
+        made = torch.from_numpy(attacked(attack, network, data)).float() / 255
+        left.append(int((predicted(network, made).numpy() == data.labels).sum()))
+    assert left[0] < left[1]

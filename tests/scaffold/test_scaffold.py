@@ -10,12 +10,14 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from robench import cli
+from robench.cli.components import SCAFFOLDS
 from robench.conformance.examine import examine
 from robench.errors import SpecError
-from robench.scaffold.write import COMMANDS, KINDS, package, write_package
+from robench.scaffold.write import COMMANDS, KINDS, Scaffold, package, write_package
 
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
@@ -29,6 +31,7 @@ NAMES = {
     "objective": "stay-near",
     "defence": "noisy",
     "constraint": "frame",
+    "corruption": "dead-pixels",
     "logger": "json-lines",
 }
 INSTALLED = ("dataset", "model", "attacker", "tuner")
@@ -110,6 +113,22 @@ def test_a_model_an_adaptation_and_an_objective_keep_their_rules_together(
     registry, tuner = registry_of(*points), "residual+stay-near:hidden=4,adversary=none"
     found = list(examine(registry, "tuner", tuner, dataset="dots", model="small-net:width=4"))
     assert len(found) == 8 and all(each.kept for each in found), found
+
+
+@pytest.mark.parametrize(("kind", "text"), [("constraint", "frame"), ("corruption", "dead-pixels:share=0.1")])
+def test_a_constraint_and_a_corruption_keep_their_rules(
+    kind: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_package(NAMES[kind], kind, tmp_path)  # type: ignore[arg-type]
+    monkeypatch.syspath_prepend(tmp_path)
+    point = entry_point(NAMES[kind], NAMES[kind].replace("-", "_"), NAMES[kind])
+    registry = registry_of(entry_point("toy", toy.__name__, "toy-dist"), point)
+    found = list(examine(registry, kind, text, dataset="dots"))  # type: ignore[arg-type]
+    assert len(found) >= 6 and all(each.kept for each in found), found
+
+
+def test_the_command_offers_every_kind() -> None:
+    assert set(KINDS) == set(SCAFFOLDS) == set(get_args(Scaffold))
 
 
 @pytest.mark.parametrize("kind", KINDS)

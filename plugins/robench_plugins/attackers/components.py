@@ -16,6 +16,10 @@ _SPARSE_RS = (
     "Croce et al., Sparse-RS: a versatile framework for query-efficient sparse black-box adversarial attacks, AAAI "
     "2022 (arXiv:2006.12834)"
 )
+_SQUARE = (
+    "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, ECCV 2020 "
+    "(arXiv:1912.00049)"
+)
 _SPATIAL = "Engstrom et al., Exploring the landscape of spatial robustness, ICML 2019 (arXiv:1712.02779)"
 
 
@@ -26,7 +30,8 @@ _GROUPS = {
     "queries only": ("square", "rays", "hopskipjump"),
     "few pixels": ("sparse-rs", "pgd-l0"),
     "patches": ("sparse-rs-patch", "patch-pgd", "adversarial-patch"),
-    "turned and moved": ("spatial-grid", "spatial-random"),
+    "turned and moved": ("spatial-grid", "spatial-random", "spatial-pgd"),
+    "other colours": ("colour-fw", "colour-search"),
     "several attacks in turn": ("autoattack", "autoattack-ce-t", "autoattack-ce-dlr"),
     "images from elsewhere": ("images",),
     "controls": ("noise", "resize"),
@@ -180,8 +185,7 @@ ATTACKERS: list[Component] = [
         "square",
         "square:Square",
         "Square Attack: random search without gradients, 5,000 queries, Linf, L2 or L1",
-        "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, ECCV "
-        "2020 (arXiv:1912.00049)",
+        _SQUARE,
     ),
     _attack(
         "rays",
@@ -228,6 +232,15 @@ ATTACKERS: list[Component] = [
     ),
     _attack("spatial-grid", "spatial:SpatialGrid", "a grid of turns and moves of each image", _SPATIAL),
     _attack("spatial-random", "spatial:SpatialRandom", "the worst of 10 random turns and moves", _SPATIAL),
+    _attack("spatial-pgd", "spatial:SpatialPGD", "gradient steps by the angle and the moves of each image", _SPATIAL),
+    _attack(
+        "colour-fw",
+        "colour:ColourFW",
+        "Frank-Wolfe steps along the gradient on tone curves, 3 starts",
+        "Chen et al., A Frank-Wolfe framework for efficient and effective adversarial attacks, AAAI 2020 "
+        "(arXiv:1811.10828); Laidlaw and Feizi, Functional adversarial attacks, NeurIPS 2019 (arXiv:1906.00001)",
+    ),
+    _attack("colour-search", "colour:ColourSearch", "random search over tone curves, 1,000 queries", _SQUARE),
     _attack(
         "autoattack",
         "autoattack:AutoAttack",

@@ -6,6 +6,7 @@ import torch
 from robench import Constraint, ThreatModel
 from torch import Tensor, nn
 
+from robench_plugins.constraints.colour import Colour
 from robench_plugins.constraints.l0 import L0
 from robench_plugins.constraints.l1 import L1
 from robench_plugins.constraints.l2 import L2
@@ -22,6 +23,7 @@ _OWN: dict[str, Constraint] = {
     "L0": L0(),
     "patch": Patch(),
     "spatial": Spatial(),
+    "colour": Colour(),
 }
 _ORDERS = {"Linf": float("inf"), "L2": 2.0, "L1": 1.0}
 

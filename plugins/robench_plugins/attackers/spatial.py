@@ -1,4 +1,4 @@
-"""Turns and moves of an image, tried one by one; they need logits alone."""
+"""Turns and moves of an image: tried one by one, by logits alone, and along gradients."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from fractions import Fraction
 import torch
 from robench import Amount, Attacker, AttackParams, Field, ask
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.n_classes import require_classes
+from robench_plugins.attackers.starts import best_of_starts
 from robench_plugins.constraints.spatial import shifts, transformed
 
 Turn = tuple[Tensor, Tensor, Tensor]
@@ -36,6 +38,14 @@ class RandomParams(SpatialParams):
     """The random search of the paper."""
 
     tries: int = Field(default=10, ge=1, description="random turns and moves of each image")
+
+
+class StepsParams(SpatialParams):
+    """Gradient steps over turns and moves."""
+
+    steps: int = Field(default=5, ge=1, description="gradient steps of each start")
+    step: float = Field(default=0.2, gt=0, le=1, description="first step, as a share of the largest turn and moves")
+    restarts: int = Field(default=10, ge=1, description="starts: the clean image, then random ones while it withstands")
 
 
 class _Spatial(Attacker):
@@ -108,6 +118,49 @@ class SpatialRandom(_Spatial):
                 for most in (int(self.params.eps), *shifts(images, self.params.eps))
             )
             yield angles, down, right
+
+
+class SpatialPGD(Attacker):
+    """Steps along the sign of the gradient by the angle and both moves, from the clean image and from random ones.
+
+    The network sees whole degrees and pixels only, and an image keeps the point with the smallest margin of its logits.
+    Steps shorten evenly, down to a degree and a pixel.
+
+    Source: Engstrom et al., ICML 2019 (arXiv:1712.02779), section 3, the first-order method. Deviations: whole degrees
+    and pixels, larger steps that shorten, and several starts, because the paper finds that gradients lead less far here
+    than a grid does.
+    """
+
+    Params = StepsParams
+    params: StepsParams
+    norm = "spatial"
+
+    def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the points of all starts and steps with the smallest margins."""
+
+        def attempt(some: Tensor, truth: Tensor, start: int) -> tuple[Tensor, Tensor]:
+            return self._from_a_start(network, some, truth, clean=start == 0)
+
+        return best_of_starts(images, labels, self.params.restarts, attempt)
+
+    def _from_a_start(
+        self, network: nn.Module, images: Tensor, labels: Tensor, *, clean: bool
+    ) -> tuple[Tensor, Tensor]:
+        most = torch.tensor([int(self.params.eps), *shifts(images, self.params.eps)], device=images.device)[:, None]
+        places = (2 * torch.rand(3, len(images), device=images.device) - 1) * most * (not clean)
+        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+        for step in range(self.params.steps + 1):
+            seen = places.round().requires_grad_()
+            points = transformed(images, *seen)
+            logits = network(points)
+            margin = margins(logits.detach(), labels).to(lowest.dtype)
+            better = margin < lowest
+            best[better], lowest[better] = points.detach()[better], margin[better]
+            if step < self.params.steps:
+                (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), seen)
+                length = (self.params.step * most * (1 - step / self.params.steps)).clamp_min(1)
+                places = torch.minimum(torch.maximum(seen.detach() + length * gradient.sign(), -most), most)
+        return best, lowest
 
 
 def _evenly(most: int, count: int) -> list[int]:

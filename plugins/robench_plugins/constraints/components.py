@@ -61,4 +61,11 @@ CONSTRAINTS: list[Component] = [
         "turns by whole degrees up to epsilon, such as 30, and moves that go with them",
         "Engstrom et al., Exploring the landscape of spatial robustness, ICML 2019 (arXiv:1712.02779)",
     ),
+    _constraint(
+        "colour",
+        "colour:Colour",
+        "one tone curve for each channel, which changes no value by more than epsilon, such as 16/255",
+        "Laidlaw and Feizi, Functional adversarial attacks, NeurIPS 2019 (arXiv:1906.00001); Zhao, Liu and Larson, "
+        "Adversarial color enhancement, BMVC 2020 (arXiv:2002.01008)",
+    ),
 ]

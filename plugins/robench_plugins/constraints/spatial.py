@@ -46,6 +46,11 @@ class Spatial(Constraint):
         if radius > LARGEST:
             raise SpecError(f"epsilon must be within [0, {LARGEST}] degrees, such as 30 (got {radius})")
 
+    def scaled(self, radius: Fraction, factor: Fraction) -> Fraction | None:
+        """Return `factor` times the radius in whole degrees, 45 at most; None if that is 0 or the radius."""
+        found = min(Fraction(int(radius * factor)), Fraction(LARGEST))
+        return found if found >= 1 and found != radius else None
+
     def sizes(self, clean: Tensor, changed: Tensor) -> Tensor:
         """Return the smallest radius whose ball holds each image, infinite if none does."""
         return self._found(clean, changed, Fraction(LARGEST))

@@ -29,17 +29,18 @@ def check_view(name: str, tables: Sequence[Table]) -> None:
         raise SpecError(f"no view is called {name!r}{nearest(name, known)}")
 
 
-def views(name: str, table: Table, records: Mapping[str, RunResult]) -> list[View]:
+def views(name: str, table: Table, records: Mapping[str, RunResult], reference: RunResult | None = None) -> list[View]:
     """Return the views of a table that are called `name`: for calibration one for clean images and for each attack.
 
     Args:
         name: One of ``VIEWS`` but ``attacks``, or the name of a norm; of a norm that the table lacks there is none.
         records: At least the records of the table, by run ID.
+        reference: The run that the errors of ``corruptions`` are divided by, if any.
     """
     if name == "all":
         return [all_threats(table, records)]
     if name == "corruptions":
-        return [corruptions(table, records)]
+        return [corruptions(table, records, reference)]
     if name == "calibration":
         return calibration(table, records)
     return [one_norm(name, table)] if any(ball.norm.lower() == name for ball in table.balls) else []

@@ -40,7 +40,7 @@ class ViewColumn:
     """What a column holds.
 
     Attributes:
-        kind: The kind of threat: clean, attack, worst case, certified, corruption, shift or calibration.
+        kind: The kind of threat: clean, attack, worst case, certified, corruption, mce, shift or calibration.
         unit: Such as ``accuracy, %``. Columns of different units cannot be compared.
         better: ``higher``, ``lower``, or empty if neither is.
         places: Decimals that are shown.
