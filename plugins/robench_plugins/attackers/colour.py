@@ -58,7 +58,7 @@ class ColourFW(Attacker):
         def attempt(some: Tensor, truth: Tensor, start: int) -> tuple[Tensor, Tensor]:
             return self._from(network, some, truth, Colour().noise(some, self.params.eps) if start else some)
 
-        return best_of_starts(images, labels, self.params.restarts, attempt)
+        return best_of_starts(network, images, labels, self.params.restarts, attempt)
 
     def _from(self, network: nn.Module, images: Tensor, labels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)

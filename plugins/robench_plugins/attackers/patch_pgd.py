@@ -45,7 +45,7 @@ class PatchPGD(Attacker):
         def attempt(some: Tensor, truth: Tensor, start: int) -> tuple[Tensor, Tensor]:
             return self._at_a_place(network, some, truth, steepest=start == 0)
 
-        return best_of_starts(images, labels, self.params.restarts, attempt)
+        return best_of_starts(network, images, labels, self.params.restarts, attempt)
 
     def _at_a_place(
         self, network: nn.Module, images: Tensor, labels: Tensor, *, steepest: bool

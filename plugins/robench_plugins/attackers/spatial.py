@@ -141,7 +141,7 @@ class SpatialPGD(Attacker):
         def attempt(some: Tensor, truth: Tensor, start: int) -> tuple[Tensor, Tensor]:
             return self._from_a_start(network, some, truth, clean=start == 0)
 
-        return best_of_starts(images, labels, self.params.restarts, attempt)
+        return best_of_starts(network, images, labels, self.params.restarts, attempt)
 
     def _from_a_start(
         self, network: nn.Module, images: Tensor, labels: Tensor, *, clean: bool

@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from robench_plugins.attackers.losses import margins
 
 
 def best_of_starts(
-    images: Tensor, labels: Tensor, starts: int, attempt: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    starts: int,
+    attempt: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]],
 ) -> Tensor:
-    """Return for each image the point with the smallest margin of all starts; images that fell are not tried again.
+    """Return for each image the point with the smallest margin of all starts, and of the image itself.
+
+    Images that fell are not tried again, and those that are wrong clean are returned as they are.
 
     Args:
         attempt: From some of `images`, their labels and the number of the start to points and the margins of their
             logits, ``(M,)``.
     """
-    best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+    with torch.no_grad():
+        best, lowest = images.clone(), margins(network(images), labels)
     for start in range(starts):
         left = (lowest >= 0).nonzero().flatten()
         if not len(left):
             break
         found, margin = attempt(images[left], labels[left], start)
         better = margin < lowest[left]
-        best[left[better]], lowest[left[better]] = found[better], margin[better]
+        best[left[better]], lowest[left[better]] = found[better], margin[better].to(lowest.dtype)
     return best
