@@ -136,6 +136,7 @@ def table_rows(markdown: str) -> list[dict[str, str]]:
         ("docs/study.md", "cifar10-clip-tiny"),
         ("docs/study.md", "leaf-synth"),
         ("docs/study-methods.md", "finding-cifar10"),
+        ("docs/study-methods.md", "finding-cifar10-autoattack"),
         ("docs/study-leaf.md", "leaf-photos"),
         ("docs/study-leaf.md", "leaf-photos-transfer"),
         ("docs/study-leaf.md", "leaf-protocol"),
