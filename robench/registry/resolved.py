@@ -64,8 +64,15 @@ class Resolved:
         defaults = {kind.canonical(key): value for key, value in self.component.defaults.items()}
         required = {k for k, field in kind.model_fields.items() if field.is_required() and k not in defaults}
         filled = {**defaults, **{key: values[key] for key in required}}
-        known = [written(kind.read({**filled, **more}, self.name)) for more in ({}, self.recommended)]
-        told = {key for key in self.params.model_fields_set if any(values[key] != each[key] for each in known)}
+        told: set[str] = set()
+        for more in ({}, self.recommended):
+            # A default may follow from another parameter, as a step does from the radius: what is told may change it.
+            while True:
+                meant = written(kind.read({**filled, **more, **{key: values[key] for key in told}}, self.name))
+                differ = {key for key in self.params.model_fields_set - told if values[key] != meant[key]}
+                if not differ:
+                    break
+                told |= differ
         changed = {key: f"{key}={value}" for key, value in values.items() if key in required | told}
         if (bare := changed.pop(self.component.bare, None)) is not None:
             changed = {"": bare.partition("=")[2], **changed}
