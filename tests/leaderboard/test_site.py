@@ -360,15 +360,16 @@ def test_the_first_screen_is_read_at_every_width(
 
 
 @pytest.mark.slow
-def test_a_page_is_printed_whole_on_at_most_five_sheets(page: Page, committed: Path, tmp_path: Path) -> None:
+def test_a_page_is_printed_whole_with_ten_methods_a_sheet_or_more(page: Page, committed: Path, tmp_path: Path) -> None:
     page.open(committed.as_uri())
     page.js("window.dispatchEvent(new Event('beforeprint'))")
-    assert len(page.names()) == page.js("return robench.board.rows.length"), "every method is printed"
+    methods = page.js("return robench.board.rows.length")
+    assert len(page.names()) == methods, "every method is printed"
     page.js("window.dispatchEvent(new Event('afterprint'))")
     a4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
     printed = base64.b64decode(page.browser.execute_cdp_cmd("Page.printToPDF", a4)["data"])
     (tmp_path / "page.pdf").write_bytes(printed)
-    assert 1 < len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 5
+    assert 1 < len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 1 + methods / 10
     page.width(703)  # what A4 leaves between its margins, at 96 pixels an inch
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     page.js("window.dispatchEvent(new Event('beforeprint'))")
