@@ -60,12 +60,12 @@ class Checkpoint:
         except Exception as error:  # torch may raise anything for a damaged file
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
-            self.warn(f"damaged checkpoint put aside as {aside}, training starts anew: {type(error).__name__}")
+            self.warn(f"damaged checkpoint put aside as {aside.name}, training starts anew: {type(error).__name__}")
             return None
         keys = self.identity.keys() | made_with.keys()
         changed = sorted(key for key in keys if self.identity.get(key) != made_with.get(key))
         if changed:
-            self.warn(f"checkpoint {self.path} was made with another {', '.join(changed)}; training starts anew")
+            self.warn(f"checkpoint {self.path.name} was made with another {', '.join(changed)}; training starts anew")
             return None
         return state
 
