@@ -65,7 +65,8 @@ class Component:
         downloads: What is downloaded on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
         group: The heading that ``robench list`` shows it under, such as ``"prompts"``. A group of more than 20 is
             shown as one line, unless all are asked for.
-        title: What tables call it, such as ``LoRA``; empty for its name.
+        title: What tables call it, such as ``LoRA``; empty for its name. A title that ends in ``recipe`` is followed by
+            ``, changed`` where a run has other values than `defaults`.
     """
 
     kind: Kind

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.n_classes import require_classes
-from robench_plugins.attackers.starts import best_of_starts
+from robench_plugins.attackers.starts import Lowest, best_of_starts
 from robench_plugins.constraints.colour import Colour
 
 
@@ -61,18 +61,16 @@ class ColourFW(Attacker):
         return best_of_starts(network, images, labels, self.params.restarts, attempt)
 
     def _from(self, network: nn.Module, images: Tensor, labels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+        lowest = Lowest(images)
         for step in range(self.params.steps + 1):
             seen = ((points * 255).round() / 255).requires_grad_()
             logits = network(seen)
-            margin = margins(logits.detach(), labels).to(lowest.dtype)
-            better = margin < lowest
-            best[better], lowest[better] = seen.detach()[better], margin[better]
+            lowest.keep(seen, margins(logits.detach(), labels))
             if step < self.params.steps:
                 (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), seen)
                 corner = Colour().furthest(images, gradient, self.params.eps)
                 points = points + 2 / (step + 2) * (corner - points)
-        return best, lowest
+        return lowest.points, lowest.margins
 
 
 class ColourSearch(Attacker):

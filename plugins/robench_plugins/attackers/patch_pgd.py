@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.params import PatchParams
-from robench_plugins.attackers.starts import best_of_starts
+from robench_plugins.attackers.starts import Lowest, best_of_starts
 from robench_plugins.constraints.patch import Patch
 
 
@@ -58,14 +58,13 @@ class PatchPGD(Attacker):
             gains = gains.view_as(images[:, 0])
         inside = Patch().best(gains, self.params.eps)[:, None]
         points = torch.where(inside, torch.rand_like(images), images)
-        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+        lowest = Lowest(images)
         for _ in range(self.params.steps + 1):
             gradient, margin = _gradient(network, points, labels)
-            better = margin < lowest
-            best[better], lowest[better] = points[better], margin[better].to(lowest.dtype)
+            lowest.keep(points, margin)
             moved = (points + float(self.params.step) * gradient.sign()).clamp(0, 1)
             points = torch.where(inside, moved, images)
-        return best, lowest
+        return lowest.points, lowest.margins
 
 
 def _gradient(network: nn.Module, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

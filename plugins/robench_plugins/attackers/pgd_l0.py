@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from robench_plugins.attackers.eight_bit import nearest_in_ball
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.params import L0Params
-from robench_plugins.attackers.starts import best_of_starts
+from robench_plugins.attackers.starts import Lowest, best_of_starts
 
 STEP = 120_000 / 255 / 3072
 """Mean change of a value in a step of the authors' code, in ``[0, 1]`` pixel units, for images of 3 x 32 x 32."""
@@ -55,19 +55,17 @@ class PGDL0(Attacker):
         threat = self.threat(surrogate=False)
         length = self.params.step * images[0].numel()
         points = self._near(images, torch.rand_like(images))
-        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+        lowest = Lowest(images)
         for step in range(self.params.steps + 1):
             points = nearest_in_ball(images, points, threat).requires_grad_()
             logits = network(points)
-            margin = margins(logits.detach(), labels).to(lowest.dtype)
-            better = margin < lowest
-            best[better], lowest[better] = points.detach()[better], margin[better]
+            lowest.keep(points, margins(logits.detach(), labels))
             if step == self.params.steps:
                 break
             (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), points)
             sums = gradient.flatten(1).abs().sum(dim=1).clamp_min(1e-20).view(-1, 1, 1, 1)
             points = self._near(images, points.detach() + length * gradient / sums)
-        return best, lowest
+        return lowest.points, lowest.margins
 
     def _near(self, images: Tensor, points: Tensor) -> Tensor:
         """Return the nearest points to `points`, which may be beyond ``[0, 1]``, that differ in few pixels."""

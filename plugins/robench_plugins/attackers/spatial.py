@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from robench_plugins.attackers.losses import margins
 from robench_plugins.attackers.n_classes import require_classes
-from robench_plugins.attackers.starts import best_of_starts
+from robench_plugins.attackers.starts import Lowest, best_of_starts
 from robench_plugins.constraints.spatial import shifts, transformed
 
 Turn = tuple[Tensor, Tensor, Tensor]
@@ -148,19 +148,17 @@ class SpatialPGD(Attacker):
     ) -> tuple[Tensor, Tensor]:
         most = torch.tensor([int(self.params.eps), *shifts(images, self.params.eps)], device=images.device)[:, None]
         places = (2 * torch.rand(3, len(images), device=images.device) - 1) * most * (not clean)
-        best, lowest = images.clone(), torch.full(labels.shape, float("inf"), device=images.device)
+        lowest = Lowest(images)
         for step in range(self.params.steps + 1):
             seen = places.round().requires_grad_()
             points = transformed(images, *seen)
             logits = network(points)
-            margin = margins(logits.detach(), labels).to(lowest.dtype)
-            better = margin < lowest
-            best[better], lowest[better] = points.detach()[better], margin[better]
+            lowest.keep(points, margins(logits.detach(), labels))
             if step < self.params.steps:
                 (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), seen)
                 length = (self.params.step * most * (1 - step / self.params.steps)).clamp_min(1)
                 places = torch.minimum(torch.maximum(seen.detach() + length * gradient.sign(), -most), most)
-        return best, lowest
+        return lowest.points, lowest.margins
 
 
 def _evenly(most: int, count: int) -> list[int]:

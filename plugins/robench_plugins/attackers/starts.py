@@ -10,6 +10,25 @@ from torch import Tensor, nn
 from robench_plugins.attackers.losses import margins
 
 
+class Lowest:
+    """The points with the smallest margins of those that are shown to it, one for each image.
+
+    Attributes:
+        points: ``(N, 3, H, W)``; the images themselves at first.
+        margins: ``float32 (N,)``; infinite at first.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.points = images.clone()
+        self.margins = torch.full((len(images),), float("inf"), device=images.device)
+
+    def keep(self, points: Tensor, margin: Tensor) -> None:
+        """Keep those of `points` whose margins are smaller than all before."""
+        margin = margin.to(self.margins.dtype)
+        better = margin < self.margins
+        self.points[better], self.margins[better] = points.detach()[better], margin[better]
+
+
 def best_of_starts(
     network: nn.Module,
     images: Tensor,
