@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench.cli import options
-from robench.cli.leaderboard_views import check_options, print_views, records_of
+from robench.cli.leaderboard_views import check_options, print_views, records_of, reference_run
 from robench.cli.output import console, echo, say, warn
 from robench.errors import RobenchError, SpecError
 from robench.storage.location import Location, local_folder
@@ -72,7 +72,7 @@ FOLLOW_EVERY = 10.0
 @click.option(
     "--reference",
     metavar="RUN_ID",
-    help="With --view corruptions: also the mean corruption error in percent of that of this run (mCE).",
+    help="With --view corruptions or --format html: also the mean corruption error in percent of that of this run, mCE.",
 )
 @click.option("--runs", is_flag=True, help="Show every run with all its figures, and not one line a method.")
 @click.option("--classes", is_flag=True, help="Also show the mean accuracy over classes, and that of the worst class.")
@@ -122,6 +122,10 @@ def leaderboard(
         warn(f"no completed run in {results}; the page says how to make one")
     elif not rankings and style != "json":
         raise RobenchError(f"no completed run in {results} matches; change --filter, or make one with `robench run`")
+    if view != "attacks":
+        from robench.leaderboard.views.choose import check_view
+
+        check_view(view, [make_table(ranking, 1) for ranking in rankings])
     kept = [top if isinstance(top, int) else len(ranking) for ranking in rankings]
     if style in ("table", "markdown") and top is None:
         most = FEWEST if style == "table" and not (runs or classes) else None
@@ -137,7 +141,7 @@ def leaderboard(
         for piece in to_csv(tables, csv_fields(rankings)):
             echo(piece, nl=False)
     elif style == "html":
-        echo(str(_write_page(results, list(tables), output or Path("site"))))
+        echo(str(_write_page(results, list(tables), output or Path("site"), reference)))
     elif style == "table":
         _print_tables(tables, detailed=runs or classes, classes=classes)
     else:
@@ -183,16 +187,16 @@ def _up_to_date_copies(results: SharedFolder) -> Path:
     return store.folder
 
 
-def _write_page(results: Location, tables: list[Table], output: Path) -> Path:
+def _write_page(results: Location, tables: list[Table], output: Path, reference: str | None) -> Path:
     from robench.leaderboard.site.pages import pages
     from robench.leaderboard.site.write import write_pages
     from robench.records.shared_store import SharedStore, store_at
 
-    store = store_at(results)
+    store, usual = store_at(results), reference_run(results, reference)
     records = list(records_of(results, tables).values())
     if isinstance(store, SharedStore):
         store.fetch_samples()
-    return write_pages(pages(store.folder, tables, records), output)
+    return write_pages(pages(store.folder, tables, records, reference=usual), output)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ PLOTS = (".svg", ".png", ".pdf")
 
 def check_options(view: str, plot: Path | None, style: str, classes: bool, reference: str | None) -> None:
     """Refuse options that contradict each other, before records are read."""
-    if reference is not None and view != "corruptions":
-        raise SpecError(f"--reference {reference} is for --view corruptions, not for {view}")
+    if reference is not None and view != "corruptions" and style != "html":
+        raise SpecError(f"--reference {reference} is for --view corruptions and for --format html, not for {view}")
     if plot is not None and view != "all":
         raise SpecError(f"--plot {plot} draws --view all, not {view}")
     if plot is not None and plot.suffix not in PLOTS:
@@ -33,15 +33,11 @@ def print_views(
     results: Location, tables: list[Table], name: str, style: str, plot: Path | None, reference: str | None
 ) -> None:
     """Print a view of each table, and draw it if that is asked for."""
-    from robench.cli.runs import chosen_runs
-    from robench.leaderboard.views.choose import check_view, views
+    from robench.leaderboard.views.choose import views
     from robench.leaderboard.views.write import to_csv, to_grid, to_json
 
-    check_view(name, tables)
     records = records_of(results, tables)
-    usual = None if reference is None else chosen_runs(results, [reference])[0][0]
-    if usual is not None and not usual.corruptions:
-        raise SpecError(f"run {usual.run_id} has no scores on corrupted images; name one with them after --reference")
+    usual = reference_run(results, reference)
     found = [view for table in tables for view in views(name, table, records, usual)]
     if plot is not None and found:
         from robench.leaderboard.views.profile import profile
@@ -68,6 +64,22 @@ def print_views(
                 out.print(grid.to_rich())
             else:
                 echo(("\n" if number else "") + (grid.to_latex() if style == "latex" else grid.to_markdown()))
+
+
+def reference_run(results: Location, name: str | None) -> RunResult | None:
+    """Return the run that errors on corrupted images are divided by; None if none is named.
+
+    Raises:
+        SpecError: It has no scores on corrupted images, or there is no such run.
+    """
+    from robench.cli.runs import chosen_runs
+
+    if name is None:
+        return None
+    ((run, _),) = chosen_runs(results, [name])
+    if not run.corruptions:
+        raise SpecError(f"run {run.run_id} has no scores on corrupted images; name one with them after --reference")
+    return run
 
 
 def records_of(results: Location, tables: list[Table]) -> dict[str, RunResult]:

@@ -194,7 +194,10 @@ def _describe(shelved: Shelved, missing: Mapping[str, str]) -> None:
     rows += [("note", suite.note)] if suite.note else []
     rows += [("model", f"{key}={value}") for key, value in suite.model.items()]
     rows += [("training", f"{trains}, {size}")]
-    rows += [("attack", f"{name}: {attack}") for name, attack in suite.measures.items()]
+    corrupted = {each.name for each in suite.corruptions}
+    rows += [
+        ("corrupted" if name in corrupted else "attack", f"{name}: {typed}") for name, typed in suite.measures.items()
+    ]
     for each in suite.datasets:
         own = suite.trained_on(each)
         trained = f", trained on {own}" if suite.train == "each" and own != each.dataset else ""

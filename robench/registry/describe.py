@@ -178,15 +178,18 @@ def describe(registry: Registry, kind: Kind, name: str, model: str | None = None
     preset = {canonical(key) for key in _declared(registry, component).defaults} if kind == "tuner" else set()
     parameters = []
     for key, field in loaded.Params.model_fields.items():
-        own = _written(defaults.get(key, field.default))
-        default = _written(recommended[key]) if key in recommended else own
+        amount = _is_amount(field.annotation, field.metadata)
+        own = _written(defaults.get(key, field.default), amount)
+        default = _written(recommended[key], amount) if key in recommended else own
         parameters.append(
             Parameter(
                 name=key,
                 type=_type(field.annotation, field.metadata),
                 default=default,
                 description=field.description or "",
-                source=_source(default, own, _written(field.default), model, component.name if key in preset else ""),
+                source=_source(
+                    default, own, _written(field.default, amount), model, component.name if key in preset else ""
+                ),
             )
         )
     if kind == "attacker":
@@ -223,9 +226,15 @@ def _source(default: str, own: str, usual: str, model: str | None, preset: str) 
     return f"{preset} sets this; otherwise {usual}" if preset and own != usual else ""
 
 
-def _written(value: object) -> str:
+def _is_amount(annotation: Any, metadata: Sequence[Any]) -> bool:
+    """Tell whether a parameter is a number of something, such as pixels that may change, and no distance of values."""
+    inner = [part for choice in get_args(annotation) for part in getattr(choice, "__metadata__", ())]
+    return any(getattr(validator, "func", None) is parse_amount for validator in (*metadata, *inner))
+
+
+def _written(value: object, amount: bool) -> str:
     if isinstance(value, Fraction):
-        return format_pixels(value)
+        return str(value) if amount else format_pixels(value)
     if value is PydanticUndefined:
         return "required"
     return "unset" if value is None else str(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.statistics.intervals import Rate, wilson_interval
+from robench.statistics.intervals import ROUNDING, Rate, wilson_interval
 
 if TYPE_CHECKING:
     from robench.records.corrupted import CorruptionRecord
@@ -94,6 +94,6 @@ def of_images(share: NDArray[np.float64]) -> Rate:
     images as have the variance of the mean; without any variance, for as many as there are.
     """
     n, mean = len(share), float(share.mean())
-    variance = float(share.var(ddof=1)) / n if n > 1 else 0.0
-    low, high = wilson_interval(100 * mean, mean * (1 - mean) / variance if variance else n)
+    spread = float(share.var(ddof=1)) if n > 1 else 0.0
+    low, high = wilson_interval(100 * mean, n * mean * (1 - mean) / spread if spread > ROUNDING else n)
     return Rate(percent=100 * mean, low=low, high=high, n=n)

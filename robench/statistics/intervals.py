@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from robench.records.record import Score
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12
+"""Variances of shares in ``[0, 1]`` up to this are rounding: the mean of equal fractions may differ from them."""
 
 Mask = NDArray[np.bool_]
 

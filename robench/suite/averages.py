@@ -9,10 +9,12 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.statistics.intervals import mean_interval, wilson_interval
+from robench.statistics.intervals import ROUNDING, mean_interval, wilson_interval
 
-Masks = Mapping[int, NDArray[np.bool_]]
-"""Which images of one data set are right, ``bool (n,)``, by seed."""
+Answers = NDArray[np.bool_] | NDArray[np.float64]
+"""Which images of a data set are right, ``bool (n,)``, or how much of each, ``float (n,)`` in ``[0, 1]``."""
+Masks = Mapping[int, Answers]
+"""The answers on one data set, by seed."""
 Value = Callable[[Sequence[float]], float]
 """What is made of the accuracies of several data sets, in percent."""
 
@@ -108,4 +110,4 @@ def _effective_n(masks: Masks, seeds: Sequence[int]) -> float:
     """Return how many images with a right or wrong each would tell as much as these, which have means over seeds."""
     scores = np.mean([masks[seed] for seed in seeds], axis=0)
     share, variance = float(scores.mean()), float(scores.var())
-    return len(scores) * share * (1 - share) / variance if variance else len(scores)
+    return len(scores) * share * (1 - share) / variance if variance > ROUNDING else len(scores)

@@ -49,6 +49,19 @@ class SuiteEnsemble(_Part):
     attacks: tuple[Line, ...] = Field(min_length=2)
 
 
+class SuiteCorruption(_Part):
+    """Corruptions of the images of each data set, scored without an adversary.
+
+    Attributes:
+        name: The heading of its table.
+        corruption: As typed after ``--corruption``. An image counts with the share of its corrupted versions that are
+            right.
+    """
+
+    name: Line
+    corruption: Line
+
+
 class SuiteSet(_Part):
     """One data set of a suite.
 
@@ -104,6 +117,7 @@ class Suite(_Part):
     deviation: str = Field(default="", max_length=300)
     attacks: tuple[SuiteAttack, ...] = Field(min_length=1)
     ensembles: tuple[SuiteEnsemble, ...] = ()
+    corruptions: tuple[SuiteCorruption, ...] = ()
     datasets: tuple[SuiteSet, ...] = Field(min_length=1)
 
     @property
@@ -115,6 +129,7 @@ class Suite(_Part):
     def content_hash(self) -> str:
         """The first 16 hex digits of the SHA-256 of all that decides figures: not of titles, notes and sources."""
         told = {"name", "version", "title", "source", "note", "default_model", "published", "deviation"}
+        told |= set() if self.corruptions else {"corruptions"}  # the hash of a suite without them is as it was
         content = self.model_dump(mode="json", exclude=told)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
@@ -126,9 +141,16 @@ class Suite(_Part):
 
     @property
     def measures(self) -> dict[str, str]:
-        """What is measured besides clean accuracy: attacks as typed, and ensembles, by their names."""
+        """What is measured besides clean accuracy, by name: attacks and corruptions as typed, and ensembles."""
         ensembles = {each.name: f"the worst of {' and '.join(each.attacks)}" for each in self.ensembles}
-        return {each.name: each.attack for each in self.attacks} | ensembles
+        corruptions = {each.name: each.corruption for each in self.corruptions}
+        return {each.name: each.attack for each in self.attacks} | ensembles | corruptions
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """The measures of the table of averages: an attack that is part of an ensemble is shown by that alone."""
+        parts = {name for each in self.ensembles for name in each.attacks}
+        return tuple(name for name in self.measures if name not in parts)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -172,8 +194,9 @@ class Suite(_Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        measured = [each.name for each in self.attacks] + [each.name for each in self.ensembles]
         for what, names in (
-            ("attacks", [each.name for each in self.attacks] + [each.name for each in self.ensembles]),
+            ("attacks", measured + [each.name for each in self.corruptions]),
             ("datasets", [each.name for each in self.datasets]),
             ("datasets", [each.dataset for each in self.datasets]),
         ):
@@ -189,6 +212,8 @@ class Suite(_Part):
                 raise ValueError(f"train: {home!r} is none of its datasets{nearest(home, known)}")
         if (self.train_size is None) == (self.shots is None):
             raise ValueError("train_size: expected it, or shots, and not both")
+        if self.corruptions and any(self.trained_on(each) != each.dataset for each in self.datasets):
+            raise ValueError("corruptions: only where tuners train on each data set itself, as a run corrupts its own")
         for group in self.harmonic_mean or ():
             if group not in self.groups:
                 raise ValueError(f"harmonic_mean: {group!r} is the group of no dataset{nearest(group, self.groups)}")
@@ -244,7 +269,12 @@ def first_fault(error: ValidationError) -> str:
 
 def _refuse_unknown(content: Mapping[str, Any], path: Path) -> None:
     parts: list[tuple[str, Any, type[BaseModel]]] = [("", content, Suite)]
-    kinds: dict[str, type[BaseModel]] = {"attacks": SuiteAttack, "ensembles": SuiteEnsemble, "datasets": SuiteSet}
+    kinds: dict[str, type[BaseModel]] = {
+        "attacks": SuiteAttack,
+        "ensembles": SuiteEnsemble,
+        "corruptions": SuiteCorruption,
+        "datasets": SuiteSet,
+    }
     for key, kind in kinds.items():
         found = content.get(key)
         for number, values in enumerate(found if isinstance(found, list) else (), start=1):

@@ -60,7 +60,7 @@ def parts_of(
         SpecError: `settings` have what the suite says, or the model is unknown or takes no such parameter.
     """
     for key in settings:
-        if key in OF_THE_SUITE:
+        if key in OF_THE_SUITE or (key == "corruptions" and suite.corruptions):
             raise SpecError(f"{key!r} is said by suite {suite.full_name}; leave one of them out")
     tuner = settings.get("tuner", DEFAULT_TUNER)
     common = {**settings}
@@ -136,6 +136,7 @@ def _part(
     settings = {**common, "dataset": places.located(registry, home.dataset), "test_size": scored}
     settings |= {"eval_datasets": tuple(texts)} if texts else {}
     settings |= {"attacks": tuple(_on_so_many(each.attack, scored) for each in suite.attacks)}
+    settings |= {"corruptions": tuple(each.corruption for each in suite.corruptions)} if suite.corruptions else {}
     return SuitePart(sets=tuple(each for each in (home, *others) if each not in unscored), settings=settings)
 
 

@@ -18,11 +18,11 @@ from robench.errors import RobenchError
 from robench.records.labels import method_label
 from robench.records.limits import MOST_IMAGES
 from robench.records.measurement import Measured, measurements
-from robench.records.record import AttackSpec, RunResult, RunSpec, Score
+from robench.records.record import AttackSpec, RunResult, RunSpec
 from robench.registry.registry import Registry
-from robench.registry.resolved import ResolvedAttack
+from robench.registry.resolved import Resolved, ResolvedAttack
 from robench.run.specs import attack_spec
-from robench.suite.averages import Masks
+from robench.suite.averages import Answers, Masks
 from robench.suite.definition import Size, Suite, SuiteSet
 from robench.suite.places import Places
 
@@ -45,20 +45,21 @@ class Standing:
     """The figures of one method.
 
     Attributes:
-        scores: The score of each data set and attack, by their names, by seed; no attack is ``""``.
+        answers: Which images are right, of each data set and attack, by their names, by seed; no attack is ``""``. On
+            corruptions an image counts with the share of its corrupted versions that are right.
         records: The records that they are from.
         ensembles: The attacks of each ensemble of the suite.
     """
 
     method: Method
-    scores: Mapping[tuple[str, str], Mapping[int, Score]]
+    answers: Mapping[tuple[str, str], Masks]
     records: tuple[RunResult, ...]
     ensembles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def masks(self, dataset: str, measure: str) -> Masks:
-        """Return which images are right clean, under an attack or an ensemble, by seed; nothing if not measured."""
+        """Return which images are right clean, or under a measure of the suite, by seed; nothing if not measured."""
         if measure not in self.ensembles:
-            return {seed: score.mask() for seed, score in self.scores.get((dataset, measure), {}).items()}
+            return self.answers.get((dataset, measure), {})
         parts = [self.masks(dataset, name) for name in (CLEAN, *self.ensembles[measure])]
         found = {}
         for seed in set.intersection(*(set(each) for each in parts)):
@@ -69,7 +70,7 @@ class Standing:
     @property
     def seeds(self) -> tuple[int, ...]:
         """All seeds of these figures."""
-        return tuple(sorted({seed for found in self.scores.values() for seed in found}))
+        return tuple(sorted({seed for found in self.answers.values() for seed in found}))
 
 
 def method_of(suite: Suite, spec: RunSpec) -> Method:
@@ -91,10 +92,11 @@ def standings(
     Raises:
         SpecError: The suite names a component that is not installed.
     """
-    rows: dict[Method, dict[tuple[str, str], dict[int, Score]]] = {}
+    rows: dict[Method, dict[tuple[str, str], dict[int, Answers]]] = {}
     used: dict[Method, dict[str, RunResult]] = {}
     asked = [_Asked(registry, suite, each, places or Places()) for each in suite.datasets]
     attacks = {each.name: registry.resolve_attack(each.attack) for each in suite.attacks}
+    corruptions = {each.name: registry.resolve("corruption", each.corruption) for each in suite.corruptions}
     completed = [record for record in records if record.status == "completed"]
     for record in sorted(completed, key=lambda each: each.provenance.started):
         method = method_of(suite, record.spec)
@@ -103,29 +105,41 @@ def standings(
                 if not each.is_met(measured, asked):
                     continue
                 used.setdefault(method, {})[record.run_id] = record
-                for name, score in _scores(measured, attacks):
-                    rows.setdefault(method, {}).setdefault((each.entry.name, name), {})[record.spec.seed] = score
-    return [standing(suite, method, scores, used[method].values()) for method, scores in rows.items()]
+                for name, right in (*_attacked(measured, attacks), *_corrupted(measured, corruptions)):
+                    rows.setdefault(method, {}).setdefault((each.entry.name, name), {})[record.spec.seed] = right
+    return [standing(suite, method, answers, used[method].values()) for method, answers in rows.items()]
 
 
 def standing(
     suite: Suite,
     method: Method,
-    scores: Mapping[tuple[str, str], Mapping[int, Score]],
+    answers: Mapping[tuple[str, str], Masks],
     records: Iterable[RunResult],
 ) -> Standing:
     """Return the figures of a method on `suite`."""
     ensembles = {each.name: each.attacks for each in suite.ensembles}
-    return Standing(method=method, scores=scores, records=tuple(records), ensembles=ensembles)
+    return Standing(method=method, answers=answers, records=tuple(records), ensembles=ensembles)
 
 
-def _scores(measured: Measured, wanted: Mapping[str, ResolvedAttack]) -> Iterator[tuple[str, Score]]:
-    yield CLEAN, measured.clean
+def _attacked(measured: Measured, wanted: Mapping[str, ResolvedAttack]) -> Iterator[tuple[str, Answers]]:
+    yield CLEAN, measured.clean.mask()
     for name, attack in wanted.items():
         asked = _unnamed(attack_spec(attack, MOST_IMAGES))
         for spec, score in zip(measured.record.spec.attacks, measured.attacks, strict=True):
             if _unnamed(spec) == asked and score.n == min(attack.n or measured.clean.n, measured.clean.n):
-                yield name, score
+                yield name, score.mask()
+
+
+def _corrupted(measured: Measured, wanted: Mapping[str, Resolved]) -> Iterator[tuple[str, Answers]]:
+    """Yield the share of its corrupted versions that are right, of each image of a run's own data set."""
+    record = measured.record
+    if measured.dataset != record.spec.dataset:
+        return
+    for name, corruption in wanted.items():
+        for spec, found in zip(record.spec.corruptions, record.corruptions, strict=False):
+            alike = (spec.name, dict(spec.params)) == (corruption.name, corruption.values())
+            if alike and found.scores[0].n == measured.clean.n:
+                yield name, np.mean([score.mask() for score in found.scores], axis=0)
 
 
 def _unnamed(attack: AttackSpec) -> dict[str, Any]:

@@ -20,6 +20,8 @@ READING = (
 )
 
 SEEDS = Heading(label="seeds", minor=True)
+MOST_ACROSS = 6
+"""Figures of a method that stand side by side even where there are fewer methods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,30 +70,39 @@ def harmonic(suite: Suite, standing: Standing, attack: str) -> Mean | None:
 def averages_grid(
     suite: Suite, rows: Sequence[Standing], missing: Mapping[str, str], names: Sequence[str] = ()
 ) -> Grid:
-    """Return the averages alone: methods down; clean and each attack across, for each group of data sets.
+    """Return the averages alone: methods down; clean and each measure across, for each group of data sets.
+
+    Many measures of few methods stand the other way round.
 
     Args:
         missing: Why data sets are not here, by their names.
         names: What to call the methods; as they were typed if not given.
     """
-    measured = (CLEAN, *suite.measures)
+    measured = (CLEAN, *suite.averaged)
     across = [*suite.groups, *(["harmonic mean"] if suite.harmonic_mean else [])]
     labels = [f"{attack or 'clean'} {group}".strip() for attack in measured for group in across]
     cells = [[text for attack in measured for text in _averages(suite, row, attack)] for row in rows]
     n = sum(each.average for each in suite.datasets)
+    title = f"{suite.full_name}{_shared(rows)}: averages over {n} data sets"
+    notes = (READING, *about(suite, missing))
+    called, seeds = _names(rows, names), [_seeds(row) for row in rows]
+    if len(labels) > max(MOST_ACROSS, len(rows)):
+        turned = [(label, *(own[place] for own in cells)) for place, label in enumerate(labels)]
+        down = (Heading(label="measured"), *headings(*called))
+        return Grid(title=title, notes=notes, headings=down, rows=(*turned, ("seeds", *seeds)))
     return Grid(
-        title=f"{suite.full_name}{_shared(rows)}: averages over {n} data sets",
-        notes=(READING, *about(suite, missing)),
+        title=title,
+        notes=notes,
         headings=(Heading(label="method"), *headings(*labels), SEEDS),
-        rows=tuple((name, *own, _seeds(row)) for name, own, row in zip(_names(rows, names), cells, rows, strict=True)),
+        rows=tuple((name, *own, text) for name, own, text in zip(called, cells, seeds, strict=True)),
     )
 
 
 def best_first(suite: Suite, rows: Sequence[Standing]) -> list[Standing]:
-    """Return the methods by their average under the suite's first attack; those that lack data sets come last."""
+    """Return the methods by their average under the first attack shown; those that lack data sets come last."""
 
     def place(row: Standing) -> tuple[bool, float]:
-        first = group_averages(suite, row, suite.attacks[0].name if suite.attacks else CLEAN)[0]
+        first = group_averages(suite, row, suite.averaged[0])[0]
         return not first.complete, -(first.mean.percent if first.mean else 0.0)
 
     return sorted(rows, key=place)

@@ -163,6 +163,8 @@ def test_the_page_has_every_view(records: list[RunResult]) -> None:
     json.dumps(content["views"], allow_nan=False)
     plain = overview(leaderboard([records[-1]]), {records[-1].run_id: records[-1]})
     assert plain["views"] == []  # nothing that the table itself does not show
+    _, corrupted, *_ = overview(tables, {record.run_id: record for record in records}, records[1])["views"]
+    assert [column["label"] for column in corrupted["columns"] if column["kind"] == "mce"] == ["mCE"]
 
 
 def test_the_command_prints_views_and_draws(
@@ -195,9 +197,11 @@ def test_the_command_prints_views_and_draws(
         (("--view", "al"), "no view is called 'al'; did you mean 'all'"),
         (("--plot", "x.svg"), "--plot x.svg draws --view all, not attacks"),
         (("--view", "all", "--plot", "x.gif"), "expected a name that ends in .svg"),
-        (("--view", "all", "--reference", "x"), "--reference x is for --view corruptions, not for all"),
+        (("--view", "all", "--reference", "x"), "--reference x is for --view corruptions and for --format html"),
+        (("--format", "html", "--reference", records[-1].run_id), "has no scores on corrupted images"),
         (("--view", "corruptions", "--reference", records[-1].run_id), "has no scores on corrupted images"),
         (("--view", "all", "--classes"), "--view all does not go with --classes"),
         (("--view", "all", "--format", "html"), "does not go with --format html"),
     ):
-        assert message in command(capsys, *words, *arguments, code=2)[1]
+        error = command(capsys, *words, *arguments, code=2)[1]
+        assert message in error and "rows" not in error  # nothing about tables that are not shown

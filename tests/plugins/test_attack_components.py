@@ -34,6 +34,17 @@ def test_every_attack_describes_itself_and_its_parameters(name: str) -> None:
     assert not {"seed", "device", "verbose", "n_classes", "model"} & {parameter.name for parameter in own}
 
 
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [("pgd", "unset"), ("pgd-l0", "20"), ("patch-pgd", "8"), ("spatial-pgd", "30"), ("cw", "128/255")],
+)
+def test_a_number_of_pixels_or_degrees_is_written_as_it_is_typed(name: str, default: str) -> None:
+    about = describe(REGISTRY, "attacker", name)
+    (eps,) = [parameter for parameter in about.parameters if parameter.name == "eps"]
+    assert eps.default == default
+    assert default == "unset" or f":eps={default}" in about.example
+
+
 @pytest.mark.parametrize("name", UPSTREAM)
 def test_upstream_attacks_name_their_paper_and_their_norm(name: str) -> None:
     entry = next(entry for key, entry in UPSTREAM_LIST.items() if key.lower() == name.partition("-")[2])

@@ -15,7 +15,7 @@ from robench.registry.registry import Registry
 from robench.suite.definition import read_suite
 
 from tests.conftest import command
-from tests.helpers import toy
+from tests.helpers import toy, toy_corruptions
 from tests.suite.test_definition import SUITE, brings, with_plugins, written
 
 SMALL = ["--checks", "off", "--device", "cpu", "--quiet"]
@@ -55,7 +55,7 @@ class Shell:
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     plugin = brings("mine", written(tmp_path / "plugin.toml"))
     gone = Component(kind="dataset", name="gone", target=f"{__name__}:Gone", summary="not here")
-    plugin.robench_components = hookimpl(lambda: [gone])  # type: ignore[attr-defined]
+    plugin.robench_components = hookimpl(lambda: [gone, *toy_corruptions.robench_components()])  # type: ignore[attr-defined]
     registry = with_plugins(monkeypatch, plugin)
     for module in ("run", "sweep", "suite", "options"):
         monkeypatch.setattr(f"robench.cli.{module}.discover", lambda **_: registry)
@@ -112,12 +112,49 @@ def test_methods_are_measured_once_and_averaged_over_sets_and_seeds(shell: Shell
     # The first table has the averages of the others, the method that withstands the first attack best at the top.
     names = {"none": "zero-shot", "bias:lr=0.5": "bias"}
     averages = {
-        names[row["tuner"]]: [f"{each['mean']['percent']:.1f}" for each in row["averages"]] for row in found["rows"]
+        names[row["tuner"]]: [
+            f"{each['mean']['percent']:.1f}" for each in row["averages"] if each["measured"] in ("clean", "both")
+        ]
+        for row in found["rows"]
     }
     lines = [line for line in markdown.splitlines() if line.startswith(("| zero-shot", "| bias"))][:2]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert {name: [cell.partition(" ")[0] for cell in cells] for name, *cells, _ in rows} == averages
     assert float(rows[0][2].partition(" ")[0]) >= float(rows[1][2].partition(" ")[0])
+
+
+def test_corruptions_count_with_the_share_that_is_right_and_stand_beside_attacks(shell: Shell) -> None:
+    corrupted = '[[corruptions]]\nname = "Lights"\ncorruption = "lights"\n[[datasets]]\nname = "Dots"'
+    written(shell.file, SUITE.replace('[[datasets]]\nname = "Dots"', corrupted))
+    assert "corrupted Lights: lights" in shell.suite("--dry-run")
+    found = shell.json("--tuner", "none", *SMALL)
+    means = []
+    for record in shell.records():
+        (scores,) = record.corruptions
+        right = record.clean.accuracy if record.clean else 0.0
+        # Of six versions of an image four look as it does, and two show light as dark.
+        means.append(100 * (4 * right + 2 * (1 - right)) / 6)
+        assert means[-1] == pytest.approx(sum(100 * each.accuracy for each in scores.scores) / 6)
+    (row,) = found["rows"]
+    (average,) = [each["mean"] for each in row["averages"] if each["measured"] == "Lights"]
+    assert average["percent"] == pytest.approx(sum(means) / 2)
+    # Every image counts once, however many versions it has: with 20 images an interval cannot be narrower than this.
+    assert average["high"] - average["low"] > 5
+    averages = shell.suite("--format", "markdown").partition("dots@2, linear: clean")[0]
+    headings = next(line for line in averages.splitlines() if line.startswith("| method"))
+    # Attacks of an ensemble have tables of their own.
+    assert [cell.strip() for cell in headings.strip("|").split("|")] == ["method", "clean", "both", "Lights", "seeds"]
+    shell("run", "--suite", shell.file, "--dataset", "dots", "--corruption", "lights", code=2)
+    assert "'corruptions' is said by suite dots@2" in shell.errors
+
+
+def test_many_measures_of_few_methods_stand_one_below_the_other(shell: Shell) -> None:
+    more = "".join(f'[[attacks]]\nname = "{n}"\nattack = "sign:eps={n}/255"\n' for n in range(5, 10))
+    written(shell.file, SUITE.replace("[[ensembles]]", f"{more}[[ensembles]]"))
+    averages = shell.suite("--tuner", "none", *SMALL, "--format", "markdown").partition("dots@2, linear: clean")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in averages.splitlines() if line[:1] == "|"]
+    assert rows[0] == ["measured", "zero-shot"] and rows[-1] == ["seeds", "1"]
+    assert [row[0] for row in rows[2:-1]] == ["clean", *map(str, range(5, 10)), "both"]
 
 
 def test_a_run_made_without_the_suite_serves_it(shell: Shell) -> None:

@@ -46,6 +46,7 @@ dataset = "stripes"
 SHIPPED = {
     "coop-11-all@1": "f8ec826350f711d5",
     "coop-11@1": "a1d30239e8c46dbc",
+    "offline-threats@1": "c622e49816917ead",
     "offline@1": "cfa387848c9dc62d",
     "robustvlm-13@1": "f4433fa12db0c088",
     "tecoa-16@1": "2125c14838d5443c",
@@ -77,6 +78,7 @@ def suite_of(path: Path, old: str = "", new: str = "") -> Suite:
         ('default_model = "linear"', 'default_model = "linear"\nmodel = { gain = 2 }'),
         ('default_model = "linear"', 'default_model = "linear"\nsplit = "validation"'),
         ('attacks = ["Sign", "Still"]', 'attacks = ["Still", "Sign"]'),
+        ("[[ensembles]]", '[[corruptions]]\nname = "dark"\ncorruption = "lights"\n[[ensembles]]'),
     ],
 )
 def test_all_that_decides_figures_is_hashed(tmp_path: Path, old: str, new: str) -> None:
@@ -115,6 +117,13 @@ def test_what_is_only_told_is_not_hashed(tmp_path: Path, old: str, new: str) -> 
         ("train_size = 16", "", "train_size: expected it, or shots"),
         ("train_size = 16", "train_size = 16\nshots = 1", "train_size: expected it, or shots"),
         ('["Sign", "Still"]', '["Sign", "Stil"]', "ensembles: 'Stil' is none of its attacks; did you mean 'Still'"),
+        ("[[ensembles]]", '[[corruptions]]\nname = "Sign"\ncorruption = "a"\n[[ensembles]]', "'Sign' stands twice"),
+        ("[[ensembles]]", '[[corruptions]]\nname = "a"\n[[ensembles]]', "corruptions.0.corruption: Field required"),
+        (
+            "n = 20",
+            'n = 20\ntrain = "dots"\ncorruptions = [{name = "dark", corruption = "lights"}]',
+            "corruptions: only where tuners train on each data set itself",
+        ),
         ("n = 20", 'n = 20\nharmonic_mean = ["base", "new"]', "harmonic_mean: 'base' is the group of no dataset"),
     ],
 )
@@ -181,6 +190,7 @@ def test_shipped_suites_are_those_that_records_name() -> None:
     assert averaged == {
         "coop-11-all@1": [11],
         "coop-11@1": [11, 11],
+        "offline-threats@1": [4],
         "offline@1": [4],
         "robustvlm-13@1": [13],
         "tecoa-16@1": [16],

@@ -17,13 +17,16 @@ from robench.records.record import RunResult
 from robench.statistics.intervals import Rate, mean_rate
 
 
-def overview(tables: Sequence[Table], records: Mapping[str, RunResult]) -> dict[str, Any]:
+def overview(
+    tables: Sequence[Table], records: Mapping[str, RunResult], reference: RunResult | None = None
+) -> dict[str, Any]:
     """Return what the page's script shows.
 
     Args:
         tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them; the one of most methods comes first, of
             several the newest.
         records: At least the records of the tables, by run ID.
+        reference: The run that errors on corrupted images are divided by, for the mean corruption error, if any.
     """
     first = sorted(tables, key=newest, reverse=True)
     ordered = sorted(first, key=lambda table: -len(table.rows))
@@ -48,7 +51,7 @@ def overview(tables: Sequence[Table], records: Mapping[str, RunResult]) -> dict[
         "versions": _versions(records.values()),
         "curves": _curves(ordered, records),
         "matrices": _matrices(ordered, records),
-        "views": _views(ordered, records),
+        "views": _views(ordered, records, reference),
     }
 
 
@@ -150,13 +153,15 @@ def _row(number: int, table: Table, row: Row, problems: list[list[Any]], cited: 
     }
 
 
-def _views(tables: Sequence[Table], records: Mapping[str, RunResult]) -> list[dict[str, Any]]:
+def _views(
+    tables: Sequence[Table], records: Mapping[str, RunResult], reference: RunResult | None
+) -> list[dict[str, Any]]:
     """Return the views of each table that show more than the table itself."""
     found = []
     for number, table in enumerate(tables):
         norms = dict.fromkeys(ball.norm.lower() for ball in table.balls)
         for name in ("all", "corruptions", "calibration", *(norms if len(norms) > 1 else ())):
-            for view in views(name, table, records):
+            for view in views(name, table, records, reference):
                 if {column.kind for column in view.columns} - {"clean", "worst case"} or len(norms) > 1:
                     found.append(_view(number, view))
     return [each for each in found if each["columns"]]

@@ -63,7 +63,14 @@ class Pages:
     records: dict[str, Callable[[], bytes]]
 
 
-def pages(results: Path, tables: Sequence[Table], records: Sequence[RunResult], *, live: bool = False) -> Pages:
+def pages(
+    results: Path,
+    tables: Sequence[Table],
+    records: Sequence[RunResult],
+    *,
+    live: bool = False,
+    reference: RunResult | None = None,
+) -> Pages:
     """Return the page of the runs in `tables`.
 
     Args:
@@ -71,10 +78,11 @@ def pages(results: Path, tables: Sequence[Table], records: Sequence[RunResult], 
         tables: As :func:`robench.leaderboard.tables.leaderboard` ranks them.
         records: At least the records of the tables.
         live: Whether the page asks its server for new records.
+        reference: The run that errors on corrupted images are divided by, if any.
     """
     by_id = {record.run_id: record for record in records}
     shown = {run.run_id: by_id[run.run_id] for table in tables for row in table.rows for run in row.runs}
-    content = overview(tables, shown)
+    content = overview(tables, shown, reference)
     if not tables:
         content["results"] = str(results)
     ours = packaged("robench.leaderboard.site")
