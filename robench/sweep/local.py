@@ -8,8 +8,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import torch
 
@@ -175,9 +177,15 @@ def carry_out(
 
 
 def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:
-    """Carry out one run in a process that does nothing else."""
+    """Carry out one run in a process that does nothing else but the runs before and after it."""
     torch.set_num_threads(threads)
-    return _logged(discover(), request, bench)
+    registry, dataset_cache = _of_this_process()
+    return _logged(registry, request, bench, dataset_cache)
+
+
+@cache
+def _of_this_process() -> tuple[Registry, DatasetCache]:
+    return discover(), DatasetCache()
 
 
 def _logged(registry: Registry, request: Request, bench: Bench, dataset_cache: DatasetCache | None = None) -> RunResult:
@@ -216,13 +224,25 @@ def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Genera
 def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:
     threads = max(1, torch.get_num_threads() // processes)
 
+    idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+
     def alone(request: Request) -> RunResult:
-        # Each run has a pool of one process, so that a process that dies takes no other run with it.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as process:
-            try:
-                return process.submit(work, request, bench, threads).result()
-            except BrokenProcessPool:
-                raise RuntimeError("its process died; out of memory? Try fewer --jobs") from None
+        # A pool has one process, so that one that dies takes no other run with it. It goes on with the next run, which
+        # finds libraries imported and images loaded.
+        try:
+            process: ProcessPoolExecutor | None = idle.get_nowait()
+        except Empty:
+            process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent)
+        assert process is not None
+        try:
+            return process.submit(work, request, bench, threads).result()
+        except BrokenProcessPool:
+            process.shutdown()
+            process = None
+            raise RuntimeError("its process died; out of memory? Try fewer --jobs") from None
+        finally:
+            if process is not None:
+                idle.put(process)
 
     with ThreadPoolExecutor(processes) as pool:
         waiting = {pool.submit(attempt, job, alone): job for job in jobs}
@@ -231,3 +251,5 @@ def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work)
                 yield waiting[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            while not idle.empty():
+                idle.get().shutdown()
