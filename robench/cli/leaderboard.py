@@ -72,7 +72,7 @@ FOLLOW_EVERY = 10.0
 @click.option(
     "--reference",
     metavar="RUN_ID",
-    help="With --view corruptions or --format html: also the mean corruption error in percent of that of this run, mCE.",
+    help="With --view corruptions or --format html: also the mean corruption error in percent of that of this run.",
 )
 @click.option("--runs", is_flag=True, help="Show every run with all its figures, and not one line a method.")
 @click.option("--classes", is_flag=True, help="Also show the mean accuracy over classes, and that of the worst class.")
