@@ -14,7 +14,7 @@ import pluggy
 from robench.contracts.types import Component, Kind, Name, parse_name
 from robench.errors import PluginError, SpecError, nearest
 from robench.registry.constraints import require_constraint
-from robench.registry.corrections import corrected, corrected_key
+from robench.registry.corrections import corrected, corrected_key, unknown_attack
 from robench.registry.discovery import GROUP, Plugin, load_class, load_file, load_plugin, plugin_manager
 from robench.registry.of_any_attack import OF_ANY_ATTACK, settings_of
 from robench.registry.products import defaults_of, halves_of, settled
@@ -241,12 +241,7 @@ class Registry:
         known = set(self.names("attacker")) | {item.name for _, item in self.components("attacker")}
         prefixes = [name for name in known if text == name or text.startswith(name + "-")]
         if not prefixes:
-            typed = text.partition("-")[0]
-            # An attack's own name may have hyphens, so that each may be where the surrogate begins.
-            ends = [at for at, letter in enumerate(text) if letter == "-"]
-            rests = {text[at:] for at in ends if all(self.knows("model", m) for m in text[at + 1 :].split("+"))} or {""}
-            wholes = {name + rest for name in known for rest in rests}
-            hint = nearest(text, wholes) if rests != {""} else nearest(typed, known, lambda a: a + text[len(typed) :])
+            typed, hint = unknown_attack(text, known, lambda name: self.knows("model", name))
             raise SpecError(f"unknown attack {typed!r}{hint}{self._failures()}")
         attack = max(prefixes, key=len)
         return attack, text[len(attack) + 1 :] or None

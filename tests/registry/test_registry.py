@@ -46,6 +46,23 @@ def test_a_misspelt_name_gets_the_nearest(registry: Registry) -> None:
         registry.resolve_attack("sign-liner")
 
 
+@pytest.mark.parametrize(
+    ("typed", "unknown", "meant"),
+    [
+        ("colour-fx", "colour-fx", "colour-fw"),
+        ("apgd-c", "apgd-c", "apgd-ce"),
+        ("spatial-gird", "spatial-gird", "spatial-grid"),
+        ("mi-fgsn-resnet20+resnet56", "mi-fgsn", "mi-fgsm-resnet20+resnet56"),
+        ("pdg-resnt20", "pdg", "pgd-resnt20"),
+    ],
+)
+def test_hyphens_of_an_unknown_attack_may_be_its_own_or_before_a_surrogate(
+    typed: str, unknown: str, meant: str
+) -> None:
+    with pytest.raises(SpecError, match=re.escape(f"unknown attack {unknown!r}; did you mean {meant!r}?")):
+        discover().resolve_attack(typed)
+
+
 def test_unknown_parameters_and_wrong_types_are_named(registry: Registry) -> None:
     with pytest.raises(SpecError, match="attacker 'sign' has no parameter 'esp'; did you mean 'sign:eps=8/255'"):
         registry.resolve_attack("sign:esp=8/255")
