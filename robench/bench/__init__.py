@@ -5,7 +5,7 @@ here and add a line to ``ITEMS``.
 
 | file | what it does |
 |---|---|
-| ``startup.py``, ``attack.py``, ``evaluation.py``, ``training.py``, ... | the items, one file each |
+| ``startup.py``, ``attack.py``, ``whitebox.py``, ``evaluation.py``, ``training.py``, ... | the items, one file each |
 | ``rivals/`` | what robench is compared with, one plain script each |
 | ``measuring.py`` | measures items one after the other |
 | ``setting.py`` | what the user asked for: device, repeats, sizes |
@@ -57,6 +57,7 @@ class Item:
 ITEMS = (
     Item(name="startup", summary="CPU seconds until the command line answers"),
     Item(name="attack", summary="PGD-7 on ResNet-20 against torchattacks and foolbox, and the machine's limit"),
+    Item(name="whitebox", summary="PGD-10 on CLIPs against torchattacks, foolbox and a plain loop", brief=False),
     Item(name="evaluation", summary="clean evaluation of CLIP against bare transformers and CLIP_benchmark's way"),
     Item(name="training", summary="LoRA, prompts and last blocks against bare loops"),
     Item(name="study", summary="a whole table of methods against two plain scripts", brief=False, repeats=1),

@@ -31,7 +31,8 @@ from robench.registry.registry import discover
 IMAGES = 512
 BATCHES = (32, 125, 250, 512)
 """Batch sizes of the rivals; robench chooses its own."""
-STEPS, EPS, ALPHA = 7, 8 / 255, 2 / 255
+STEPS = 7
+SETTINGS = {"eps": 8 / 255, "alpha": 2 / 255, "steps": STEPS}
 LEAST = 1.5
 SHARE = 0.65
 RIVALS: dict[str, Callable[..., Tensor]] = {"torchattacks": torchattacks_pgd.attack, "foolbox": foolbox_pgd.attack}
@@ -79,7 +80,7 @@ def _timed(
     sides: dict[str, Prepare] = {"robench": lambda: ours}
     for name, attack in RIVALS.items():
         if importlib.util.find_spec(name) is not None:
-            sides[name] = partial(_ready, partial(_by_batches, attack, plain, images, labels, batch))
+            sides[name] = partial(_ready, partial(by_batches, attack, plain, images, labels, batch, **SETTINGS))
     timed = in_turns(sides, setting.repeats, setting.device, settle=False)
     return timed, gradient_flops(plain, images[:8], labels[:8]) * STEPS * len(data)
 
@@ -93,14 +94,17 @@ def _compiled(setting: Setting, data: ImageSet, model: str) -> Row:
         timed = in_turns(sides, setting.repeats, setting.device, settle=False)
     ours, theirs = timed.values()
     network, labels = setting.network(model), torch.from_numpy(data.labels).to(setting.device)
-    found, other = (_broken(network, to_pixels(each.result, setting.device), labels) for each in (ours, theirs))
+    found, other = (broken(network, to_pixels(each.result, setting.device), labels) for each in (ours, theirs))
     case = f"{model}, {len(data)} images, --compile"
     return _row(data, ours, theirs, found, other, case=case, rival="robench without", least=None)
 
 
-def _by_batches(attack: Callable[..., Tensor], plain: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+def by_batches(
+    attack: Callable[..., Tensor], network: nn.Module, images: Tensor, labels: Tensor, batch: int, **settings: float
+) -> Tensor:
+    """Return the images of a rival's attack, made `batch` at a time; `settings` are its radius, step and steps."""
     parts = zip(images.split(batch), labels.split(batch), strict=True)
-    return torch.cat([attack(plain, part, truth, eps=EPS, alpha=ALPHA, steps=STEPS) for part, truth in parts])
+    return torch.cat([attack(network, part, truth, **settings) for part, truth in parts])
 
 
 def _ready(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -110,9 +114,9 @@ def _ready(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
 def _rows(plain: nn.Module, data: ImageSet, batch: int, timed: dict[str, Timed], device: torch.device) -> Iterator[Row]:
     labels = torch.from_numpy(data.labels).to(device)
     ours = timed.pop("robench")
-    found = _broken(plain, to_pixels(ours.result, device), labels)
+    found = broken(plain, to_pixels(ours.result, device), labels)
     for name, theirs in timed.items():
-        other = _broken(plain, theirs.result, labels)
+        other = broken(plain, theirs.result, labels)
         yield _row(
             data,
             ours,
@@ -145,9 +149,8 @@ def _row(
         case=f"PGD-{STEPS} on {case}",
         unit="images/s",
         rival=rival,
-        check=f"success {100 * found[0]:.1f} and {100 * other[0]:.1f} %, "
-        f"cross-entropy {found[1]:.2f} and {other[1]:.2f}",
-        same=_alike(found, other, len(data)),
+        check=strength(found, other),
+        same=alike(found, other, len(data)),
     )
 
 
@@ -164,13 +167,18 @@ def robench_attack(
 
 
 @torch.inference_mode()
-def _broken(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+def broken(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
     """Return the share of misclassified images, and the mean cross-entropy."""
     logits = network(images)
     return float((logits.argmax(dim=1) != labels).float().mean()), float(F.cross_entropy(logits, labels))
 
 
-def _alike(ours: tuple[float, float], theirs: tuple[float, float], n: int) -> bool:
+def strength(ours: tuple[float, float], theirs: tuple[float, float]) -> str:
+    """Return how strong two attacks were, in words: the shares and losses that :func:`broken` returns."""
+    return f"success {100 * ours[0]:.1f} and {100 * theirs[0]:.1f} %, cross-entropy {ours[1]:.2f} and {theirs[1]:.2f}"
+
+
+def alike(ours: tuple[float, float], theirs: tuple[float, float], n: int) -> bool:
     """Tell whether two attacks with different random starts are equally strong.
 
     Rates may differ by 0.01 plus 3 standard errors; cross-entropies by 5 % plus ``0.5 / sqrt(n)``, relative to the

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from robench.bench.setting import Setting
-from robench.bench.vit_b32 import build, stand_in_merges
+from robench.bench.vit_b32 import build, large_configuration, stand_in_merges
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,3 +60,11 @@ def clips(setting: Setting) -> dict[str, str]:
     if not (folder / "model.safetensors").exists():
         build(folder, stand_in_merges())
     return {"clip-tiny": "clip-tiny", "ViT-B/32": f"clip:path={folder}"}
+
+
+def large_clip(setting: Setting) -> dict[str, str]:
+    """Return ViT-L/14 with random weights, 1.7 GB, by name and as typed for ``--model``."""
+    folder = setting.folder / "vit-l14"
+    if not (folder / "model.safetensors").exists():
+        build(folder, stand_in_merges(), large_configuration())
+    return {"ViT-L/14": f"clip:path={folder}"}

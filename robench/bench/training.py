@@ -57,6 +57,9 @@ CASES = (
     Case(tuner="last-n+tecoa:n=2", rival="bare loop", adapt=lambda model: adapters.last_blocks(model, n=2)),
 )
 
+WHOLE = Case(tuner="full+tecoa", rival="bare loop", adapt=adapters.whole_tower)
+"""The whole tower: measured on a GPU, because a step on ViT-B/32 takes a CPU half a minute."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Images:
@@ -73,7 +76,8 @@ def measure(setting: Setting) -> Iterator[Row]:
         model: Model = setting.registry.resolve("model", typed).build()
         network = model.build(setting.context).to(setting.device)
         images = _images(setting, as_rivals_have_it(network).image_size)
-        for case in CASES[1:4] if setting.quick else CASES:
+        more = (WHOLE,) if setting.device.type == "cuda" else ()
+        for case in CASES[1:4] if setting.quick else (*CASES, *more):
             yield _compare(setting, case, name, model, network, images)
 
 

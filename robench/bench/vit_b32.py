@@ -1,4 +1,4 @@
-"""CLIP ViT-B/32 at its real size with random weights: a folder in the Hub's layout, made without a download."""
+"""CLIPs at their real size with random weights: folders in the Hub's layout, made without a download."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ VISION = {
     "patch_size": 32,
     "hidden_act": "quick_gelu",
 }
+LARGE_TEXT = {**TEXT, "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
+LARGE_VISION = {
+    **VISION,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+}
 
 
 def configuration() -> Any:
@@ -35,6 +44,13 @@ def configuration() -> Any:
     from transformers import CLIPConfig
 
     return CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=512)
+
+
+def large_configuration() -> Any:
+    """Return the configuration of openai/clip-vit-large-patch14."""
+    from transformers import CLIPConfig
+
+    return CLIPConfig(text_config=LARGE_TEXT, vision_config=LARGE_VISION, projection_dim=768)
 
 
 def letters() -> list[str]:
@@ -66,8 +82,12 @@ def write_tokenizer(folder: Path, merges: Sequence[str]) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
-def build(folder: Path, merges: Sequence[str]) -> None:
-    """Write the whole folder, 605 MB: configuration, random weights, tokenizer and preprocessing."""
+def build(folder: Path, merges: Sequence[str], config: Any = None) -> None:
+    """Write the whole folder: configuration, random weights, tokenizer and preprocessing.
+
+    Args:
+        config: The configuration of a CLIP; that of ViT-B/32, whose folder has 605 MB, if not given.
+    """
     import torch
     from transformers import CLIPImageProcessor, CLIPModel
     from transformers.utils import logging
@@ -80,4 +100,4 @@ def build(folder: Path, merges: Sequence[str]) -> None:
         # Its defaults are CLIP's: 224 pixels, bicubic, the mean and deviation of its training images.
         CLIPImageProcessor().save_pretrained(folder)
         # Last, so that a folder with weights is complete.
-        CLIPModel(configuration()).save_pretrained(folder)
+        CLIPModel(config or configuration()).save_pretrained(folder)

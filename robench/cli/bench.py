@@ -56,6 +56,7 @@ def bench(
     \b
     startup      CPU seconds until the command line answers
     attack       PGD-7 on ResNet-20 against torchattacks and foolbox, and the machine's limit
+    whitebox     PGD-10 on CLIPs against torchattacks, foolbox and a plain loop (only if named)
     evaluation   clean evaluation of CLIP against bare transformers and CLIP_benchmark's way
     training     LoRA, prompts and last blocks against bare loops
     study        a whole table of methods against two plain scripts (only if named)

@@ -12,7 +12,7 @@ import torch
 from robench.bench import ITEMS, items_named
 from robench.bench import study as study_item
 from robench.bench import training as training_item
-from robench.bench.attack import _alike
+from robench.bench.attack import alike
 from robench.bench.clips import as_rivals_have_it
 from robench.bench.evaluation import fastest
 from robench.bench.limit import gradient_flops, peak_flops
@@ -96,11 +96,13 @@ def test_the_command_s_help_names_every_item(capsys: pytest.CaptureFixture[str])
 @pytest.mark.slow
 def test_the_command_measures_writes_and_shows_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "report.json"
-    shown, log = command(capsys, "bench", "attack", "evaluation", "--quick", "--device", "cpu", "--output", file)
+    shown, log = command(
+        capsys, "bench", "attack", "whitebox", "evaluation", "--quick", "--device", "cpu", "--output", file
+    )
     assert "A smoke run" in shown and "PGD-7 on ResNet-20, 8 images, 4 together" in log
     content = json.loads(file.read_text())
     assert content["schema"] == 1 and content["quick"] and content["machine"]["versions"]["torch"][0].isdigit()
-    assert {each["item"] for each in content["rows"]} == {"attack", "evaluation"}
+    assert {each["item"] for each in content["rows"]} == {"attack", "whitebox", "evaluation"}
     assert all(each["same"] in (True, None) for each in content["rows"])
     assert command(capsys, "bench", "--from", file, "--json")[0].strip() == file.read_text().strip()
     markdown, _ = command(capsys, "bench", "--from", file, "--format", "markdown")
@@ -155,9 +157,9 @@ def test_a_plain_network_computes_what_robench_s_does_in_the_layout_it_was_publi
 
 
 def test_attacks_are_told_apart_by_rate_and_by_loss() -> None:
-    assert _alike((0.98, 8.0), (0.97, 8.2), 500)
-    assert not _alike((0.98, 8.0), (0.90, 8.0), 500)
-    assert not _alike((1.0, 8.0), (1.0, 4.0), 500)
+    assert alike((0.98, 8.0), (0.97, 8.2), 500)
+    assert not alike((0.98, 8.0), (0.90, 8.0), 500)
+    assert not alike((1.0, 8.0), (1.0, 4.0), 500)
 
 
 def test_flops_are_those_of_the_forward_pass_and_of_the_inputs_gradient() -> None:
@@ -180,7 +182,7 @@ def test_evaluation_rivals_predict_what_robench_predicts(setting: Setting) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", training_item.CASES, ids=lambda case: case.tuner)
+@pytest.mark.parametrize("case", (*training_item.CASES, training_item.WHOLE), ids=lambda case: case.tuner)
 def test_training_rivals_come_to_the_same_loss_and_train_as_many_weights(
     setting: Setting, case: training_item.Case
 ) -> None:

@@ -67,6 +67,15 @@ def vpt(model: Any, *, tokens: int = 10, deep: bool = False) -> list[nn.Paramete
     return [prompt.prompt for prompt in prompts]
 
 
+def whole_tower(model: Any) -> list[nn.Parameter]:
+    """Train the vision tower and the projection."""
+    model.requires_grad_(False)
+    weights = [*model.vision_model.parameters(), *model.visual_projection.parameters()]
+    for weight in weights:
+        weight.requires_grad_(True)
+    return weights
+
+
 def last_blocks(model: Any, *, n: int = 1) -> list[nn.Parameter]:
     """Train the last `n` blocks, the layer norm after them and the projection."""
     model.requires_grad_(False)

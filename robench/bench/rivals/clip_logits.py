@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
@@ -20,6 +20,18 @@ def pixels_of(images: Tensor, clip: Clip) -> Tensor:
     if tuple(pixels.shape[-2:]) != size:
         pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
     return (pixels - clip.mean) / clip.std
+
+
+class BareCLIP(nn.Module):
+    """A CLIP of transformers as a classifier: images ``(N, 3, H, W)`` in ``[0, 1]`` to logits."""
+
+    def __init__(self, clip: Clip) -> None:
+        super().__init__()
+        self.model, self.clip = clip.model, clip
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(N, 3, H, W)`` in ``[0, 1]`` to logits ``(N, n_classes)``."""
+        return logits_of(self.model, self.clip, pixels_of(images, self.clip))
 
 
 def logits_of(model: Any, clip: Clip, pixels: Tensor) -> Tensor:
