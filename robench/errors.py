@@ -7,8 +7,6 @@ from difflib import get_close_matches
 
 MOST_CHOICES = 15
 """Choices that an error message lists."""
-MEANT = "; did you mean"
-"""How a suggestion begins."""
 
 
 class RobenchError(Exception):
@@ -40,6 +38,6 @@ def nearest(name: str, choices: Iterable[str], whole: Callable[[str], str] = str
     known = sorted(set(choices))
     if close := get_close_matches(name, known, n=3, cutoff=0.5):
         closest = max(close, key=lambda each: sorted(each) == sorted(name))  # two letters in the wrong order
-        return f"{MEANT} {whole(closest)!r}?"
+        return f"; did you mean {whole(closest)!r}?"
     more = f" and {len(known) - MOST_CHOICES} more" if len(known) > MOST_CHOICES else ""
     return f"; known: {', '.join(known[:MOST_CHOICES])}{more}" if known else ""

@@ -16,7 +16,7 @@ from robench.networks.fast_functions import fast_functions
 from robench.networks.memory import keep_freed_memory, keep_memory_as_usual
 
 OURS = "robench"
-"""The name of the side that gets the memory and compute settings of a run of robench; others get those of torch."""
+"""The first word of the sides that get the memory and compute settings of a run; others get those of torch."""
 Prepare = Callable[[], Callable[[], Any]]
 """Prepares the work, untimed, and returns the function that is timed."""
 
@@ -74,11 +74,12 @@ def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
 
 @contextlib.contextmanager
 def _conditions(name: str, settle: bool) -> Iterator[None]:
-    if settle and name == OURS:
+    ours = name.partition(" ")[0] == OURS
+    if settle and ours:
         keep_freed_memory()
     elif settle:
         keep_memory_as_usual()
-    with fast_functions() if name == OURS else contextlib.nullcontext():
+    with fast_functions() if ours else contextlib.nullcontext():
         yield
 
 

@@ -125,7 +125,7 @@ def leaderboard(
     if view != "attacks":
         from robench.leaderboard.views.choose import check_view
 
-        check_view(view, [make_table(ranking, 1) for ranking in rankings])
+        check_view(view, [ball.norm for ranking in rankings for ball in ranking.balls])
     kept = [top if isinstance(top, int) else len(ranking) for ranking in rankings]
     if style in ("table", "markdown") and top is None:
         most = FEWEST if style == "table" and not (runs or classes) else None

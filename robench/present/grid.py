@@ -70,7 +70,7 @@ class Grid:
         cells = zip(*(row[1:] for row in self.rows), strict=True)
         names = (Heading(label=row[0]) for row in self.rows)
         rows = tuple((str(heading), *row) for heading, row in zip(self.headings[1:], cells, strict=True))
-        return Grid(title=self.title, notes=self.notes, headings=(self.headings[0], *names), rows=rows)
+        return Grid(title=self.title, notes=self.notes, headings=(Heading(label=""), *names), rows=rows)
 
     def to_rich(self) -> RichTable:
         """Return a table for a terminal; long labels of columns move to a legend above it.
@@ -82,15 +82,19 @@ class Grid:
         wide = sum(not heading.minor for heading in self.headings) - 1
         if wide > max(MOST_COLUMNS, len(self.rows)):
             return self.turned().to_rich()
-        legend = [str(heading) for heading in self.headings if ":" in heading.label]
+        whole = [heading.label for heading in self.headings if not heading.minor]
+        short = [label.partition(":")[0] for label in whole]
+        named = dict(zip(whole, short if len(set(short)) == len(short) else whole, strict=True))
+        legend = [str(heading) for heading in self.headings if heading.label != named.get(heading.label, heading.label)]
         view = terminal_table([self.title, *self.notes, *legend], collapse_padding=True)
         first, *others = self.headings
         longest = max((len(row[0]) for row in self.rows), default=0)
         view.add_column(Text(first.label), min_width=min(longest, NAME_WIDTH), overflow="fold")
         for heading in others:
             if not heading.minor:
-                short = heading.label.partition(":")[0]
-                view.add_column(Text("\n".join([short, *heading.details])), justify="right", overflow="fold")
+                view.add_column(
+                    Text("\n".join([named[heading.label], *heading.details])), justify="right", overflow="fold"
+                )
         for name, *cells in self.rows:
             pairs = list(zip(others, cells, strict=True))
             below = ", ".join(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from difflib import SequenceMatcher
 
-from robench.errors import MEANT, nearest
+from robench.errors import nearest
 
 
 def corrected(typed: str, wrong: str, right: str) -> str:
@@ -34,7 +35,11 @@ def unknown_attack(text: str, known: Collection[str], is_model: Callable[[str], 
     rests = [text[at:] for at in ends if all(map(is_model, text[at + 1 :].split("+")))]
     if rests:
         return text.removesuffix(rests[0]), nearest(text, {name + rest for name in known for rest in rests})
-    if MEANT in (hint := nearest(text, known)):
-        return text, hint
     typed = text.partition("-")[0]
+    if _closeness(text, known) >= _closeness(typed, known):
+        return text, nearest(text, known)
     return typed, nearest(typed, known, lambda name: name + text[len(typed) :])
+
+
+def _closeness(name: str, known: Collection[str]) -> float:
+    return max((SequenceMatcher(None, each, name).ratio() for each in known), default=0.0)

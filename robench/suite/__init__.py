@@ -3,6 +3,7 @@
 | file | what it does |
 |---|---|
 | ``definition.py`` | what a suite says, read from a TOML file, and the hash of its content |
+| ``reading.py`` | reads TOML files, and says their first fault in one line |
 | ``shelf.py`` | finds suites by name: those of plugins, and files of one's own |
 | ``places.py`` | where the files of data sets lie, and which data sets are not there |
 | ``parts.py`` | the runs of one method: which data sets each trains on and scores |

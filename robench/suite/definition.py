@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,10 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from robench.errors import SpecError, nearest
-from robench.storage.plain_file import read_plain
+from robench.suite.reading import first_fault, read_toml
 
-MOST_BYTES = 1_000_000
-"""Largest file of a suite or a sweep."""
 Count = Annotated[int, Field(gt=0)]
 Size = Count | Literal["all"]
 Line = Annotated[str, Field(pattern=r"^[^\n]+$", max_length=300)]
@@ -148,9 +145,9 @@ class Suite(_Part):
 
     @property
     def averaged(self) -> tuple[str, ...]:
-        """The measures of the table of averages: an attack that is part of an ensemble is shown by that alone."""
-        parts = {name for each in self.ensembles for name in each.attacks}
-        return tuple(name for name in self.measures if name not in parts)
+        """The measures of the table of averages: in place of attacks that are part of an ensemble stands this."""
+        within = {name: each.name for each in reversed(self.ensembles) for name in each.attacks}
+        return tuple(dict.fromkeys(within.get(name, name) for name in self.measures))
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -186,10 +183,12 @@ class Suite(_Part):
         if needed := next((each for each in kept if self.trained_on(each) in lost), None):
             raise SpecError(f"{needed.name} is trained on {self.trained_on(needed)}; name that data set too")
         said = ([f"n={n}"] if n is not None else []) + ([f"only {', '.join(only)}"] if only else [])
-        changed = {
+        changed: dict[str, Any] = {
             "datasets": tuple(kept),
             "deviation": "; ".join([*([self.deviation] if self.deviation else []), *said]),
         }
+        if not {each.group for each in kept if each.average} >= set(self.harmonic_mean or ()):
+            changed["harmonic_mean"] = None
         return self.model_copy(update={**changed, **({} if n is None else {"n": n})})
 
     @model_validator(mode="after")
@@ -235,36 +234,6 @@ def read_suite(path: Path) -> Suite:
         return Suite.model_validate(content)
     except ValidationError as error:
         raise SpecError(f"{path}: {first_fault(error)}") from None
-
-
-def read_toml(path: Path, what: str, expected: str) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        SpecError: The file does not exist or is not TOML.
-    """
-    try:
-        return tomllib.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it does not exist" if not path.exists() else str(error)
-        raise SpecError(f"{what} {path} cannot be read: {reason}; expected {expected}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is not TOML: {error}") from None
-    except RecursionError:
-        raise SpecError(f"{path} cannot be read: its values are nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise SpecError(f"{path} cannot be read: {error}") from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """Return the first fault that was found, in one line."""
-    first = error.errors()[0]
-    # Of a union, pydantic adds which of its types it tried.
-    parts = [part for part in first["loc"] if isinstance(part, int) or not part.startswith(("constrained", "literal"))]
-    key = ".".join(map(str, parts))
-    nothing = first["type"] == "missing" or isinstance(first["input"], dict)
-    got = "" if nothing else f" (got {str(first['input'])[:80]!r})"
-    return (f"{key}: " if key else "") + first["msg"].removeprefix("Value error, ") + got
 
 
 def _refuse_unknown(content: Mapping[str, Any], path: Path) -> None:

@@ -136,14 +136,15 @@ def _part(
     settings = {**common, "dataset": places.located(registry, home.dataset), "test_size": scored}
     settings |= {"eval_datasets": tuple(texts)} if texts else {}
     settings |= {"attacks": tuple(_on_so_many(each.attack, scored) for each in suite.attacks)}
-    settings |= {"corruptions": tuple(each.corruption for each in suite.corruptions)} if suite.corruptions else {}
+    corruptions = tuple(_on_so_many(each.corruption, scored) for each in suite.corruptions)
+    settings |= {"corruptions": corruptions} if corruptions else {}
     return SuitePart(sets=tuple(each for each in (home, *others) if each not in unscored), settings=settings)
 
 
-def _on_so_many(attack: str, scored: Size) -> str:
-    """Return an attack as typed without an ``n=`` of more images than are scored."""
-    rest, n = without_n(attack)
-    return rest if isinstance(n, int) and isinstance(scored, int) and n > scored else attack
+def _on_so_many(typed: str, scored: Size) -> str:
+    """Return an attack or a corruption as typed without an ``n=`` of more images than are scored."""
+    rest, n = without_n(typed)
+    return rest if isinstance(n, int) and isinstance(scored, int) and n > scored else typed
 
 
 def _model(registry: Registry, suite: Suite, given: str | None) -> str:

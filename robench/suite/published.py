@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench.errors import SpecError
 from robench.present.grid import NOTHING, Grid, Heading, headings
-from robench.suite.definition import Line, Suite, first_fault, read_toml
+from robench.suite.definition import Line, Suite
+from robench.suite.reading import first_fault, read_toml
 from robench.suite.scores import CLEAN, Standing
 from robench.suite.table import group_averages
 

@@ -21,6 +21,7 @@ from robench.records.measurement import Measured, measurements
 from robench.records.record import AttackSpec, RunResult, RunSpec
 from robench.registry.registry import Registry
 from robench.registry.resolved import Resolved, ResolvedAttack
+from robench.run.others import resolve_corruptions
 from robench.run.specs import attack_spec
 from robench.suite.averages import Answers, Masks
 from robench.suite.definition import Size, Suite, SuiteSet
@@ -96,7 +97,8 @@ def standings(
     used: dict[Method, dict[str, RunResult]] = {}
     asked = [_Asked(registry, suite, each, places or Places()) for each in suite.datasets]
     attacks = {each.name: registry.resolve_attack(each.attack) for each in suite.attacks}
-    corruptions = {each.name: registry.resolve("corruption", each.corruption) for each in suite.corruptions}
+    corrupted = resolve_corruptions(registry, [each.corruption for each in suite.corruptions])
+    corruptions = {each.name: found for each, found in zip(suite.corruptions, corrupted, strict=True)}
     completed = [record for record in records if record.status == "completed"]
     for record in sorted(completed, key=lambda each: each.provenance.started):
         method = method_of(suite, record.spec)
@@ -130,15 +132,16 @@ def _attacked(measured: Measured, wanted: Mapping[str, ResolvedAttack]) -> Itera
                 yield name, score.mask()
 
 
-def _corrupted(measured: Measured, wanted: Mapping[str, Resolved]) -> Iterator[tuple[str, Answers]]:
+def _corrupted(measured: Measured, wanted: Mapping[str, tuple[Resolved, Size | None]]) -> Iterator[tuple[str, Answers]]:
     """Yield the share of its corrupted versions that are right, of each image of a run's own data set."""
     record = measured.record
     if measured.dataset != record.spec.dataset:
         return
-    for name, corruption in wanted.items():
+    for name, (corruption, n) in wanted.items():
+        asked = min(n, measured.clean.n) if isinstance(n, int) else measured.clean.n
         for spec, found in zip(record.spec.corruptions, record.corruptions, strict=False):
             alike = (spec.name, dict(spec.params)) == (corruption.name, corruption.values())
-            if alike and found.scores[0].n == measured.clean.n:
+            if alike and found.scores[0].n == asked:
                 yield name, np.mean([score.mask() for score in found.scores], axis=0)
 
 

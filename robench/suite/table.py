@@ -85,17 +85,13 @@ def averages_grid(
     n = sum(each.average for each in suite.datasets)
     title = f"{suite.full_name}{_shared(rows)}: averages over {n} data sets"
     notes = (READING, *about(suite, missing))
-    called, seeds = _names(rows, names), [_seeds(row) for row in rows]
-    if len(labels) > max(MOST_ACROSS, len(rows)):
-        turned = [(label, *(own[place] for own in cells)) for place, label in enumerate(labels)]
-        down = (Heading(label="measured"), *headings(*called))
-        return Grid(title=title, notes=notes, headings=down, rows=(*turned, ("seeds", *seeds)))
-    return Grid(
+    grid = Grid(
         title=title,
         notes=notes,
         headings=(Heading(label="method"), *headings(*labels), SEEDS),
-        rows=tuple((name, *own, text) for name, own, text in zip(called, cells, seeds, strict=True)),
+        rows=tuple((name, *own, _seeds(row)) for name, own, row in zip(_names(rows, names), cells, rows, strict=True)),
     )
+    return grid.turned() if len(labels) > max(MOST_ACROSS, len(rows)) else grid
 
 
 def best_first(suite: Suite, rows: Sequence[Standing]) -> list[Standing]:

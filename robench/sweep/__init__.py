@@ -6,6 +6,7 @@
 | ``choose.py`` | chooses settings of rows on validation images |
 | ``cost.py`` | says which runs are missing and what they cost (``--dry-run``) |
 | ``local.py`` | carries out the missing runs on this machine |
+| ``workers.py`` | the processes that carry out runs side by side |
 | ``ray_engine.py`` | carries them out on a Ray cluster |
 | ``slurm.py`` | writes a script that carries them out on a Slurm cluster |
 | ``summary.py`` | averages the records of each row over its seeds |

@@ -44,6 +44,7 @@ def candidates_of(sweep: Sweep) -> Sweep | None:
         "test_size": choice.test_size,
         "white_box": False,
         "eval_datasets": (),
+        "corruptions": (),
         "suite": None,
     }
     rows = [

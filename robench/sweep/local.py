@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 import torch
 
 from robench.checks.certificate import Level
 from robench.compute.device import resolve_device
-from robench.compute.orphans import end_with_parent
 from robench.records.record import RunResult
 from robench.records.shared_store import store_at
 from robench.registry.registry import Registry, discover
@@ -31,6 +28,7 @@ from robench.storage.location import Location, local_folder, prepare_cache
 from robench.sweep.claims import ClaimedError, claimed, claimed_among
 from robench.sweep.cost import duration
 from robench.sweep.plan import Job
+from robench.sweep.workers import Workers
 
 PAUSE = 2.0
 """Seconds between two looks at the runs of other processes."""
@@ -180,7 +178,12 @@ def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:
     """Carry out one run in a process that does nothing else but the runs before and after it."""
     torch.set_num_threads(threads)
     registry, dataset_cache = _of_this_process()
-    return _logged(registry, request, bench, dataset_cache)
+    try:
+        return _logged(registry, request, bench, dataset_cache)
+    finally:
+        gc.collect()
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # other processes may be on the same GPU
 
 
 @cache
@@ -223,26 +226,10 @@ def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Genera
 
 def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:
     threads = max(1, torch.get_num_threads() // processes)
-
-    idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+    workers = Workers(len(jobs))
 
     def alone(request: Request) -> RunResult:
-        # A pool has one process, so that one that dies takes no other run with it. It goes on with the next run, which
-        # finds libraries imported and images loaded.
-        try:
-            process: ProcessPoolExecutor | None = idle.get_nowait()
-        except Empty:
-            process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent)
-        assert process is not None
-        try:
-            return process.submit(work, request, bench, threads).result()
-        except BrokenProcessPool:
-            process.shutdown()
-            process = None
-            raise RuntimeError("its process died; out of memory? Try fewer --jobs") from None
-        finally:
-            if process is not None:
-                idle.put(process)
+        return workers.carry_out(work, request, bench, threads)
 
     with ThreadPoolExecutor(processes) as pool:
         waiting = {pool.submit(attempt, job, alone): job for job in jobs}
@@ -251,5 +238,4 @@ def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work)
                 yield waiting[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            while not idle.empty():
-                idle.get().shutdown()
+            workers.end()

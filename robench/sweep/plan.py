@@ -15,9 +15,10 @@ from robench.errors import RobenchError, SpecError, nearest
 from robench.records.record import RunResult
 from robench.registry.registry import Registry
 from robench.run.plan import Plan, Request, plan
-from robench.suite.definition import Suite, read_toml
+from robench.suite.definition import Suite
 from robench.suite.parts import missing_sets, parts_of
 from robench.suite.places import Places, read_places
+from robench.suite.reading import read_toml
 from robench.suite.shelf import find_suite
 
 Percent = Annotated[float, Field(ge=0, le=100)]

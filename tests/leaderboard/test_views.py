@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from robench.errors import SpecError
 from robench.leaderboard.site.overview import overview
-from robench.leaderboard.tables import Table, leaderboard
+from robench.leaderboard.tables import leaderboard
 from robench.leaderboard.views.choose import check_view, views
 from robench.leaderboard.views.profile import profile
 from robench.leaderboard.views.view import View
@@ -135,13 +135,12 @@ def test_a_norm_has_its_attacks_alone(records: list[RunResult]) -> None:
     assert shown("l2", *records) == []
 
 
-def test_an_unknown_view_is_refused_with_the_nearest(records: list[RunResult]) -> None:
-    tables: list[Table] = leaderboard(records)
+def test_an_unknown_view_is_refused_with_the_nearest() -> None:
     with pytest.raises(SpecError, match="no view is called 'calibraton'; did you mean 'calibration'"):
-        check_view("calibraton", tables)
-    check_view("linf", tables)
+        check_view("calibraton", ["Linf"])
+    check_view("linf", ["Linf"])
     with pytest.raises(SpecError, match="no view is called 'l2'"):
-        check_view("l2", tables)
+        check_view("l2", ["Linf"])
 
 
 def test_the_plot_has_a_panel_a_threat_and_says_what_is_missing(records: list[RunResult]) -> None:

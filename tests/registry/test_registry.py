@@ -54,6 +54,7 @@ def test_a_misspelt_name_gets_the_nearest(registry: Registry) -> None:
         ("spatial-gird", "spatial-gird", "spatial-grid"),
         ("mi-fgsn-resnet20+resnet56", "mi-fgsn", "mi-fgsm-resnet20+resnet56"),
         ("pdg-resnt20", "pdg", "pgd-resnt20"),
+        ("mifgsm-resnt20", "mifgsm", "mi-fgsm-resnt20"),
     ],
 )
 def test_hyphens_of_an_unknown_attack_may_be_its_own_or_before_a_surrogate(

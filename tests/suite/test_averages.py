@@ -34,6 +34,15 @@ def test_one_data_set_and_one_seed_have_wilsons_interval() -> None:
         assert (found.percent, found.low, found.high) == pytest.approx((expected.percent, expected.low, expected.high))
 
 
+def test_images_that_count_in_part_tell_more_than_right_or_wrong_but_never_all() -> None:
+    # A share of 1/3 or 2/3 varies a ninth as much as a right or wrong of the same mean.
+    shares = np.where(mask(20, 40), 2 / 3, 1 / 3)
+    found, expected = mean_over_seeds({0: shares}), rate(180, 360)
+    assert (found.percent, found.low, found.high) == pytest.approx((expected.percent, expected.low, expected.high))
+    alike, expected = mean_over_seeds({0: np.full(30, 2 / 3)}), rate(20, 30)  # 2/3 is rounded, so the mean may differ
+    assert (alike.percent, alike.low, alike.high) == pytest.approx((expected.percent, expected.low, expected.high))
+
+
 def test_every_data_set_counts_once_whatever_its_size() -> None:
     found = average([{0: mask(90, 100)}, {0: mask(100, 1000)}])
     assert found is not None and found.percent == pytest.approx(50)

@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import robench
 from robench import Component, DataError, SpecError, hookimpl
 from robench.records.record import RunResult
 from robench.registry.registry import Registry
+from robench.suite.averages import average
 from robench.suite.definition import read_suite
 
 from tests.conftest import command
@@ -128,18 +130,20 @@ def test_corruptions_count_with_the_share_that_is_right_and_stand_beside_attacks
     written(shell.file, SUITE.replace('[[datasets]]\nname = "Dots"', corrupted))
     assert "corrupted Lights: lights" in shell.suite("--dry-run")
     found = shell.json("--tuner", "none", *SMALL)
-    means = []
-    for record in shell.records():
-        (scores,) = record.corruptions
-        right = record.clean.accuracy if record.clean else 0.0
-        # Of six versions of an image four look as it does, and two show light as dark.
-        means.append(100 * (4 * right + 2 * (1 - right)) / 6)
-        assert means[-1] == pytest.approx(sum(100 * each.accuracy for each in scores.scores) / 6)
+    # Of six versions of an image four look as it does, and two show light as dark.
+    clean = [record.clean.mask() for record in shell.records() if record.clean]
+    expected = average([{0: np.where(mask, 4 / 6, 2 / 6)} for mask in clean])
+    assert expected and {len(record.corruptions[0].scores) for record in shell.records()} == {6}
     (row,) = found["rows"]
-    (average,) = [each["mean"] for each in row["averages"] if each["measured"] == "Lights"]
-    assert average["percent"] == pytest.approx(sum(means) / 2)
-    # Every image counts once, however many versions it has: with 20 images an interval cannot be narrower than this.
-    assert average["high"] - average["low"] > 5
+    (mean,) = [each["mean"] for each in row["averages"] if each["measured"] == "Lights"]
+    assert (mean["percent"], mean["low"], mean["high"]) == pytest.approx(
+        (expected.percent, expected.low, expected.high)
+    )
+    written(shell.file, shell.file.read_text().replace('"lights"', '"lights:n=10"'))
+    (row,) = shell.json("--tuner", "none", *SMALL)["rows"]
+    assert {each["n"] for each in row["figures"] if each["measured"] == "Lights"} == {10}
+    (row,) = shell.json("--tuner", "none", "--n", 5, *SMALL)["rows"]
+    assert {each["n"] for each in row["figures"]} == {5}
     averages = shell.suite("--format", "markdown").partition("dots@2, linear: clean")[0]
     headings = next(line for line in averages.splitlines() if line.startswith("| method"))
     # Attacks of an ensemble have tables of their own.
@@ -153,8 +157,8 @@ def test_many_measures_of_few_methods_stand_one_below_the_other(shell: Shell) ->
     written(shell.file, SUITE.replace("[[ensembles]]", f"{more}[[ensembles]]"))
     averages = shell.suite("--tuner", "none", *SMALL, "--format", "markdown").partition("dots@2, linear: clean")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in averages.splitlines() if line[:1] == "|"]
-    assert rows[0] == ["measured", "zero-shot"] and rows[-1] == ["seeds", "1"]
-    assert [row[0] for row in rows[2:-1]] == ["clean", *map(str, range(5, 10)), "both"]
+    assert rows[0] == ["", "zero-shot"] and rows[-1] == ["seeds", "1"]
+    assert [row[0] for row in rows[2:-1]] == ["clean", "both", *map(str, range(5, 10))]
 
 
 def test_a_run_made_without_the_suite_serves_it(shell: Shell) -> None:
@@ -215,6 +219,8 @@ def test_groups_have_a_harmonic_mean_and_share_the_tuning_of_the_base(shell: She
     groups = {each["group"]: each["mean"] for each in row["averages"] if each["measured"] == "clean"}
     base, new = groups["base"]["percent"], groups["new"]["percent"]
     assert groups["harmonic mean"]["percent"] == pytest.approx(2 * base * new / (base + new))
+    (row,) = shell.json("--tuner", "bias", "--only", "Dots", *SMALL)["rows"]  # without the new classes there is none
+    assert {each["group"] for each in row["averages"]} == {"base"}
 
 
 def test_a_first_look_says_that_it_is_another_suite(shell: Shell) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from robench.cli import cli
 from robench.cli.comparison import Engine, choose, complete
 from robench.errors import SpecError
-from robench.registry.registry import Registry
+from robench.registry.registry import Registry, discover
 from robench.sweep.choose import Trials, candidates_of, settled
 from robench.sweep.local import Bench
 from robench.sweep.plan import Sweep, plan_sweep, read_sweep
@@ -174,6 +174,17 @@ def test_data_sets_that_candidates_cannot_be_tried_on_are_one_line(
 ) -> None:
     found = on_a_suite(tmp_path, suite=suite, datasets=("digit",))
     assert isinstance(found.exception, SpecError) and said in str(found.exception)
+
+
+def test_candidates_meet_no_corruptions_of_their_suite(write: Write) -> None:
+    text = DOTS.replace('dataset = "dots"', 'suite = "offline-threats@1"').replace('attacks = ["sign-linear"]', "")
+    text = (
+        text.replace("train_size = 30\ntest_size = 40", "").replace('"sign"', '"noise"').replace('"bias"', '"lora-ce"')
+    )
+    candidates = candidates_of(write(text))
+    assert candidates is not None
+    jobs = plan_sweep(discover(), candidates)
+    assert len(jobs) == 3 * 4 and {job.request.corruptions for job in jobs} == {()}
 
 
 def on_a_suite(tmp_path: Path, *, suite: str | None = "offline@1", datasets: tuple[str, ...]) -> Result:

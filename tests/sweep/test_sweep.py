@@ -279,7 +279,7 @@ def test_processes_side_by_side_survive_the_death_of_one(registry: Registry, wri
 
 
 @pytest.mark.slow
-def test_real_components_run_in_processes_of_their_own(write: Write, bench: Bench) -> None:
+def test_real_components_run_side_by_side(write: Write, bench: Bench) -> None:
     text = """
 title = "leaves"
 [common]

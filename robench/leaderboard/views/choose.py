@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from robench.errors import SpecError, nearest
 from robench.leaderboard.tables import Table
@@ -18,13 +18,16 @@ VIEWS = (ATTACKS, "all", "corruptions", "calibration")
 """The views of every table; the name of a norm, such as ``linf``, is one, too."""
 
 
-def check_view(name: str, tables: Sequence[Table]) -> None:
-    """Refuse a view that none of the tables has.
+def check_view(name: str, norms: Iterable[str]) -> None:
+    """Refuse a view that no table has.
+
+    Args:
+        norms: The norms of all tables.
 
     Raises:
-        SpecError: It is neither one of ``VIEWS`` nor the name of a norm of the tables.
+        SpecError: It is neither one of ``VIEWS`` nor the name of a norm.
     """
-    known = (*VIEWS, *dict.fromkeys(ball.norm.lower() for table in tables for ball in table.balls))
+    known = (*VIEWS, *dict.fromkeys(norm.lower() for norm in norms))
     if name not in known:
         raise SpecError(f"no view is called {name!r}{nearest(name, known)}")
 
