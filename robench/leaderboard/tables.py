@@ -125,7 +125,7 @@ def result(table: Table) -> str:
     others, chance = best.rank_high - 1, "images and seeds" if table.over_seeds else "images"
     if not others:
         rest = "the other method" if n_rows == 2 else "every other method"
-        return f"Best: {name}: {reached}. The {chance} tell {rest} apart from it."
+        return f"Best: {name}: {reached}. Its lead over {rest} is more than chance over {chance}."
     rest = f"{others} other{'s' if others > 1 else ''}"
     return f"First: {name}: {reached}. Chance over {chance} may explain its lead over {rest}."
 
