@@ -148,10 +148,13 @@ def test_the_tables_are_what_the_committed_records_say(page: str, name: str, roo
     assert between_markers(root / page, name) == grid_of(name, root).to_markdown().strip()
 
 
-def test_the_averages_of_a_suite_are_what_the_committed_records_say(root: Path) -> None:
-    words = ["suite", "offline@1", "--results", str(root / "results"), "--format", "markdown"]
+@pytest.mark.parametrize(
+    ("page", "suite"), [("study-methods.md", "offline@1"), ("threat-models.md", "offline-threats@1")]
+)
+def test_the_averages_of_a_suite_are_what_the_committed_records_say(page: str, suite: str, root: Path) -> None:
+    words = ["suite", suite, "--results", str(root / "results"), "--format", "markdown"]
     printed = CliRunner().invoke(cli.cli, words, catch_exceptions=False).output
-    shown = between_markers(root / "docs" / "study-methods.md", "suite offline@1")
+    shown = between_markers(root / "docs" / page, f"suite {suite}")
     assert "averages over 4 data sets" in shown and printed.startswith(shown + "\n")
 
 
