@@ -44,10 +44,7 @@ class Published(_Part):
 
 
 class Choice(_Part):
-    """How one of several settings of a row is chosen: by accuracy on validation images, averaged over `datasets`.
-
-    These are of the suite that the row is on; empty for all of them.
-    """
+    """How one of several settings is chosen: by accuracy on validation images, of `datasets` of a suite or of all."""
 
     datasets: tuple[str, ...] = ()
     attacks: tuple[str, ...] = Field(min_length=1)
