@@ -80,7 +80,7 @@ def _timed(
     sides: dict[str, Prepare] = {"robench": lambda: ours}
     for name, attack in RIVALS.items():
         if importlib.util.find_spec(name) is not None:
-            sides[name] = partial(_ready, partial(by_batches, attack, plain, images, labels, batch, **SETTINGS))
+            sides[name] = partial(ready, partial(by_batches, attack, plain, images, labels, batch, **SETTINGS))
     timed = in_turns(sides, setting.repeats, setting.device, settle=False)
     return timed, gradient_flops(plain, images[:8], labels[:8]) * STEPS * len(data)
 
@@ -90,13 +90,13 @@ def _compiled(setting: Setting, data: ImageSet, model: str) -> Row:
     given = str(setting.device), setting.folder, len(data)
     make = partial(robench_attack, model=model)
     with own_process(make, *given) as usual, own_process(partial(make, compiled=True), *given) as compiled:
-        sides: dict[str, Prepare] = {"compiled": partial(_ready, compiled), "usual": partial(_ready, usual)}
+        sides: dict[str, Prepare] = {"compiled": partial(ready, compiled), "usual": partial(ready, usual)}
         timed = in_turns(sides, setting.repeats, setting.device, settle=False)
     ours, theirs = timed.values()
     network, labels = setting.network(model), torch.from_numpy(data.labels).to(setting.device)
     found, other = (broken(network, to_pixels(each.result, setting.device), labels) for each in (ours, theirs))
-    case = f"{model}, {len(data)} images, --compile"
-    return _row(data, ours, theirs, found, other, case=case, rival="robench without", least=None)
+    case = f"PGD-{STEPS} on {model}, {len(data)} images, --compile"
+    return attack_row(data, ours, theirs, found, other, case=case, rival="robench without", least=None)
 
 
 def by_batches(
@@ -107,7 +107,8 @@ def by_batches(
     return torch.cat([attack(network, part, truth, **settings) for part, truth in parts])
 
 
-def _ready(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def ready(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Prepare work that needs no preparation."""
     return work
 
 
@@ -117,19 +118,19 @@ def _rows(plain: nn.Module, data: ImageSet, batch: int, timed: dict[str, Timed],
     found = broken(plain, to_pixels(ours.result, device), labels)
     for name, theirs in timed.items():
         other = broken(plain, theirs.result, labels)
-        yield _row(
+        yield attack_row(
             data,
             ours,
             theirs,
             found,
             other,
-            case=f"ResNet-20, {len(data)} images, {batch} together",
+            case=f"PGD-{STEPS} on ResNet-20, {len(data)} images, {batch} together",
             rival=name,
             least=LEAST,
         )
 
 
-def _row(
+def attack_row(
     data: ImageSet,
     ours: Timed,
     theirs: Timed,
@@ -139,17 +140,26 @@ def _row(
     case: str,
     rival: str,
     least: float | None,
+    item: str = "attack",
 ) -> Row:
+    """Return a row that compares two attacks on `data`.
+
+    Args:
+        found: How strong robench's images are, as :func:`broken` says.
+        other: The same of the rival's.
+        case: The attack and what it is on.
+    """
     return compared(
         ours.seconds,
         theirs.seconds,
         amount=len(data),
         least=least,
-        item="attack",
-        case=f"PGD-{STEPS} on {case}",
+        item=item,
+        case=case,
         unit="images/s",
         rival=rival,
-        check=strength(found, other),
+        check=f"success {100 * found[0]:.1f} and {100 * other[0]:.1f} %, "
+        f"cross-entropy {found[1]:.2f} and {other[1]:.2f}",
         same=alike(found, other, len(data)),
     )
 
@@ -171,11 +181,6 @@ def broken(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, f
     """Return the share of misclassified images, and the mean cross-entropy."""
     logits = network(images)
     return float((logits.argmax(dim=1) != labels).float().mean()), float(F.cross_entropy(logits, labels))
-
-
-def strength(ours: tuple[float, float], theirs: tuple[float, float]) -> str:
-    """Return how strong two attacks were, in words: the shares and losses that :func:`broken` returns."""
-    return f"success {100 * ours[0]:.1f} and {100 * theirs[0]:.1f} %, cross-entropy {ours[1]:.2f} and {theirs[1]:.2f}"
 
 
 def alike(ours: tuple[float, float], theirs: tuple[float, float], n: int) -> bool:

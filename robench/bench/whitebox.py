@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.attack.perturbation import ATTACK_BATCH, perturb_set
-from robench.bench.attack import alike, broken, by_batches, strength
+from robench.bench.attack import attack_row, broken, by_batches, ready
 from robench.bench.clips import as_rivals_have_it, clips, large_clip
 from robench.bench.limit import gradient_flops, peak_flops
-from robench.bench.report import Row, compared
+from robench.bench.report import Row
 from robench.bench.rivals import foolbox_pgd, plain_pgd, torchattacks_pgd
 from robench.bench.rivals.clip_logits import BareCLIP
 from robench.bench.setting import Setting
-from robench.bench.timing import Prepare, Timed, in_turns
+from robench.bench.timing import Prepare, in_turns
 from robench.compute.precision import Float
 from robench.images.image_set import ImageSet, to_pixels
 
@@ -61,13 +61,23 @@ def _on(
     for rival, attack in RIVALS.items():
         if rival == "plain loop" or importlib.util.find_spec(rival) is not None:
             work = partial(by_batches, attack, bare, images, labels, ATTACK_BATCH, **SETTINGS)
-            sides[rival] = partial(_ready, work)
+            sides[rival] = partial(ready, work)
     timed = in_turns(sides, setting.repeats, setting.device)
     ours = timed.pop("robench")
     found = broken(network, to_pixels(ours.result, setting.device), labels)
     for rival, theirs in timed.items():
         made = theirs.result if isinstance(theirs.result, Tensor) else to_pixels(theirs.result, setting.device)
-        yield _row(name, rival, data, ours, theirs, found, broken(network, made, labels))
+        yield attack_row(
+            data,
+            ours,
+            theirs,
+            found,
+            broken(network, made, labels),
+            case=f"PGD-{STEPS} on {name}, {len(data)} images of {data.images.shape[2]} px",
+            rival=rival,
+            least=None if rival.startswith("robench") else LEAST,
+            item="whitebox",
+        )
     rate = gradient_flops(bare, images[:2], labels[:2]) * STEPS * len(data) / median(ours.seconds)
     yield Row(
         item="whitebox",
@@ -78,39 +88,12 @@ def _on(
     )
 
 
-def _row(
-    name: str,
-    rival: str,
-    data: ImageSet,
-    ours: Timed,
-    theirs: Timed,
-    found: tuple[float, float],
-    other: tuple[float, float],
-) -> Row:
-    return compared(
-        ours.seconds,
-        theirs.seconds,
-        amount=len(data),
-        least=None if rival.startswith("robench") else LEAST,
-        item="whitebox",
-        case=f"PGD-{STEPS} on {name}, {len(data)} images of {data.images.shape[2]} px",
-        unit="images/s",
-        rival=rival,
-        check=strength(found, other),
-        same=alike(found, other, len(data)),
-    )
-
-
 def _ours(setting: Setting, network: nn.Module, data: ImageSet, precision: Float) -> object:
     attack = setting.registry.resolve_attack(f"pgd:eps=4/255,alpha=1/255,steps={STEPS}")
     made, _ = perturb_set(
         attack.build(), network, data, threat=attack.threat(), device=setting.device, seed=0, precision=precision
     )
     return made
-
-
-def _ready(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    return work
 
 
 def _images(setting: Setting, name: str, size: int) -> ImageSet:

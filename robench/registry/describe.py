@@ -178,13 +178,14 @@ def describe(registry: Registry, kind: Kind, name: str, model: str | None = None
     preset = {canonical(key) for key in _declared(registry, component).defaults} if kind == "tuner" else set()
     parameters = []
     for key, field in loaded.Params.model_fields.items():
-        amount = _is_amount(field.annotation, field.metadata)
+        type_ = _type(field.annotation, field.metadata)
+        amount = _WRITTEN_AS[parse_amount] in type_  # a number of something, and no distance of values
         own = _written(defaults.get(key, field.default), amount)
         default = _written(recommended[key], amount) if key in recommended else own
         parameters.append(
             Parameter(
                 name=key,
-                type=_type(field.annotation, field.metadata),
+                type=type_,
                 default=default,
                 description=field.description or "",
                 source=_source(
@@ -224,12 +225,6 @@ def _source(default: str, own: str, usual: str, model: str | None, preset: str) 
     if default != own:
         return f"{model} recommends this; otherwise {own}"
     return f"{preset} sets this; otherwise {usual}" if preset and own != usual else ""
-
-
-def _is_amount(annotation: Any, metadata: Sequence[Any]) -> bool:
-    """Tell whether a parameter is a number of something, such as pixels that may change, and no distance of values."""
-    inner = [part for choice in get_args(annotation) for part in getattr(choice, "__metadata__", ())]
-    return any(getattr(validator, "func", None) is parse_amount for validator in (*metadata, *inner))
 
 
 def _written(value: object, amount: bool) -> str:

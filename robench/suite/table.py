@@ -83,11 +83,9 @@ def averages_grid(
     labels = [f"{attack or 'clean'} {group}".strip() for attack in measured for group in across]
     cells = [[text for attack in measured for text in _averages(suite, row, attack)] for row in rows]
     n = sum(each.average for each in suite.datasets)
-    title = f"{suite.full_name}{_shared(rows)}: averages over {n} data sets"
-    notes = (READING, *about(suite, missing))
     grid = Grid(
-        title=title,
-        notes=notes,
+        title=f"{suite.full_name}{_shared(rows)}: averages over {n} data sets",
+        notes=(READING, *about(suite, missing)),
         headings=(Heading(label="method"), *headings(*labels), SEEDS),
         rows=tuple((name, *own, _seeds(row)) for name, own, row in zip(_names(rows, names), cells, rows, strict=True)),
     )
