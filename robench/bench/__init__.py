@@ -61,6 +61,7 @@ ITEMS = (
     Item(name="evaluation", summary="clean evaluation of CLIP against bare transformers and CLIP_benchmark's way"),
     Item(name="training", summary="LoRA, prompts and last blocks against bare loops"),
     Item(name="study", summary="a whole table of methods against two plain scripts", brief=False, repeats=1),
+    Item(name="certificate", summary="the certificate's share of a default run", brief=False, repeats=3),
     Item(name="leaderboard", summary="seconds and memory of a table of 100,000 records", brief=False, repeats=3),
     Item(name="memory", summary="peak memory of 1,000, 10,000 and 100,000 images", brief=False, repeats=1),
 )

@@ -105,11 +105,14 @@ def are_probabilities(logits: Tensor) -> bool:
 
 
 @torch.no_grad()
-def random_search(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, queries: int) -> Tensor:
+def random_search(
+    network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, queries: int, first: int
+) -> Tensor:
     """Return images perturbed at random, each change kept where it lowers the margin; needs no gradient.
 
     It starts from vertical stripes, or from noise where no direction means anything, and goes on as the constraint says
-    in ``varied``: by squares in Linf and L2. An image that is wrong already is left alone.
+    in ``varied``: by squares in Linf and L2. An image that is wrong already is left alone. If the `first` queries break
+    no image, the search ends there: large squares come first, and behind a mask they break some at once.
 
     Source: Andriushchenko et al., "Square Attack", ECCV 2020, section 3, with a shorter schedule; the L2 variant is
     simpler than theirs.
@@ -121,10 +124,10 @@ def random_search(network: nn.Module, images: Tensor, labels: Tensor, threat: Th
     lowest = _true_margin(network(best), labels)
     untouched = _true_margin(network(images), labels)
     best = torch.where((untouched < lowest).view(-1, 1, 1, 1), images, best)
-    lowest = torch.minimum(lowest, untouched)
+    lowest, right = torch.minimum(lowest, untouched), int((untouched > 0).sum())
     for query in range(queries - 2):
         left = torch.nonzero(lowest > 0).flatten()
-        if not len(left):
+        if not len(left) or (query + 2 == first and len(left) == right):
             break
         tried = constraint.varied(images[left], best[left], threat.eps, 0.5 * 0.5 ** (6 * query / queries))
         margin = _true_margin(network(tried), labels[left])

@@ -33,6 +33,8 @@ FLAT, SPAN = 2.0, 20.0
 """Span of the logits of an image below which they may lack a scale, as cosines do, and the span to compare with."""
 GAINED_BY_SCALE = 2
 """Images more that scaled logits must break: few, because a span as small as a cosine's is a sign of its own."""
+FEWEST_UNDONE = 7
+"""Images that rounding must put right for the sign test to see it; each has a chance of one half."""
 GAINED = 0.05
 """Share of images that more effort breaks above which to warn: the effort was too little."""
 
@@ -41,6 +43,8 @@ def epsilon(trial: Trial) -> Check | None:
     """Compare robust accuracy at once and twice the radius, and at half if all is asked for; it must not rise."""
     if trial.score.knowledge != "white-box":
         return None
+    if not trial.withstood.any():
+        return _nothing_left("epsilon", trial)
     trial = _affordable(trial)
     threat = trial.attack.threat()
     scaled = constraint_of(threat).scaled
@@ -65,6 +69,8 @@ def huge_epsilon(trial: Trial) -> Check | None:
     """Attack where every pixel can turn grey. A failure means that the attack misses what is certainly there."""
     if not trial.iterated:
         return None
+    if not trial.withstood.any():
+        return _nothing_left("huge epsilon", trial)
     trial = _affordable(trial)
     radius = constraint_of(trial.attack.threat()).huge(trial.subject.data.images.shape[1:])
     if radius is None:
@@ -105,6 +111,8 @@ def logit_scale(trial: Trial) -> Check | None:
     span = float((logits.amax(dim=1) - logits.amin(dim=1)).median())
     if not 0 < span < FLAT or probes.are_probabilities(logits) or trial.attack.surrogate is not None:
         return None
+    if not trial.withstood.any():
+        return _nothing_left("logit scale", trial)
     with _scaled(trial.subject.network, SPAN / span):
         right = _again(trial, scaled=True)
     fewer = int(trial.withstood.sum()) - int(right.sum())
@@ -135,7 +143,12 @@ def rounding(trial: Trial) -> Check | None:
     """
     if not trial.iterated:
         return None
+    if not trial.withstood.any():
+        return _nothing_left("rounding", trial)
     trial = _affordable(trial)
+    if (left := int(trial.withstood.sum())) < FEWEST_UNDONE:
+        reason = f"{left} of {len(trial.withstood)} withstand the attack, too few for rounding to have undone it"
+        return check("rounding", "pass", reason, trial.label)
     raw: list[Tensor] = []
     rounded = _again(trial, raw=raw)
     labels = torch.from_numpy(trial.subject.data.labels)
@@ -166,6 +179,8 @@ def steps(trial: Trial) -> Check | None:
     """Compare with four times the steps, if all checks are asked for. A warning means too few steps."""
     if not (trial.full and trial.iterated):
         return None
+    if not trial.withstood.any():
+        return _nothing_left("steps", trial)
     found = trial.withstood
     more = _again(trial, steps=4 * trial.attack.params.model_dump()["steps"])
     gained, worse = float((found & ~more).mean()), significantly_more(more, than=found)
@@ -179,9 +194,16 @@ def restarts(trial: Trial) -> Check | None:
     """Compare with another random start, if all checks are asked for. A warning means too few restarts."""
     if not trial.full or trial.score.knowledge != "white-box":
         return None
+    if not trial.withstood.any():
+        return _nothing_left("restarts", trial)
     gained = float((trial.withstood & ~_again(trial, seed=1)).mean())
     reason = f"another random start breaks {100 * gained:.0f} % more images"
     return check("restarts", "warn" if gained > GAINED else "pass", reason, trial.label)
+
+
+def _nothing_left(name: str, trial: Trial) -> Check:
+    """Return a check that passes: it looks for signs of an attack that finds too little, and this one finds all."""
+    return check(name, "pass", f"0 of {len(trial.withstood)} withstand the attack; another finds no more", trial.label)
 
 
 def _affordable(trial: Trial) -> Trial:

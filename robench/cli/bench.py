@@ -60,6 +60,7 @@ def bench(
     evaluation   clean evaluation of CLIP against bare transformers and CLIP_benchmark's way
     training     LoRA, prompts and last blocks against bare loops
     study        a whole table of methods against two plain scripts (only if named)
+    certificate  the certificate's share of a default run (only if named)
     leaderboard  seconds and memory of a table of 100,000 records (only if named)
     memory       peak memory of 1,000, 10,000 and 100,000 images (only if named)
 

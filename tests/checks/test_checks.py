@@ -26,6 +26,7 @@ from robench.contracts.context import Progress
 from robench.images.image_set import to_pixels
 from robench.networks.evaluate import fingerprint, predict
 from robench.records.record import AttackScore, Check, SurrogateRecord
+from robench.records.score import Score
 from robench.registry.registry import discover
 from robench.registry.resolved import ResolvedAttack
 from torch import Tensor, nn
@@ -199,7 +200,7 @@ class Timid(Attacker):
     Params = AttackParams
 
     def perturb(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        if self.params.eps > Fraction(32, 255):
+        if self.params.eps > Fraction(20, 255):
             return images
         pixels = images.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(F.cross_entropy(network(pixels), labels), pixels)
@@ -236,7 +237,8 @@ def of_class(attacker: type[Attacker], eps: str = "32/255") -> ResolvedAttack:
 
 
 def test_an_attack_that_weakens_as_its_radius_grows_is_caught() -> None:
-    (found,) = [check for name, check in checked(trained(), of_class(Timid)).items() if name.startswith("epsilon")]
+    checks = checked(trained(), of_class(Timid, "20/255"))
+    (found,) = [check for name, check in checks.items() if name.startswith("epsilon")]
     assert found.verdict == "fail" and "it must not rise" in found.reason
 
 
@@ -342,6 +344,29 @@ def test_an_attack_at_two_radii_is_repeated_once_at_the_huge_one(monkeypatch: py
     assert tried.count(Fraction(24, 255)) == 1, "rounding of the first is twice the radius of the second"
 
 
+@pytest.mark.parametrize("level", ["fast", "full"])
+def test_an_attack_that_breaks_every_image_is_not_repeated(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeated, "perturb_set", lambda *args, **options: pytest.fail("it was repeated"))
+    found = checked(trained(), *attacks_of("pgd:eps=64/255,steps=10"), level=level)
+    names = ["epsilon", "huge epsilon", "rounding"] + ["steps", "restarts"] * (level == "full")
+    made = {name: found[f"{name} pgd:eps=64/255,steps=10"] for name in names}
+    assert {check.verdict for check in made.values()} == {"pass"}
+    assert {check.reason for check in made.values()} == {"0 of 60 withstand the attack; another finds no more"}
+
+
+@pytest.mark.parametrize("left", range(5, 9))
+def test_rounding_is_not_looked_at_where_too_few_images_are_left_to_blame_it(left: int) -> None:
+    """Seven images of seven are the fewest that the sign test sees at 1 %: 2 ** -7 is 0.8 %, 2 ** -6 is 1.6 %."""
+    attack, data = attacks_of("pgd:eps=24/255")[0], ToyDataset().split("test", 60)
+    score = scored(trained(), attack, data)
+    few = score.model_copy(update=dict(Score.of(np.arange(60) < left)))
+    subject = Subject(network=trained(), data=data, context=make_context(Path("unused")))
+    found = rounding(Trial(subject=subject, attack=attack, score=few, full=True))
+    assert found is not None and ("too few" in found.reason) is (left < 7), found
+    none, some = np.zeros(60, bool), np.arange(60) < left
+    assert significantly_more(some, than=none) is (left >= 7)
+
+
 def test_attacks_that_treat_a_defence_otherwise_are_repeated_each(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Fraction] = []
     perturb = repeated.perturb_set
@@ -367,6 +392,25 @@ def test_a_random_search_is_asked_for_all_images_where_it_may_be_the_stronger(mo
     attack = attacks_of("pgd:eps=255/255,alpha=0.01/255,steps=1,random_start=false")
     found = checked(trained(), *attack)[f"random search {attack[0].label}"]
     assert found.verdict == "fail" and f"of {sum(searched)}" in found.reason, found
+
+
+@pytest.mark.parametrize(("broken_at", "passes"), [(1, 100), (25, 100), (26, 25), (None, 25)])
+def test_a_random_search_ends_early_where_it_breaks_no_image(broken_at: int | None, passes: int) -> None:
+    """The first pass is over stripes, the second over the images as they are; one image of two breaks in some pass."""
+    asked: list[int] = []
+
+    class Breaks(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            asked.append(len(images))
+            falls = broken_at is not None and len(asked) >= broken_at and len(asked) != 2
+            right = torch.full((len(images),), 1.0 / len(asked) ** 2)
+            right[0] = -1.0 if falls and len(images) == 2 else right[0]
+            return torch.stack([right, torch.zeros_like(right)], dim=1)
+
+    images, labels = torch.full((2, 3, 8, 8), 0.5), torch.zeros(2, dtype=torch.int64)
+    (attack,) = attacks_of("pgd:eps=8/255")
+    found = probes.random_search(Breaks(), images, labels, attack.threat(), 100, 25)
+    assert len(asked) == passes and float((found - images).abs().amax()) <= 8 / 255 + 1e-6
 
 
 def test_a_check_that_raises_costs_nothing_but_itself() -> None:
