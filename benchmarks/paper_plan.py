@@ -2,17 +2,19 @@
 
 The table has 50 models x 20 tuners x 15 attacks x 10 datasets. Work is counted: the floating-point operations of the
 real architectures, traced without weights or values, times images, times passes. Hours are these divided by a sustained
-rate, the only assumption. ``--measure`` uses the seconds of this machine's device instead.
+rate, the only assumption. ``--measure`` uses the seconds of this machine's device instead. ``--suite NAME`` counts one
+method of a suite of robench instead of the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import timm
@@ -31,14 +33,28 @@ from robench.errors import SpecError
 from robench.images.image_set import ImageSet
 from robench.networks.evaluate import predict
 from robench.registry.registry import discover
+from robench.registry.resolved import ResolvedAttack
+from robench.suite.definition import Suite, SuiteSet
+from robench.suite.shelf import find_suite
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPModel
 
+from robench_plugins.datasets.catalogue import facts
+
 PIXELS = 224
 BYTES = 3 * PIXELS**2
 """Bytes of an image in the cache, 8 bits a value."""
+TARGETS = 9
+"""Target classes that an attack tries for each image."""
+PARTS = {
+    "apgd-t": TARGETS,
+    "autoattack": 1 + 2 * TARGETS,  # APGD-CE, APGD-T and FAB-T
+    "autoattack-ce-t": 1 + TARGETS,
+    "autoattack-ce-dlr": 2,
+}
+"""Attacks that take their steps several times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +184,60 @@ def costs(plan: Plan, unit: Unit) -> list[tuple[str, float, float]]:
     ]
 
 
+def passes(attack: ResolvedAttack) -> tuple[int, int]:
+    """Return how many gradients and how many queries an image costs at most: if nothing breaks it."""
+    params = attack.params.model_dump()
+    steps = params.get("steps", 1) * params.get("restarts", 1)
+    return steps * PARTS.get(attack.name, 1), params["queries"] if attack.name == "autoattack" else 0
+
+
+def suite_costs(suite: Suite, tuner: str, unit: Unit) -> list[tuple[str, int, str, float]]:
+    """Return what one method costs on a suite: part, images, passes an image at most, cost in the units of `unit`.
+
+    Of a tuner its loss is counted as one pass over the attacked images, as TeCoA's is.
+    """
+    registry = discover()
+    sizes = {"cifar10": 10_000} | {name: each["test"] for name, each in facts().items()}
+    train = {name: each["train"] for name, each in facts().items()}
+
+    def scored(each: SuiteSet, attack: ResolvedAttack | None = None) -> int:
+        available = sizes[each.dataset.partition(":")[0]]
+        limits = [limit for limit in (suite.scored(each), attack and attack.n) if isinstance(limit, int)]
+        return min([available, *limits])
+
+    found = []
+    if tuner != "none":
+        params: Any = registry.resolve("tuner", tuner).params
+        images = train[suite.train] if suite.train_size in (None, "all") else int(str(suite.train_size))
+        steps = params.steps or passes(registry.resolve_attack(params.adversary))[0]
+        cost = params.epochs * images * (steps * unit.gradient + unit.tuning)
+        found.append((f"tuning by `{tuner}`", images, f"{params.epochs} x ({steps} gradients + 1 step)", cost))
+    clean = sum(map(scored, suite.datasets))
+    found.append(("clean images", clean, "1 forward", clean * unit.forward))
+    for each in suite.attacks:
+        attack = registry.resolve_attack(each.attack)
+        n, (gradients, forwards) = sum(scored(entry, attack) for entry in suite.datasets), passes(attack)
+        told = f"{gradients:,} gradients, {forwards + 1:,} forward"
+        found.append((each.name, n, told, n * (gradients * unit.gradient + (forwards + 1) * unit.forward)))
+    return found
+
+
+def suite_table(suite: Suite, tuner: str, unit: Unit, rate: float, devices: Sequence[int]) -> str:
+    """Return the hours of each part, and of all, on each number of devices."""
+    parts = suite_costs(suite, tuner, unit)
+    rows = [
+        (name, f"{images:,}" if images else "", told, *(f"{cost / rate / count:,.1f}" for count in devices))
+        for name, images, told, cost in [*parts, ("all", 0, "", sum(part[-1] for part in parts))]
+    ]
+    columns = (
+        "",
+        "images",
+        "passes an image, at most",
+        *(f"hours on {count} device{'s' * (count > 1)}" for count in devices),
+    )
+    return tabulate(rows, columns, "github", colalign=("left", *["right"] * (len(columns) - 1)), disable_numparse=True)
+
+
 def sustained(unit: Unit, operations: Unit) -> str:
     """Return a table of the seconds in `unit`, and of the operations a second that these are."""
     names = {
@@ -192,9 +262,16 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="take the seconds that --device needs")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--batch", type=int, default=32, help="images measured together")
+    parser.add_argument("--suite", help="count one method of a suite, such as tecoa-16@1")
+    parser.add_argument("--tuner", default="tecoa-paper", help="that method, as typed")
+    parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8], help="numbers of devices to divide by")
     given = parser.parse_args()
     plan, unit = Plan(train=given.train_size), counted()
     size = f"{plan.networks:,} tuned networks, {plan.train:,} training images each"
+    suite = None
+    if given.suite:
+        suite = find_suite(discover(), given.suite).suite
+        size = f"{suite.full_name}, one method on CLIP ViT-B/32"
     if given.measure:
         try:
             device = resolve_device(given.device)
@@ -206,11 +283,12 @@ def main() -> None:
         unit, rate = taken, 3600.0
     else:
         print(f"{size}, {given.tflops:g} TFLOP/s sustained.")
-        print(
-            f"ViT-B/32: {unit.forward:.1f} GFLOP forward, {unit.gradient:.1f} a gradient; ResNet-50: "
-            f"{unit.surrogate:.1f} a gradient.\n"
-        )
+        other = "" if suite is not None else f"; ResNet-50: {unit.surrogate:.1f} a gradient"
+        print(f"ViT-B/32: {unit.forward:.1f} GFLOP forward, {unit.gradient:.1f} a gradient{other}.\n")
         rate = given.tflops * 3.6e6
+    if suite is not None:
+        print(suite_table(suite, given.tuner, unit, rate, given.gpus))
+        return
     hours = [(name, shared / rate, apart / rate) for name, shared, apart in costs(plan, unit)]
     hours.append(("all", *(sum(column) for column in list(zip(*hours, strict=True))[1:])))
     rows = [(name, f"{shared:,.0f}", f"{apart:,.0f}") for name, shared, apart in hours]

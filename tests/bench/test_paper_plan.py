@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 import torch
+from robench.registry.registry import discover
+from robench.suite.shelf import find_suite
 
 from tests.helpers.scripts import benchmark_script
 
@@ -18,7 +20,15 @@ def script() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mark", "words"), [("plan", []), ("plan 50000", ["--train-size", "50000"])])
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ("plan", []),
+        ("plan 50000", ["--train-size", "50000"]),
+        ("plan tecoa-16@1", ["--suite", "tecoa-16@1"]),
+        ("plan robustvlm-13@1", ["--suite", "robustvlm-13@1", "--tuner", "fare"]),
+    ],
+)
 def test_the_page_shows_what_the_command_prints(
     script: ModuleType,
     root: Path,
@@ -43,6 +53,36 @@ def test_sharing_saves_what_does_not_depend_on_the_network_and_nothing_else(scri
     assert found["test images on surrogates"] == (5 * 2 * 4 * 5, 5 * 2 * 4 * 5 * 6)
     assert found["white-box attacks"] == (30 * 2 * 4 * 2,) * 2
     assert found["evaluation"] == (30 * (11 + 2 * 2),) * 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "gradients", "queries"),
+    [
+        ("fgsm", 1, 0),
+        ("pgd:steps=20,restarts=3", 60, 0),
+        ("apgd-t", 900, 0),
+        ("autoattack", 1900, 5000),
+        ("autoattack-ce-dlr", 200, 0),
+    ],
+)
+def test_an_attack_costs_its_steps_times_its_starts_and_targets(
+    script: ModuleType, typed: str, gradients: int, queries: int
+) -> None:
+    assert script.passes(discover().resolve_attack(typed)) == (gradients, queries)
+
+
+def test_a_suite_costs_what_its_images_and_passes_add_up_to(script: ModuleType) -> None:
+    suite = find_suite(discover(), "tecoa-16@1").suite.reduced(None, ("CIFAR-10", "ImageNet"))
+    unit = script.Unit(forward=1.0, gradient=3.0, tuning=5.0, surrogate=0.0)
+    found = {part: (images, cost) for part, images, _, cost in script.suite_costs(suite, "tecoa-paper", unit)}
+    assert found["tuning by `tecoa-paper`"] == (1_281_167, 10 * 1_281_167 * (2 * 3 + 5))
+    assert found["clean images"] == (60_000, 60_000)
+    assert found["PGD-10"] == (60_000, 60_000 * (10 * 3 + 1))
+    assert found["AutoAttack"] == (2_000, 2_000 * (1900 * 3 + 5001)), "1,000 images of each set"
+    untrained = script.suite_costs(suite, "none", unit)
+    assert [part[0] for part in untrained] == ["clean images", "PGD-10", "PGD-100", "AutoAttack", "CW"]
+    rows = script.suite_table(suite, "none", unit, 60_000.0, [1, 8]).splitlines()
+    assert [cell.strip() for cell in rows[2].split("|")[4:6]] == ["1.0", "0.1"]
 
 
 @pytest.mark.slow
