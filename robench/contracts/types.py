@@ -65,8 +65,9 @@ class Component:
         downloads: What is downloaded on first use, as ``"hf:ORG/NAME"`` or ``"torch.hub:FILE"``.
         group: The heading that ``robench list`` shows it under, such as ``"prompts"``. A group of more than 20 is
             shown as one line, unless all are asked for.
-        title: What tables call it, such as ``LoRA``; empty for its name. A title that ends in ``recipe`` is followed by
-            ``, changed`` where a run has other values than `defaults`.
+        title: What tables call it, such as ``LoRA``; empty for its name.
+        recipe: Whether `defaults` are a recipe as published. Tables then say of a run with other values that it is
+            changed.
     """
 
     kind: Kind
@@ -81,6 +82,7 @@ class Component:
     downloads: tuple[str, ...] = ()
     group: str = ""
     title: str = ""
+    recipe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 ADVERSARY = ("adversary", "eps", "steps")
 """Parameters of a tuner that the words for its adversary stand for."""
 UNTRAINED = "-"
-RECIPE, CHANGED = " recipe", ", changed"
-"""The end of the title of a published recipe, and what follows it where a setting of the recipe was changed."""
+CHANGED = ", changed"
+"""What follows the title of a published recipe of which a setting was changed."""
 
 
 def method_names(asked: Sequence[str]) -> list[str]:
@@ -60,7 +60,7 @@ def _tuned(method: Mapping[str, Any]) -> str:
     if component is not None and component.title:
         own = _given(method)
         changed = any(own.get(key, str(value)) != str(value) for key, value in component.defaults.items())
-        return component.title + (CHANGED if changed and component.title.endswith(RECIPE) else "")
+        return component.title + (CHANGED if changed and component.recipe else "")
     if not method["trains"] and not method["adapter"]:
         return "untuned" if method["tuner"] == "none" else str(method["tuner"])
     return " + ".join(half.title or half.name for half in halves) or str(method["tuner"])

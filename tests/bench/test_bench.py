@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from robench.bench import ITEMS, items_named
+from robench.bench import certificate as certificate_item
 from robench.bench import study as study_item
 from robench.bench import training as training_item
 from robench.bench.attack import alike
@@ -142,6 +145,26 @@ def test_another_result_is_told_and_is_an_error(tmp_path: Path, capsys: pytest.C
     file.write_text('{"rows": 3}')
     with pytest.raises(DataError, match=r"report\.json is no report of robench bench"):
         read_report(file)
+
+
+@pytest.mark.parametrize(("seconds", "met"), [(9.0, True), (21.0, False)])
+def test_the_certificate_s_share_is_of_the_whole_run(
+    seconds: float, met: bool, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches: list[str] = []
+
+    def run(words: list[str], folder: Path) -> None:
+        given = dict(pairwise(words))
+        caches.append(given["--cache-dir"])
+        Path(given["--results"]).mkdir(parents=True)
+        stages = {"tuning": 80.0, "checks": seconds, "total": 100.0}
+        (Path(given["--results"]) / "run.json").write_text(json.dumps({"seconds": stages}))
+
+    monkeypatch.setattr(certificate_item, "python", run)
+    rows = list(certificate_item.measure(replace(setting, folder=tmp_path, repeats=2)))
+    assert [row.case for row in rows] == ["its share of `robench run`", "its share of `robench run --tuner tecoa`"]
+    assert {(row.robench, row.unit, row.met) for row in rows} == {(seconds, "%", met)}
+    assert caches[0] == caches[1] != caches[2] == caches[3], "the second run has the cache of the first"
 
 
 def test_a_plain_network_computes_what_robench_s_does_in_the_layout_it_was_published_in(setting: Setting) -> None:

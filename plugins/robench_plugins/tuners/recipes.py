@@ -47,6 +47,7 @@ def _recipe(name: str, target: str, defaults: dict[str, Any], summary: str, refe
         reference=reference,
         defaults=defaults,
         title=re.split(" as published| with |:", summary)[0] + " recipe",
+        recipe=True,
         group="published recipes",
     )
 
