@@ -194,7 +194,7 @@ def passes(attack: ResolvedAttack) -> tuple[int, int]:
 def suite_costs(suite: Suite, tuner: str, unit: Unit) -> list[tuple[str, int, str, float]]:
     """Return what one method costs on a suite: part, images, passes an image at most, cost in the units of `unit`.
 
-    Of a tuner its loss is counted as one pass over the attacked images, as TeCoA's is.
+    Of a tuner one pass over the attacked images is counted, back to the weights as well where all are trained.
     """
     registry = discover()
     sizes = {"cifar10": 10_000} | {name: each["test"] for name, each in facts().items()}
@@ -210,7 +210,10 @@ def suite_costs(suite: Suite, tuner: str, unit: Unit) -> list[tuple[str, int, st
         params: Any = registry.resolve("tuner", tuner).params
         images = train[suite.train] if suite.train_size in (None, "all") else int(str(suite.train_size))
         steps = params.steps or passes(registry.resolve_attack(params.adversary))[0]
-        cost = params.epochs * images * (steps * unit.gradient + unit.tuning)
+        # The gradients of all weights cost as much as those of the images.
+        whole = str(registry.find("tuner", tuner.partition(":")[0])[1].target).startswith("full+")
+        step = unit.tuning + (unit.gradient - unit.forward if whole else 0)
+        cost = params.epochs * images * (steps * unit.gradient + step)
         found.append((f"tuning by `{tuner}`", images, f"{params.epochs} x ({steps} gradients + 1 step)", cost))
     clean = sum(map(scored, suite.datasets))
     found.append(("clean images", clean, "1 forward", clean * unit.forward))

@@ -95,6 +95,8 @@ def _details(methods: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         for words, method, own in zip(details, methods, given, strict=True):
             if any(key in own for key in ADVERSARY):
                 words.append(_trained(method.get("adversary")))
+        if len(set(map(tuple, details))) == len(details):
+            return details
     for key in dict.fromkeys(key for own in given for key in own):
         if len({own.get(key) for own in given}) > 1 and key not in ADVERSARY and not key.startswith("surrogate."):
             for words, own in zip(details, given, strict=True):

@@ -75,7 +75,7 @@ def test_a_suite_costs_what_its_images_and_passes_add_up_to(script: ModuleType) 
     suite = find_suite(discover(), "tecoa-16@1").suite.reduced(None, ("CIFAR-10", "ImageNet"))
     unit = script.Unit(forward=1.0, gradient=3.0, tuning=5.0, surrogate=0.0)
     found = {part: (images, cost) for part, images, _, cost in script.suite_costs(suite, "tecoa-paper", unit)}
-    assert found["tuning by `tecoa-paper`"] == (1_281_167, 10 * 1_281_167 * (2 * 3 + 5))
+    assert found["tuning by `tecoa-paper`"] == (1_281_167, 10 * 1_281_167 * (2 * 3 + 5 + 2))
     assert found["clean images"] == (60_000, 60_000)
     assert found["PGD-10"] == (60_000, 60_000 * (10 * 3 + 1))
     assert found["AutoAttack"] == (2_000, 2_000 * (1900 * 3 + 5001)), "1,000 images of each set"

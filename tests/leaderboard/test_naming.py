@@ -28,6 +28,21 @@ WHITE_BOX = {"name": "pgd", "surrogate": "", "eps": "2/255"}
             [asked(), asked("lora+tecoa", "adversary=white-box,eps=2/255", adversary=WHITE_BOX)],
             ["LoRA + TeCoA", "LoRA + TeCoA, trained white-box at 2/255"],
         ),
+        (  # what they were trained against tells them apart, so no other setting is said
+            [asked(given="lr=1"), asked("lora+tecoa", "adversary=white-box,eps=2/255,lr=2", adversary=WHITE_BOX)],
+            ["LoRA + TeCoA", "LoRA + TeCoA, trained white-box at 2/255"],
+        ),
+        (
+            [
+                asked(given="lr=1"),
+                *(asked("tecoa", f"adversary=white-box,lr={lr}", adversary=WHITE_BOX) for lr in (2, 3)),
+            ],
+            [
+                "LoRA + TeCoA, lr 1",
+                "LoRA + TeCoA, trained white-box at 2/255, lr 2",
+                "LoRA + TeCoA, trained white-box at 2/255, lr 3",
+            ],
+        ),
         (
             [asked("vpt", "epochs=2"), asked("vpt", "epochs=2,tokens=5"), asked("vpt", "epochs=1,init=uniform")],
             ["VPT + TeCoA, 2 epochs", "VPT + TeCoA, 2 epochs, 5 tokens", "VPT + TeCoA, 1 epoch, init uniform"],

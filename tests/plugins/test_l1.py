@@ -80,7 +80,7 @@ def test_apgd_reaches_the_best_point_of_a_linear_model() -> None:
     assert ((found - images).flatten(1).abs().sum(dim=1) <= 2 + 1e-4).all()
 
 
-@pytest.mark.parametrize(("name", "most"), [("apgd-ce", 0.5), ("apgd-t", 0.5), ("fab", 0.5), ("square", 0.9)])
+@pytest.mark.parametrize(("name", "most"), [("apgd-ce", 0.5), ("apgd-t", 0.5), ("fab", 0.5), ("square", 0.95)])
 def test_attacks_in_l1_break_images_that_noise_of_the_same_size_does_not(name: str, most: float) -> None:
     data, network = draw(60), trained()
     attack = make(name, norm="L1", eps="4")

@@ -4,7 +4,7 @@
 (() => {
   const { h, $ } = robench;
   const AT_ONCE = 100;
-  const PRINTED = 200;
+  const PRINTED = 500;
   let everything = false;
   const unfolded = new Set();
   const limits = new Map();
