@@ -99,9 +99,8 @@ def test_the_command_s_help_names_every_item(capsys: pytest.CaptureFixture[str])
 @pytest.mark.slow
 def test_the_command_measures_writes_and_shows_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "report.json"
-    shown, log = command(
-        capsys, "bench", "attack", "whitebox", "evaluation", "--quick", "--device", "cpu", "--output", file
-    )
+    words = ["attack", "whitebox", "evaluation", "--quick", "--repeats", "1", "--device", "cpu", "--output", file]
+    shown, log = command(capsys, "bench", *words)
     assert "A smoke run" in shown and "PGD-7 on ResNet-20, 8 images, 4 together" in log
     content = json.loads(file.read_text())
     assert content["schema"] == 1 and content["quick"] and content["machine"]["versions"]["torch"][0].isdigit()
