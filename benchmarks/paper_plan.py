@@ -195,20 +195,27 @@ def suite_costs(suite: Suite, tuner: str, unit: Unit) -> list[tuple[str, int, st
     """Return what one method costs on a suite: part, images, passes an image at most, cost in the units of `unit`.
 
     Of a tuner one pass over the attacked images is counted, back to the weights as well where all are trained.
+
+    Raises:
+        SpecError: The suite has a data set of unknown size, or trains on few images of each class.
     """
-    registry = discover()
-    sizes = {"cifar10": 10_000} | {name: each["test"] for name, each in facts().items()}
-    train = {name: each["train"] for name, each in facts().items()}
+    registry, known = discover(), {"cifar10": {"train": 50_000, "test": 10_000}, **facts()}
+    sets = [each.dataset.partition(":")[0] for each in suite.datasets]
+    if unknown := [name for name in [*sets, suite.train] if name not in known]:
+        raise SpecError(
+            f"--suite {suite.full_name}: the size of {unknown[0]!r} is not known; expected a suite that trains on one "
+            "published set, such as tecoa-16@1 or robustvlm-13@1"
+        )
 
     def scored(each: SuiteSet, attack: ResolvedAttack | None = None) -> int:
-        available = sizes[each.dataset.partition(":")[0]]
+        available = known[each.dataset.partition(":")[0]]["test"]
         limits = [limit for limit in (suite.scored(each), attack and attack.n) if isinstance(limit, int)]
         return min([available, *limits])
 
     found = []
     if tuner != "none":
         params: Any = registry.resolve("tuner", tuner).params
-        images = train[suite.train] if suite.train_size in (None, "all") else int(str(suite.train_size))
+        images = suite.train_size if isinstance(suite.train_size, int) else known[suite.train]["train"]
         steps = params.steps or passes(registry.resolve_attack(params.adversary))[0]
         # The gradients of all weights cost as much as those of the images.
         whole = str(registry.find("tuner", tuner.partition(":")[0])[1].target).startswith("full+")
@@ -273,7 +280,10 @@ def main() -> None:
     size = f"{plan.networks:,} tuned networks, {plan.train:,} training images each"
     suite = None
     if given.suite:
-        suite = find_suite(discover(), given.suite).suite
+        try:
+            suite = find_suite(discover(), given.suite).suite
+        except SpecError as error:
+            parser.error(str(error))
         size = f"{suite.full_name}, one method on CLIP ViT-B/32"
     if given.measure:
         try:
@@ -290,7 +300,10 @@ def main() -> None:
         print(f"ViT-B/32: {unit.forward:.1f} GFLOP forward, {unit.gradient:.1f} a gradient{other}.\n")
         rate = given.tflops * 3.6e6
     if suite is not None:
-        print(suite_table(suite, given.tuner, unit, rate, given.gpus))
+        try:
+            print(suite_table(suite, given.tuner, unit, rate, given.gpus))
+        except SpecError as error:
+            parser.error(str(error))
         return
     hours = [(name, shared / rate, apart / rate) for name, shared, apart in costs(plan, unit)]
     hours.append(("all", *(sum(column) for column in list(zip(*hours, strict=True))[1:])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -33,7 +34,7 @@ FLAT, SPAN = 2.0, 20.0
 """Span of the logits of an image below which they may lack a scale, as cosines do, and the span to compare with."""
 GAINED_BY_SCALE = 2
 """Images more that scaled logits must break: few, because a span as small as a cosine's is a sign of its own."""
-FEWEST_UNDONE = 7
+FEWEST_UNDONE = math.ceil(-math.log2(SIGNIFICANT))
 """Images that rounding must put right for the sign test to see it; each has a chance of one half."""
 GAINED = 0.05
 """Share of images that more effort breaks above which to warn: the effort was too little."""

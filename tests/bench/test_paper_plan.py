@@ -85,6 +85,28 @@ def test_a_suite_costs_what_its_images_and_passes_add_up_to(script: ModuleType) 
     assert [cell.strip() for cell in rows[2].split("|")[4:6]] == ["1.0", "0.1"]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--suite", "tecoa-61@1"], "tecoa-16@1"),
+        (["--suite", "offline@1"], "the size of 'leaf-synth' is not known"),
+        (["--suite", "coop-11@1"], "is not known"),
+        (["--suite", "tecoa-16@1", "--tuner", "fere"], "did you mean 'fare'"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_in_one_line(
+    script: ModuleType,
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["paper_plan.py", *words])
+    with pytest.raises(SystemExit) as exit_:
+        script.main()
+    assert exit_.value.code == 2 and message in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_seconds_are_measured_where_operations_are_not_enough(script: ModuleType) -> None:
     unit = script.measured(torch.device("cpu"), 4, side=32, typed="clip-tiny", surrogate="resnet10t")
