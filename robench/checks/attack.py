@@ -12,7 +12,7 @@ from torch import Tensor
 from robench.attack.projection import project
 from robench.checks import probes
 from robench.checks.verdict import Subject, check, must_beat, significantly_more
-from robench.images.image_set import to_bytes, to_device
+from robench.images.image_set import to_device
 from robench.records.record import AttackScore, Check
 from robench.registry.constraints import constraint_of
 from robench.registry.resolved import ResolvedAttack
@@ -79,7 +79,9 @@ class Trial:
         asked = np.ones(n, bool) if asked is None else asked
         known = self.shared.setdefault((adversary, threat.norm, threat.eps), {})
         if len(missing := [index for index in np.flatnonzero(asked).tolist() if index not in known]):
-            part = replace(self, subject=replace(self.subject, data=self.subject.data.only(np.array(missing))))
+            part = self
+            if len(missing) < n:
+                part = replace(self, subject=replace(self.subject, data=self.subject.data.only(np.array(missing))))
             if (found := perturb(part.subject)) is None:
                 return None
             right = part.subject.right(part.within_ball(found))
@@ -139,8 +141,7 @@ def random_search(trial: Trial) -> Check | None:
 
 def resampling(trial: Trial) -> Check:
     """Compare with resizing images and back, which attacks nothing."""
-    images, _ = trial.subject.tensors()
-    resized = trial.subject.right(to_bytes(probes.resampled(images)))
+    resized = trial.subject.right_resampled
     weak = significantly_more(trial.withstood, than=resized)
     return check(
         "resampling",
@@ -188,7 +189,7 @@ def single_step(trial: Trial) -> Check | None:
         return None
     threat = trial.attack.threat()
     right = trial.against(
-        "single step", lambda subject: probes.single_step(subject.network, *subject.tensors(), threat)
+        "single step", lambda subject: probes.single_step(subject.tensors()[0], subject.gradient, threat)
     )
     if right is None:
         return None

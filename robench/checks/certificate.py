@@ -119,8 +119,9 @@ def check_attack(
     """
     if score.knowledge == "nothing":
         return []
-    sample = replace(subject, data=subject.data.first(min(len(subject.data), score.n)))
-    trial = Trial(subject=sample, attack=attack, score=score, full=full, shared={} if shared is None else shared)
+    if score.n < len(subject.data):
+        subject = replace(subject, data=subject.data.first(score.n))
+    trial = Trial(subject=subject, attack=attack, score=score, full=full, shared={} if shared is None else shared)
     return [found for each in ATTACK_CHECKS if (found := _made(each, trial, tell)) is not None]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,20 +42,27 @@ def neighbours(network: nn.Module, images: Tensor) -> tuple[int, float]:
     return _compare(network(images), in_order)
 
 
-def gradients(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return for each image the largest absolute gradient of the cross-entropy by a pixel, ``(n,)``; 0 without one."""
-    gradient = _input_gradient(network, images, labels)
-    return torch.zeros(len(images)) if gradient is None else gradient.abs().flatten(1).amax(dim=1)
+def input_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
+    """Return the gradient of the cross-entropy by the pixels, ``(n, 3, H, W)``; None if it does not depend on them."""
+    pixels = images.clone().requires_grad_()
+    with torch.enable_grad():
+        loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, pixels, allow_unused=True) if loss.requires_grad else (None,)
+    return gradient
 
 
-def single_step(network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel) -> Tensor | None:
-    """Return images one full step up the gradient: along its sign in Linf, along itself in L2.
+def largest_by_image(gradient: Tensor | None, n: int) -> Tensor:
+    """Return for each of `n` images the largest absolute gradient by a pixel, ``(n,)``; 0 without one."""
+    return torch.zeros(n) if gradient is None else gradient.abs().flatten(1).amax(dim=1)
 
-    None if the constraint knows no direction.
+
+def single_step(images: Tensor, gradient: Tensor | None, threat: ThreatModel) -> Tensor | None:
+    """Return images one full step up the `gradient`: along its sign in Linf, along itself in L2.
+
+    The images themselves without a gradient, None if the constraint knows no direction.
 
     Source: Goodfellow et al., "Explaining and harnessing adversarial examples", ICLR 2015 (FGSM).
     """
-    gradient = _input_gradient(network, images, labels)
     if gradient is None:
         return images
     return constraint_of(threat).furthest(images, gradient, threat.eps)
@@ -71,25 +80,13 @@ def resampled(images: Tensor) -> Tensor:
     return images
 
 
-@torch.no_grad()
-def renormalised(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Return the predictions ``int64 (n,)`` on images with each usual normalisation taken back, and with it added."""
-    found = {}
+def renormalised(images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield images with each usual normalisation taken back, and with it added, after the name of what was done."""
     for mean, deviation in NORMALISATIONS:
         shift, scale = (images.new_tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
         text = f"a normalisation by mean {mean[0]:.3f}"
-        found[f"{text} taken back"] = network(images * scale + shift).argmax(dim=1)
-        found[f"{text} added"] = network((images - shift) / scale).argmax(dim=1)
-    return found
-
-
-def _input_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
-    """Return the gradient of the cross-entropy by the pixels; None if the loss does not depend on them."""
-    pixels = images.clone().requires_grad_()
-    with torch.enable_grad():
-        loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels, allow_unused=True) if loss.requires_grad else (None,)
-    return gradient
+        yield f"{text} taken back", images * scale + shift
+        yield f"{text} added", (images - shift) / scale
 
 
 def _compare(first: Tensor, second: Tensor) -> tuple[int, float]:

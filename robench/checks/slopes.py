@@ -197,8 +197,8 @@ def _scatter(margin: _Margin, images: Tensor, gradient: Tensor, rounding: Tensor
     """Return the deviation from claimed slopes in random directions, relative to the slopes that are observed.
 
     Both figures are medians over images: at ``NEAR``, and as short as rounding allows. None if the changes of most
-    images are no larger than rounding. A gradient that misses or bends parts of the input may still point the right way
-    along itself.
+    images are no larger than rounding; the second also where the first is so small that no warning can follow.
+    A gradient that misses or bends parts of the input may still point the right way along itself.
     """
     generator = torch.Generator().manual_seed(0)  # of its own, so that later checks draw what they drew before
     drawn = [2.0 * torch.randint(2, gradient.shape, generator=generator) - 1 for _ in range(DIRECTIONS)]
@@ -215,7 +215,8 @@ def _scatter(margin: _Margin, images: Tensor, gradient: Tensor, rounding: Tensor
             return None
         return float(((observed - claimed).square().mean(dim=0).sqrt() / size)[clear].median())
 
-    return deviation(torch.full_like(usual, NEAR)), deviation(shortest)
+    near = deviation(torch.full_like(usual, NEAR))
+    return near, None if near is None or near <= SCATTERS[0] else deviation(shortest)
 
 
 class _Precisions(TorchDispatchMode):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from robench.checks import probes
 from robench.contracts.context import RunContext
-from robench.images.image_set import ImageSet, to_pixels
+from robench.images.image_set import ImageSet, to_bytes, to_pixels
 from robench.networks.defended import Defended
 from robench.networks.evaluate import predict
 from robench.records.record import Check, Verdict
@@ -49,6 +51,16 @@ class Subject:
         """Return the sample on the device: pixels ``float32 (n, 3, H, W)`` in ``[0, 1]`` and labels ``int64 (n,)``."""
         device = self.context.device
         return to_pixels(self.data.images, device), torch.from_numpy(self.data.labels).to(device)
+
+    @cached_property
+    def gradient(self) -> Tensor | None:
+        """The gradient of the cross-entropy by the pixels, ``float32 (n, 3, H, W)``; None if it depends on none."""
+        return probes.input_gradient(self.network, *self.tensors())
+
+    @cached_property
+    def right_resampled(self) -> Mask:
+        """Which images of the sample are classified correctly after a resize and back, ``bool (n,)``."""
+        return self.right(to_bytes(probes.resampled(self.tensors()[0])))
 
 
 def significantly_more(right: Mask, *, than: Mask, level: float = SIGNIFICANT) -> bool:

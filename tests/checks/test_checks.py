@@ -257,9 +257,9 @@ class Brightness(nn.Module):
 @pytest.mark.parametrize(
     ("before", "verdict", "reason"),
     [
-        (lambda images: images, "pass", "100 % are right"),
-        (lambda images: (images - 0.5) / 0.5, "fail", "taken back"),
-        (lambda images: images * 0.5 + 0.5, "fail", "added"),
+        (lambda images: images, "pass", "100 % of 30 are right"),
+        (lambda images: (images - 0.5) / 0.5, "fail", "of 60 are right, 100 % with a normalisation by mean 0.500 "),
+        (lambda images: images * 0.5 + 0.5, "fail", "of 60 are right, 100 % with a normalisation by mean 0.485 added"),
     ],
 )
 def test_a_normalisation_too_many_or_too_few_is_caught(
@@ -326,6 +326,20 @@ def test_simple_adversaries_meet_each_image_once_in_a_ball(monkeypatch: pytest.M
     reasons = [check.reason for name, check in found.items() if name.startswith("random search")]
     one, longer, other = (int(reason.split(" of the ")[1].split()[0]) for reason in reasons)
     assert 0 < longer <= one < other < 60 and searched == [one, other], "the longer leaves some of the same right"
+
+
+def test_what_no_attack_changes_is_made_once_for_all_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counting(name: str) -> None:
+        make = getattr(probes, name)
+        monkeypatch.setattr(probes, name, lambda *given: (made.append(name), make(*given))[1])
+
+    for name in ("input_gradient", "resampled"):
+        counting(name)
+    found = checked(trained(), *attacks_of("pgd:eps=24/255", "pgd:eps=12/255"))
+    assert sum(name.startswith(("resampling", "single step")) for name in found) == 4
+    assert sorted(made) == ["input_gradient", "resampled"], "gradients and both attacks' checks share them"
 
 
 def test_an_attack_at_two_radii_is_repeated_once_at_the_huge_one(monkeypatch: pytest.MonkeyPatch) -> None:
