@@ -23,6 +23,7 @@ extensions = [
     "data_sets",
     "outside_links",
     "public_names",
+    "short_sidebar",
 ]
 exclude_patterns = ["_build", "_ext"]
 
