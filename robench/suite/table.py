@@ -84,7 +84,7 @@ def averages_grid(
     cells = [[text for attack in measured for text in _averages(suite, row, attack)] for row in rows]
     n = sum(each.average for each in suite.datasets)
     grid = Grid(
-        title=f"{suite.full_name}{_shared(rows)}: averages over {n} data sets",
+        title=f"{suite.full_name}{_shared(rows)}: averages over {n} data set{'' if n == 1 else 's'}",
         notes=(READING, *about(suite, missing)),
         headings=(Heading(label="method"), *headings(*labels), SEEDS),
         rows=tuple((name, *own, _seeds(row)) for name, own, row in zip(_names(rows, names), cells, rows, strict=True)),

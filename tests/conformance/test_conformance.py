@@ -43,6 +43,7 @@ from robench_plugins.tuners.recipes import RECIPES
 from tests.conftest import entry_point, registry_of
 from tests.helpers import toy
 from tests.helpers.clip_kinds import save_tiny_open_clip, save_tiny_siglip
+from tests.helpers.stand_in_gpu import stand_in_gpu
 from tests.plugins import test_published_sets
 from tests.plugins.test_cifar10 import write_parquet
 from tests.plugins.test_natural_shifts import write_cifar10_1
@@ -183,12 +184,19 @@ def test_a_preset_is_of_a_class_that_is_tried() -> None:
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
 def test_every_shipped_component_conforms(kind: Kind, name: str, places: dict[str, Path | str]) -> None:
+    """On a stand-in for a GPU, which computes on the CPU and refuses to mix devices; the quick ones also on the CPU."""
     text = TEXTS.get((kind, name), name).format(**places)
     dataset = DATASETS.get((kind, name), "leaf-synth").format(**places)
     usual = {"attacker": ATTACKED, "defence": ATTACKED, "adaptation": TUNED, "objective": TUNED}
     model = MODELS.get((kind, name), usual.get(kind, ""))
     registry = discover([*entry_points(group=GROUP, name="builtin"), entry_point("small", __name__, "small")])
-    assert_conforms(kind, text, dataset=dataset, model=model.format(**places) or None, registry=registry)
+    given: dict[str, Any] = {"dataset": dataset, "model": model.format(**places) or None}
+    if computes := kind not in ("dataset", "logger"):
+        with stand_in_gpu() as device:
+            found = list(examine(registry, kind, text, device=device, **given))
+        assert not [each for each in found if not each.kept]
+    if name in QUICK or not computes:
+        assert_conforms(kind, text, registry=registry, **given)
 
 
 class SmallCnn(Model):
