@@ -36,10 +36,11 @@ const boxes = shown.map((each) => {
   const range = document.createRange();
   range.selectNodeContents(each);
   return [each, range.getBoundingClientRect()];
-}).filter(([, box]) => box.width && box.height);
+}).filter(([, box]) => box.width && box.height).sort(([, a], [, b]) => a.top - b.top);
 const found = [];
 for (const [at, [one, a]] of boxes.entries()) {
-  for (const [two, b] of boxes.slice(at + 1)) {
+  for (let next = at + 1; next < boxes.length && boxes[next][1].top < a.bottom; next++) {
+    const [two, b] = boxes[next];
     const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
     const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
     const whole = [one, two].every((each) => each.getClientRects().length === 1);
