@@ -46,7 +46,10 @@ def precision_on(level: Level, device: torch.device) -> Precision:
     import torch
 
     evaluation, attacks = judging(level)
-    hardware = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    hardware = False
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            hardware = torch.cuda.is_bf16_supported(including_emulation=False)
     tuned = evaluation == "bfloat16" or (level == "mixed" and hardware)
     return Precision(tuning="bfloat16" if tuned else "float32", evaluation=evaluation, attacks=attacks)
 

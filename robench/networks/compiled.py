@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import FunctionType
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Compiled(nn.Module):
         self.warn, self.stage = warn, stage
         self.shape: torch.Size | None = None
         # A compiled function, because a compiled module would be a second child with the same weights.
-        self.compiled: Callable[[Tensor], Tensor] | None = torch.compile(lambda images: network(images), dynamic=False)
+        self.compiled: Callable[[Tensor], Tensor] | None = torch.compile(_function(network), dynamic=False)
         # This logger complains on a machine without a GPU that there is none.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
@@ -43,6 +44,16 @@ class Compiled(nn.Module):
                 self.warn(f"{self.stage}: could not compile the network, so it runs uncompiled: {_first_line(error)}")
         logits: Tensor = self.network(images)
         return logits
+
+
+def _function(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a function with code of its own, because torch stops compiling the same code after eight times."""
+
+    def logits(images: Tensor) -> Tensor:
+        found: Tensor = network(images)
+        return found
+
+    return FunctionType(logits.__code__.replace(), logits.__globals__, closure=logits.__closure__)
 
 
 def _first_line(error: Exception) -> str:

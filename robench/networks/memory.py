@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ import torch
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST = 2**31 - 1
 """Of a threshold of malloc, in bytes."""
+OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say where they, and not torch, ask for memory: often, other processes have it."""
 
 
 def keep_freed_memory() -> None:
@@ -38,7 +41,9 @@ def out_of_memory(error: Exception) -> bool:
     """Return whether `error` says that the device or the machine has no memory left."""
     from accelerate.utils.memory import should_reduce_batch_size
 
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or should_reduce_batch_size(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or should_reduce_batch_size(error):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in OUT_OF_MEMORY)
 
 
 def in_batches(n: int, size: int, work: Callable[[slice], None], warn: Callable[[str], None], stage: str) -> int:
@@ -72,7 +77,8 @@ def in_batches(n: int, size: int, work: Callable[[slice], None], warn: Callable[
 
 
 def halve(size: int, warn: Callable[[str], None], stage: str) -> int:
-    """Free memory that torch caches on the device, warn, and return half of `size`."""
+    """Free memory of networks that nobody uses and what torch caches, warn, and return half of `size`."""
+    gc.collect()
     torch.cuda.empty_cache()
     warn(f"{stage}: out of memory with {size} images at a time; went on with {size // 2}")
     return size // 2

@@ -21,7 +21,7 @@ class TrainingProgress:
         self._loss = loss.detach().to("cpu", non_blocking=True)
         self._arrived = torch.cuda.Event() if loss.is_cuda else None
         if self._arrived is not None:
-            self._arrived.record()
+            self._arrived.record(torch.cuda.current_stream(loss.device))
 
     def at(self, done: int, lr: float) -> None:
         """Report that `done` images are done, with the loss and the learning rate if a loss has arrived."""

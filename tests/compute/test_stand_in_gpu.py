@@ -15,6 +15,7 @@ from robench.run.plan import Request, plan
 from robench.run.runner import run
 from torch import nn
 
+from tests.helpers.plugin_fixtures import make_context
 from tests.helpers.stand_in_gpu import stand_in_gpu
 
 
@@ -63,6 +64,17 @@ def test_a_network_moves_with_all_that_it_has() -> None:
         assert by_hand.is_cuda and network[0].weight.grad is not None and network[0].weight.grad.is_cuda
         assert network[0].weight.is_cuda and bool((network[0].weight != before).any())
         assert not network.cpu()[0].weight.is_cuda
+
+
+@pytest.mark.parametrize("model", ["leaf-vit", "leaf-inception:image_size=96", "timm-resnet18", "resnet20:epochs=1"])
+def test_making_a_network_leaves_the_random_numbers_of_a_gpu_as_they_were(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stand_in_gpu() as gpu:
+        monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded"))
+        dataset = discover().resolve("dataset", "leaf-synth").build()
+        context = replace(make_context(tmp_path, dataset, name="leaf-synth"), device=gpu)
+        discover().resolve("model", model).build().build(context)
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def _moved(func: Any, tensor: Tensor, rest: Any, kwargs: dict[str, Any]) -> Tens
 
 
 class _Event:
-    def record(self) -> None:
+    def record(self, stream: object) -> None:
         pass
 
     def query(self) -> bool:
@@ -155,6 +155,8 @@ def stand_in_gpu() -> Iterator[torch.device]:
         "is_available": lambda: True,
         "is_initialized": lambda: True,
         "device_count": lambda: 1,
+        "device": lambda device: contextlib.nullcontext(),
+        "current_stream": lambda device=None: None,
         "current_device": lambda: 0,
         "get_device_name": lambda device=None: "stand-in",
         "is_bf16_supported": lambda including_emulation=True: including_emulation,

@@ -26,10 +26,10 @@ CPU = torch.device("cpu")
 class Net(nn.Module):
     """A convolution and a product; ``seen`` counts the batches that Python, not what was compiled of it, computes."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 8) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 4)
+        self.conv, self.head = nn.Conv2d(3, width, 3), nn.Linear(width, 4)
         self.sizes: list[int] = []
 
     def forward(self, images: Tensor) -> Tensor:
@@ -84,6 +84,15 @@ def test_what_has_another_shape_or_needs_no_gradient_is_computed_as_it_is(withou
     for n in (6, 6, 2):
         gradient(compiled, torch.rand(n, 3, 8, 8))
     assert network.sizes == [1, 2]
+
+
+def test_torch_compiles_however_many_networks_a_process_attacks(without_inductor: None) -> None:
+    """It gives up on the same code after eight compilations."""
+    networks = [Net(width).eval() for width in range(1, torch._dynamo.config.recompile_limit + 3)]
+    compiled = [Compiled(network, pytest.fail, "attack") for network in networks]
+    for each in compiled:
+        gradient(each, torch.rand(6, 3, 8, 8))
+    assert [network.sizes for network in networks] == [[]] * len(networks)
 
 
 def test_it_follows_weights_that_change(without_inductor: None) -> None:

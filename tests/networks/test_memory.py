@@ -90,6 +90,18 @@ def test_one_image_too_much_and_other_errors_are_raised() -> None:
     assert not out_of_memory(ValueError("out of memory."))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_libraries_of_cuda_that_find_no_memory_are_understood(said: str) -> None:
+    assert out_of_memory(RuntimeError(said))
+
+
 def test_every_image_is_worked_on_once_whatever_the_sizes() -> None:
     for n in (0, 1, 7, 64):
         seen: list[int] = []

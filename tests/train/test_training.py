@@ -21,6 +21,7 @@ from robench.train.params import TrainingParams
 from robench.train.product import Product, product
 from torch import nn
 
+from robench_plugins.adaptations.text_head import FromTexts
 from tests.helpers.plugin_fixtures import make_context
 from tests.helpers.toy import Dots, Likely, LinearNetwork, Shift
 
@@ -323,6 +324,26 @@ def test_each_optimiser_is_torchs_own_with_the_settings_asked_for() -> None:
     sgd = make_optimizer(TrainingParams(optimizer="sgd", momentum=0.5, weight_decay=1e-4), weight)
     assert type(sgd) is torch.optim.SGD
     assert (sgd.defaults["momentum"], sgd.defaults["weight_decay"]) == (0.5, 1e-4)
+
+
+@pytest.mark.parametrize("fused_from", [0, 10**9])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_embeddings_made_of_weights_follow_every_step(
+    optimizer: Any, fused_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fused step counts no versions by itself, and embeddings that nobody trains are kept while none is counted."""
+    monkeypatch.setattr("robench.train.optimizer.FUSED_FROM", fused_from)
+    words = torch.nn.Parameter(torch.ones(2, 3))
+    made = FromTexts(lambda: 2 * words, [], words=words)
+    taking = make_optimizer(TrainingParams(optimizer=optimizer, lr=0.1), [words])
+    for _ in range(2):
+        with torch.no_grad():
+            before = made(torch.zeros(2, 3)).clone()
+        made(torch.zeros(2, 3)).sum().backward()
+        taking.step()
+        with torch.no_grad():
+            torch.testing.assert_close(made(torch.zeros(2, 3)), 2 * words)
+            assert (made(torch.zeros(2, 3)) < before).all()
 
 
 def test_the_cosine_falls_from_one_through_a_half_to_zero() -> None:

@@ -45,7 +45,7 @@ class CoOp(Adaptation):
         """
         self._head, self._text, self._table = (find_part(parts, name) for name in ("head", "text", "token_embedding"))
         names = self.setting.class_names
-        tokens = self._tokens(names)
+        tokens = self._tokens(names).to(self._table.weight.device)
         train_only(network, ())
         weight, sets = self._table.weight, () if self.params.unified else (len(names),)
         drawn = torch.randn(*sets, self.params.context, weight.shape[1], device=weight.device)

@@ -38,6 +38,7 @@ class LoRAText(LoRA):
         head, text = find_part(parts, "head"), find_part(parts, "text")
         prompts = self.setting.prompts
         tokens = self.setting.tokenize([prompt for group in prompts for prompt in group])
+        tokens = tokens.to(head.weight.device)
         super().adapt(network, parts)
 
         def embeddings() -> Tensor:

@@ -46,16 +46,16 @@ class SSA(MomentumAttack):
     def changed(self, images: Tensor) -> Tensor:
         """Return the images with noise and with their frequencies scaled at random."""
         noisy = images + self.params.noise * float(self.params.eps) * torch.randn_like(images)
-        rows, columns = (cosines(size).to(images) for size in images.shape[-2:])
+        rows, columns = (cosines(size, images.device, images.dtype) for size in images.shape[-2:])
         mask = 1 + self.params.rho * (2 * torch.rand_like(images) - 1)
         spectrum: Tensor = rows @ noisy @ columns.T * mask
         return rows.T @ spectrum @ columns
 
 
 @cache
-def cosines(size: int) -> Tensor:
+def cosines(size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return the orthonormal DCT-II matrix ``(size, size)``; its transpose is its inverse."""
     frequency, place = torch.arange(size).double()[:, None], torch.arange(size).double()[None]
     matrix = math.sqrt(2 / size) * torch.cos(math.pi * frequency * (place + 0.5) / size)
     matrix[0] /= math.sqrt(2)
-    return matrix
+    return matrix.to(device, dtype)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
@@ -216,26 +218,24 @@ class Published(ReadsPhotographs, Dataset):
     def _decoded(
         self, part: str, positions: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-        order = np.argsort(positions, kind="stable")
-        images: list[NDArray[np.uint8]] = []
-        start = 0
+        order, start = np.argsort(positions, kind="stable"), 0
+        encoded = iter(self.source.images(part, positions[order]))
         first: tuple[int, ...] = ()
-        for name, content in self.source.images(part, positions[order]):
-            pixels = self._pixels(name, content)
-            first = first or pixels.shape
-            if pixels.shape != first:
-                raise DataError(
-                    f"{self.called} has images of different sizes, such as {first[1:]} and "
-                    f"{pixels.shape[1:]} ({name}); pass size=224 or another number of pixels"
-                )
-            images.append(pixels)
-            if len(images) == BATCH:
+        with ThreadPoolExecutor() as pool:  # of which PIL lets several decode at once
+            while batch := [*islice(encoded, BATCH)]:
+                images = [*pool.map(self._pixels, batch)]
+                first = first or images[0].shape
+                for (name, _), pixels in zip(batch, images, strict=True):
+                    if pixels.shape != first:
+                        raise DataError(
+                            f"{self.called} has images of different sizes, such as {first[1:]} and "
+                            f"{pixels.shape[1:]} ({name}); pass size=224 or another number of pixels"
+                        )
                 yield order[start : start + BATCH], np.stack(images)
-                images, start = [], start + BATCH
-        if images:
-            yield order[start : start + len(images)], np.stack(images)
+                start += BATCH
 
-    def _pixels(self, name: str, content: bytes | Image.Image) -> NDArray[np.uint8]:
+    def _pixels(self, named: tuple[str, bytes | Image.Image]) -> NDArray[np.uint8]:
+        name, content = named
         try:
             image = decoded(io.BytesIO(content))[0] if isinstance(content, bytes) else to_rgb(content)
         except Exception as error:  # a damaged file leads PIL's readers to any of them, SyntaxError included

@@ -83,7 +83,7 @@ class LeafInception(FromFile):
         """
         n_classes, weights = len(context.dataset.class_names), self.params.weights
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.stream("leaf-inception"))
+            torch.default_generator.manual_seed(context.stream("leaf-inception"))  # of the CPU alone
             backbone = _backbone(pretrained=weights == "pretrained")
             network = LeafInceptionNetwork(backbone, n_classes, self.params.image_size, self.params.dropout)
         if weights not in ("none", "pretrained"):

@@ -65,7 +65,7 @@ class LeafViT(FromFile):
         n_classes = len(context.dataset.class_names)
         settings = self.params.model_dump(exclude={"weights", "dense1", "dense2"})
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.stream("leaf-vit"))
+            torch.default_generator.manual_seed(context.stream("leaf-vit"))  # of the CPU alone
             units = (self.params.dense1, self.params.dense2)
             network = LeafViTNetwork(n_classes=n_classes, head_units=units, **settings)
         if self.params.weights != "none":

@@ -130,7 +130,7 @@ class TimmClassifier(FromFile):
         if folder is not None:
             self._check_folder(folder)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.stream(f"timm {name}"))
+            torch.default_generator.manual_seed(context.stream(f"timm {name}"))  # of the CPU alone
             network = self._create(name if folder is None else f"local-dir:{folder}", n_classes)
         config: Any = network.pretrained_cfg
         size = self.params.image_size or config["input_size"][-1]

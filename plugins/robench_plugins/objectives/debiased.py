@@ -45,7 +45,7 @@ class Debiased(Contrastive):
     def contrast(self, cosines: Tensor, temperature: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the mean over images, computed from logarithms, because ``exp(1 / t)`` overflows for t = 1/100."""
         tau, given = self.params.tau_plus, self.params.temperature
-        scale = temperature if given is None else temperature.new_tensor(1 / given)
+        scale = temperature if given is None else torch.full_like(temperature, 1 / given)
         logits = scale * cosines[:, labels]
         n_negatives = len(logits) - 1
         if n_negatives == 0:
@@ -54,7 +54,7 @@ class Debiased(Contrastive):
         own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
         negatives = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
         # log(N tau p / sum): from 0 on nothing is left of the negatives, and the lower bound exp(-1 / t) holds.
-        removed = positives - negatives + logits.new_tensor(tau * n_negatives).log()
+        removed = positives - negatives + (math.log(tau * n_negatives) if tau else -math.inf)
         clamped = removed > -torch.finfo(removed.dtype).eps
         remaining = (-torch.expm1(removed.masked_fill(clamped, -1))).log()
         estimate = (negatives + remaining - math.log1p(-tau)).masked_fill(clamped, -torch.inf)

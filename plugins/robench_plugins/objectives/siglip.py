@@ -59,7 +59,7 @@ def best_bias(logits: Tensor) -> Tensor:
     There the mean probability of a pair is the share of right pairs, 1/K. As the loss is smallest, its gradient is the
     same whether or not it passes through the bias.
     """
-    share = logits.new_tensor(1 / logits.shape[1])
+    share = torch.full_like(logits[0, 0], 1 / logits.shape[1])
     low, high = share.logit() - logits.max(), share.logit() - logits.min()
     for _ in range(40):
         middle = (low + high) / 2
