@@ -222,7 +222,8 @@ def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Genera
     dataset_cache = DatasetCache()
     for job in tuple(jobs):
         yield job, attempt(job, lambda request: _logged(registry, request, bench, dataset_cache))
-        gc.collect()  # a network is in cycles, and the next run wants the memory of the device
+        if torch.accelerator.is_available():
+            gc.collect()  # a network is in cycles, and the next run wants the memory of the device
 
 
 def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:

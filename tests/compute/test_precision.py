@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def test_levels_on_a_gpu(
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or hardware
     )
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
     found = precision_on(level, torch.device("cuda"))
     assert (found.tuning, found.evaluation, found.attacks) == expected
     assert judging(level) == expected[1:]

@@ -8,7 +8,7 @@ is not looked at.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -38,35 +38,35 @@ def on_gpu(tensor: object) -> bool:
     return isinstance(tensor, Tensor) and MARK in tensor.__dict__
 
 
-def _mark(tensor: Tensor) -> Tensor:
-    tensor.__dict__[MARK] = True
-    return tensor
-
-
 def _marked(found: Any) -> Any:
-    for each in _tensors(found):
-        _mark(each)
+    if isinstance(found, Tensor):
+        found.__dict__[MARK] = True
+    elif isinstance(found, (tuple, list)):
+        for each in found:
+            _marked(each)
     return found
 
 
-def _tensors(found: Any) -> Iterator[Tensor]:
-    if isinstance(found, Tensor):
-        yield found
-    elif isinstance(found, (tuple, list)):
-        for each in found:
-            yield from _tensors(each)
-    elif isinstance(found, dict):
-        yield from _tensors(list(found.values()))
+def _tensors(given: Iterable[Any]) -> list[Tensor]:
+    """Return all tensors among arguments, also those in lists, tuples and dictionaries."""
+    found: list[Tensor] = []
+    for each in given:
+        if isinstance(each, Tensor):
+            found.append(each)
+        elif isinstance(each, (tuple, list)):
+            found += _tensors(each)
+        elif isinstance(each, dict):
+            found += _tensors(each.values())
+    return found
 
 
 class _StandIn(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        kwargs.pop("pin_memory", None)
-        first = args[0] if args else None
-        there = on_gpu(first)
         if func.__name__ in ("__get__", "__set__"):
             return _attribute(func, args)
+        kwargs = {key: value for key, value in kwargs.items() if key != "pin_memory"} if kwargs else {}
+        first = args[0] if args else None
+        there = on_gpu(first)
         if func in (Tensor.numpy, Tensor.__array__) and there:
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
         if func is Tensor.get_device:
@@ -83,11 +83,14 @@ class _StandIn(TorchFunctionMode):
             if torch.device(device).type != "cuda":
                 return func(*args, **kwargs)
             return _marked(func(*args, **{**kwargs, "device": CPU}))
-        tensors = [*_tensors(args), *_tensors(kwargs)]
-        if not any(on_gpu(each) for each in tensors):
+        tensors = _tensors(args)
+        if kwargs:
+            tensors += _tensors(kwargs.values())
+        here = [each for each in tensors if MARK not in each.__dict__]
+        if len(here) == len(tensors):
             return func(*args, **kwargs)
-        if func not in MIXES:
-            _refuse_mixes(func, args, tensors)
+        if here and func not in MIXES:
+            _refuse_mixes(func, args, here)
         return _marked(func(*args, **kwargs))
 
 
@@ -98,7 +101,7 @@ def _attribute(func: Any, args: Any) -> Any:
         if name == "data" and not on_gpu(args[1]):
             tensor.__dict__.pop(MARK, None)
         elif name == "data":
-            _mark(tensor)
+            _marked(tensor)
         return None
     answers = {"device": GPU, "is_cuda": True, "is_cpu": False}
     if there and name in answers:
@@ -106,10 +109,10 @@ def _attribute(func: Any, args: Any) -> Any:
     return _marked(func(*args)) if there else func(*args)
 
 
-def _refuse_mixes(func: Any, args: Any, tensors: list[Tensor]) -> None:
-    here = [each for each in tensors if not on_gpu(each) and each.dim() > 0]
+def _refuse_mixes(func: Any, args: Any, here: list[Tensor]) -> None:
+    here = [each for each in here if each.dim() > 0]
     if func in INDEXED:
-        indices = [*_tensors(args[1])]
+        indices = _tensors(args[1:2])
         if not on_gpu(args[0]) and any(map(on_gpu, indices)):
             raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
         # Values for places that no tensor names are copied, from wherever they are.
@@ -137,7 +140,7 @@ def _moved(func: Any, tensor: Tensor, rest: Any, kwargs: dict[str, Any]) -> Tens
         found = tensor.to(dtype=dtype or tensor.dtype, **layout)
     if found is tensor and (kind == "cuda") != there:
         found = tensor.clone()
-    return _mark(found) if kind == "cuda" else found
+    return _marked(found) if kind == "cuda" else found
 
 
 class _Event:
