@@ -72,6 +72,8 @@ TEXTS: dict[tuple[Kind, str], str] = {
     ("defence", "rtpt"): "rtpt:views=6",
     ("attacker", "cw"): "cw:steps=20",
     ("attacker", "fab"): "fab:steps=10",
+    ("attacker", "square"): "square:queries=1000",
+    ("attacker", "torchattacks-onepixel"): "torchattacks-onepixel:steps=3",
     ("attacker", "vmi-fgsm"): "vmi-fgsm:steps=3,neighbours=5",
     ("attacker", "admix"): "admix:steps=3,mixes=1",
     ("attacker", "ssa"): "ssa:steps=3,spectra=5",
