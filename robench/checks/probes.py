@@ -56,6 +56,11 @@ def largest_by_image(gradient: Tensor | None, n: int) -> Tensor:
     return torch.zeros(n) if gradient is None else gradient.abs().flatten(1).amax(dim=1)
 
 
+def gradients(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return for each image the largest absolute gradient of the cross-entropy by a pixel, ``(n,)``; 0 without one."""
+    return largest_by_image(input_gradient(network, images, labels), len(images))
+
+
 def single_step(images: Tensor, gradient: Tensor | None, threat: ThreatModel) -> Tensor | None:
     """Return images one full step up the `gradient`: along its sign in Linf, along itself in L2.
 

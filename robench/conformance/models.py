@@ -47,7 +47,7 @@ def check_model(model: Model, context: RunContext, data: ImageSet) -> Iterator[F
         yield rule("determinism", size < CLOSE, f"logits of two passes differ by {size:.1e} of the largest")
         _, size = probes.neighbours(network, images)
         yield rule("batches", size < CLOSE, f"logits in batches of 2 and 1 differ by {size:.1e} of the largest")
-        largest = probes.largest_by_image(probes.input_gradient(network, images, labels), len(images))
+        largest = probes.gradients(network, images, labels)
         without = int((largest == 0).sum())
         reach = without < len(data) / 2 and bool(largest.isfinite().all())
         yield rule("gradients", reach, f"{len(data) - without} of {len(data)} images have a non-zero gradient")

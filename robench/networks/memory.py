@@ -37,6 +37,12 @@ def _keep(*, mapped_from: int, trimmed_from: int) -> None:
         libc.mallopt(M_TRIM_THRESHOLD, trimmed_from)
 
 
+def free_memory() -> None:
+    """Free the memory of networks that nobody uses any more, which are in cycles, and what torch keeps on a GPU."""
+    gc.collect()
+    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
+
+
 def out_of_memory(error: Exception) -> bool:
     """Return whether `error` says that the device or the machine has no memory left."""
     from accelerate.utils.memory import should_reduce_batch_size
@@ -77,8 +83,7 @@ def in_batches(n: int, size: int, work: Callable[[slice], None], warn: Callable[
 
 
 def halve(size: int, warn: Callable[[str], None], stage: str) -> int:
-    """Free memory of networks that nobody uses and what torch caches, warn, and return half of `size`."""
-    gc.collect()
-    torch.cuda.empty_cache()
+    """Free memory, warn, and return half of `size`."""
+    free_memory()
     warn(f"{stage}: out of memory with {size} images at a time; went on with {size // 2}")
     return size // 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,6 +14,7 @@ import torch
 
 from robench.checks.certificate import Level
 from robench.compute.device import resolve_device
+from robench.networks.memory import free_memory
 from robench.records.record import RunResult
 from robench.records.shared_store import store_at
 from robench.registry.registry import Registry, discover
@@ -181,9 +181,7 @@ def carry_out_alone(request: Request, bench: Bench, threads: int) -> RunResult:
     try:
         return _logged(registry, request, bench, dataset_cache)
     finally:
-        gc.collect()
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # other processes may be on the same GPU
+        free_memory()  # other processes may be on the same GPU
 
 
 @cache
@@ -223,7 +221,7 @@ def _one_by_one(jobs: Sequence[Job], bench: Bench, registry: Registry) -> Genera
     for job in tuple(jobs):
         yield job, attempt(job, lambda request: _logged(registry, request, bench, dataset_cache))
         if torch.accelerator.is_available():
-            gc.collect()  # a network is in cycles, and the next run wants the memory of the device
+            free_memory()
 
 
 def _side_by_side(jobs: Sequence[Job], bench: Bench, processes: int, work: Work) -> Generator[tuple[Job, Outcome]]:
